@@ -1,1 +1,31 @@
-"""VQ-VAE-2 (Razavi, van den Oord, Vinyals, 2019) on NumPy, with swappable array backends."""
+"""VQ-VAE-2 (Razavi, van den Oord, Vinyals, 2019) on NumPy, with swappable array backends.
+
+`vqv2.Hierarchy.load(run)` opens a trained model; `vqv2.functional` and `vqv2.nn` are for building
+one; the command `vqv2` does both from a terminal.
+"""
+
+import backends
+
+if not hasattr(backends, "use"):
+    raise ImportError(
+        f"vqv2 needs its own package `backends`, but Python found another one first: "
+        f"{getattr(backends, '__file__', backends)}; rename it or move it off the import path"
+    )
+
+from vqv2.autodiff import Tensor, differentiable, no_grad
+from vqv2.config import PRESETS, preset
+from vqv2.errors import InputError
+from vqv2.hierarchy import Hierarchy
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "PRESETS",
+    "Hierarchy",
+    "InputError",
+    "Tensor",
+    "backends",
+    "differentiable",
+    "no_grad",
+    "preset",
+]

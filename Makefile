@@ -1,0 +1,24 @@
+# Both targets set themselves up in .venv; nothing else on the machine is touched.
+PYTHON ?= python3
+OUT ?= demo
+
+.PHONY: demo test lint clean
+
+demo: .venv/demo
+	.venv/bin/vqv2 demo --out $(OUT)
+
+test: .venv/test
+	.venv/bin/python -m pytest
+
+lint: .venv/test
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/demo .venv/test: .venv/bin/python setup.cfg
+	.venv/bin/python -m pip install --quiet --editable ".[$(@F)]"
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache

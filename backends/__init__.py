@@ -1,0 +1,37 @@
+"""Array kernels with swappable backends: plain arrays in, plain arrays out, no gradient tape.
+
+This package knows nothing of `vqv2`. Each file holds one family of kernels: first the reference,
+which reads like the formula, then its fast versions with the same signature and meaning.
+
+    backends.use("reference" | "numba" | "cupy")    as a call or a context manager
+"""
+
+from backends.compiled import compilation_counts, compilation_seconds
+from backends.selection import (
+    BACKENDS,
+    BackendError,
+    Kernel,
+    current,
+    kernel,
+    select_from_environment,
+    use,
+    why_unavailable,
+)
+from backends.transfer import array_module, to_device, to_host
+
+__all__ = [
+    "BACKENDS",
+    "BackendError",
+    "Kernel",
+    "array_module",
+    "compilation_counts",
+    "compilation_seconds",
+    "current",
+    "kernel",
+    "to_device",
+    "to_host",
+    "use",
+    "why_unavailable",
+]
+
+select_from_environment()

@@ -1,0 +1,53 @@
+"""Adam (Kingma and Ba, 2015) and Polyak's moving average of the weights in one pass over memory."""
+
+import math
+
+from backends.compiled import compiled, prange
+from backends.selection import kernel
+
+
+@kernel
+def adam_update(
+    parameter, gradient, mean, square, average, step, learning_rate, beta1, beta2, epsilon, decay
+):
+    """One step, in place, on arrays of one shape; `step` counts from 1.
+
+    mean    = beta1 mean + (1 - beta1) gradient             first  = mean / (1 - beta1^step)
+    square  = beta2 square + (1 - beta2) gradient^2         second = square / (1 - beta2^step)
+    parameter = parameter - learning_rate first / (sqrt(second) + epsilon)
+    average = decay average + (1 - decay) parameter
+    """
+    mean[...] = beta1 * mean + (1 - beta1) * gradient
+    square[...] = beta2 * square + (1 - beta2) * gradient**2
+    first = mean / (1 - beta1**step)
+    second = square / (1 - beta2**step)
+    parameter[...] = parameter - learning_rate * first / (second**0.5 + epsilon)
+    average[...] = decay * average + (1 - decay) * parameter
+
+
+@adam_update.version("numba")
+def _adam_update_numba(
+    parameter, gradient, mean, square, average, step, learning_rate, beta1, beta2, epsilon, decay
+):
+    rate = learning_rate / (1 - beta1**step)
+    root = 1 / math.sqrt(1 - beta2**step)
+    weights = (beta1, 1 - beta1, beta2, 1 - beta2, decay, 1 - decay)  # exact before rounding
+    constants = [parameter.dtype.type(c) for c in (rate, root, epsilon, *weights)]
+    updated = (parameter, mean, square, average)
+    flat = [array.reshape(-1) for array in updated]
+    _adam_loop(*flat, gradient.reshape(-1), *constants)
+    for array, values in zip(updated, flat, strict=True):
+        if not array.flags.c_contiguous:  # then `values` is a copy
+            array[...] = values.reshape(array.shape)
+
+
+@compiled
+def _adam_loop(
+    parameter, mean, square, average, gradient, rate, root, epsilon, b1, c1, b2, c2, decay, rest
+):
+    for i in prange(parameter.size):
+        g = gradient[i]
+        mean[i] = b1 * mean[i] + c1 * g
+        square[i] = b2 * square[i] + c2 * g * g
+        parameter[i] -= rate * mean[i] / (math.sqrt(square[i]) * root + epsilon)
+        average[i] = decay * average[i] + rest * parameter[i]

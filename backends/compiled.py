@@ -1,0 +1,73 @@
+"""Numba compilation, put off until the first call and cached on disk.
+
+Numba takes longer to import than everything else together, so `import backends` must not import
+it. `@compiled` wraps a plain Python function and hands it to `numba.njit` when it is first called.
+Set NUMBA_DISABLE_JIT=1 to run such functions as plain Python, under a debugger if you like.
+"""
+
+import functools
+import os
+import time
+
+# NaN and infinity keep their meaning (no "nnan", "ninf"); sums may be reordered to vectorise.
+FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
+
+prange = range  # what a kernel's source imports; replaced by `numba.prange` when it is compiled
+
+_functions = []
+
+
+class Compiled:
+    """A function that Numba compiles at its first call, for several processor cores."""
+
+    def __init__(self, function):
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._dispatcher = None
+        self.seconds = 0.0
+        _functions.append(self)
+
+    def __call__(self, *arguments):
+        """Run the function; compile it first where that has not been done."""
+        if self._dispatcher is None:
+            # Threads of an idle OpenMP pool spin by default, and take the cores from NumPy's BLAS
+            # (a training step then takes 3 to 20 times as long). Read when Numba loads OpenMP.
+            os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+            import numba
+
+            self._function.__globals__["prange"] = numba.prange
+            self._dispatcher = numba.njit(
+                parallel=True, cache=True, fastmath=FASTMATH, error_model="numpy", nogil=True
+            )(self._function)
+        before, start = self.counts()[0], time.perf_counter()
+        result = self._dispatcher(*arguments)
+        if self.counts()[0] > before:
+            self.seconds += time.perf_counter() - start
+        return result
+
+    def counts(self):
+        """(compiled in this process, loaded from the disk cache) for this function."""
+        stats = getattr(self._dispatcher, "stats", None)
+        if stats is None:
+            return 0, 0
+        return sum(stats.cache_misses.values()), sum(stats.cache_hits.values())
+
+
+def compiled(function):
+    """Decorator: compile `function` with Numba at its first call (see `Compiled`).
+
+    The function must stand alone: loops over arrays and `math` functions, `numba.prange` spelled
+    `prange`, imported from here.
+    """
+    return Compiled(function)
+
+
+def compilation_counts():
+    """(compiled, loaded): Numba specialisations made in this process, and those found on disk."""
+    counts = [function.counts() for function in _functions]
+    return sum(c for c, _ in counts), sum(loaded for _, loaded in counts)
+
+
+def compilation_seconds():
+    """Seconds that this process spent compiling, the first runs of what it compiled included."""
+    return sum(function.seconds for function in _functions)

@@ -1,0 +1,84 @@
+"""Softmax cross-entropy over discrete codes: the loss of every prior, in nats per code."""
+
+import math
+
+import numpy as np
+
+from backends.compiled import compiled, prange
+from backends.quantize import require_codes
+from backends.selection import kernel
+from backends.transfer import array_module
+
+
+@kernel
+def cross_entropy(logits, targets):
+    """-log softmax(logits)[target] per row, in nats: (M, K), (M,) integers -> (M,).
+
+    Raises `IndexError` for a target outside 0 ... K - 1, as does the gradient.
+    """
+    require_codes(targets, logits.shape[-1])
+    xp = array_module(logits)
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    chosen = xp.take_along_axis(shifted, targets[:, None], axis=-1)[:, 0]
+    return xp.log(xp.exp(shifted).sum(axis=-1)) - chosen
+
+
+@cross_entropy.version("numba")
+def _cross_entropy_numba(logits, targets):
+    require_codes(targets, logits.shape[-1])
+    losses = np.empty(len(logits), logits.dtype)
+    _cross_entropy_loop(np.ascontiguousarray(logits), np.ascontiguousarray(targets), losses)
+    return losses
+
+
+@compiled
+def _cross_entropy_loop(logits, targets, losses):
+    rows, count = logits.shape
+    for n in prange(rows):
+        peak = logits[n, 0]
+        for k in range(1, count):
+            peak = max(peak, logits[n, k])
+        total = 0.0
+        for k in range(count):
+            total += math.exp(logits[n, k] - peak)
+        losses[n] = math.log(total) + peak - logits[n, targets[n]]
+
+
+@kernel
+def cross_entropy_gradient(logits, targets, d_losses):
+    """(softmax(logits) - one_hot(targets)) * d_losses per row: -> (M, K)."""
+    require_codes(targets, logits.shape[-1])
+    xp = array_module(logits)
+    weights = xp.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities = weights / weights.sum(axis=-1, keepdims=True)
+    one_hot = targets[:, None] == xp.arange(logits.shape[-1])
+    return (probabilities - one_hot) * d_losses[:, None]
+
+
+@cross_entropy_gradient.version("numba")
+def _cross_entropy_gradient_numba(logits, targets, d_losses):
+    require_codes(targets, logits.shape[-1])
+    d_logits = np.empty(logits.shape, logits.dtype)
+    _cross_entropy_gradient_loop(
+        np.ascontiguousarray(logits),
+        np.ascontiguousarray(targets),
+        np.ascontiguousarray(d_losses),
+        d_logits,
+    )
+    return d_logits
+
+
+@compiled
+def _cross_entropy_gradient_loop(logits, targets, d_losses, d_logits):
+    rows, count = logits.shape
+    for n in prange(rows):
+        peak = logits[n, 0]
+        for k in range(1, count):
+            peak = max(peak, logits[n, k])
+        total = 0.0
+        for k in range(count):
+            d_logits[n, k] = math.exp(logits[n, k] - peak)
+            total += d_logits[n, k]
+        for k in range(count):
+            d_logits[n, k] *= d_losses[n] / total
+        d_logits[n, targets[n]] -= d_losses[n]

@@ -1,0 +1,171 @@
+"""Activations, gates and dropout: chains of elementwise work, each fused into one pass over memory.
+
+Arrays may have any shape; the last axis is the channel axis where there is one. All kernels keep
+the dtype of their first argument.
+"""
+
+import math
+
+import numpy as np
+
+from backends.compiled import compiled, prange
+from backends.selection import kernel
+from backends.transfer import array_module
+
+
+@kernel(also=("numba",))
+def relu(x):
+    """max(x, 0), elementwise."""
+    return array_module(x).maximum(x, 0)
+
+
+@kernel(also=("numba",))
+def relu_gradient(y, dy):
+    """Gradient of `relu` from its output `y`: dy where y > 0, else 0."""
+    return dy * (y > 0)
+
+
+@kernel
+def elu(x):
+    """x where x > 0, else exp(x) - 1 (ELU with alpha = 1), elementwise."""
+    xp = array_module(x)
+    return xp.where(x > 0, x, xp.expm1(xp.minimum(x, 0)))
+
+
+@elu.version("numba")
+def _elu_numba(x):
+    y = np.empty(x.shape, x.dtype)
+    _elu_loop(np.ascontiguousarray(x).reshape(-1), y.reshape(-1))
+    return y
+
+
+@compiled
+def _elu_loop(x, y):
+    for i in prange(x.size):
+        below = math.exp(x[i]) - 1  # computed always: a branch would often be mispredicted
+        y[i] = x[i] if x[i] > 0 else below
+
+
+@kernel
+def elu_gradient(y, dy):
+    """Gradient of `elu` from its output `y`: dy * (1 where y > 0, else y + 1)."""
+    return dy * array_module(y).where(y > 0, y.dtype.type(1), y + 1)
+
+
+@elu_gradient.version("numba")
+def _elu_gradient_numba(y, dy):
+    dx = np.empty(y.shape, y.dtype)
+    flat_y = np.ascontiguousarray(y).reshape(-1)
+    _elu_gradient_loop(flat_y, np.ascontiguousarray(dy).reshape(-1), dx.reshape(-1))
+    return dx
+
+
+@compiled
+def _elu_gradient_loop(y, dy, dx):
+    for i in prange(y.size):
+        dx[i] = dy[i] if y[i] > 0 else dy[i] * (y[i] + 1)
+
+
+@kernel(also=("numba",))
+def sigmoid(x):
+    """1 / (1 + exp(-x)), elementwise, without overflow for any finite x."""
+    xp = array_module(x)
+    decay = xp.exp(-xp.abs(x))
+    return xp.where(x >= 0, 1 / (1 + decay), decay / (1 + decay))
+
+
+@kernel
+def gate(x):
+    """a * sigmoid(b) for x = [a, b] split in halves along the channels: (..., 2C) -> (..., C)."""
+    a, b = array_module(x).split(x, 2, axis=-1)
+    return a * sigmoid.reference(b)
+
+
+@gate.version("numba")
+def _gate_numba(x):
+    rows, channels = math.prod(x.shape[:-1]), x.shape[-1] // 2
+    y = np.empty((*x.shape[:-1], channels), x.dtype)
+    _gate_loop(np.ascontiguousarray(x).reshape(rows, 2, channels), y.reshape(rows, channels))
+    return y
+
+
+@compiled
+def _gate_loop(x, y):
+    rows, channels = y.shape
+    for n in prange(rows):
+        for c in range(channels):
+            y[n, c] = x[n, 0, c] / (1 + math.exp(-x[n, 1, c]))
+
+
+@kernel
+def gate_gradient(x, dy):
+    """Gradient of `gate` with respect to x: (..., 2C), (..., C) -> (..., 2C)."""
+    xp = array_module(x)
+    a, b = xp.split(x, 2, axis=-1)
+    s = sigmoid.reference(b)
+    return xp.concatenate([dy * s, dy * a * s * (1 - s)], axis=-1)
+
+
+@gate_gradient.version("numba")
+def _gate_gradient_numba(x, dy):
+    rows, channels = math.prod(x.shape[:-1]), x.shape[-1] // 2
+    dx = np.empty(x.shape, x.dtype)
+    _gate_gradient_loop(
+        np.ascontiguousarray(x).reshape(rows, 2, channels),
+        np.ascontiguousarray(dy).reshape(rows, channels),
+        dx.reshape(rows, 2, channels),
+    )
+    return dx
+
+
+@compiled
+def _gate_gradient_loop(x, dy, dx):
+    rows, channels = dy.shape
+    for n in prange(rows):
+        for c in range(channels):
+            s = 1 / (1 + math.exp(-x[n, 1, c]))
+            dx[n, 0, c] = dy[n, c] * s
+            dx[n, 1, c] = dy[n, c] * x[n, 0, c] * s * (1 - s)
+
+
+def keep(xp, seed, index, rate):
+    """Whether dropout keeps the elements numbered `index` (uint64): a boolean array.
+
+    The decision is a hash of (seed, index), the index-th output of the splitmix64 generator, so
+    that no mask is ever stored: forward and backward pass, and every backend, recompute it.
+    """
+    z = xp.uint64(seed) + (index + xp.uint64(1)) * xp.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> xp.uint64(30))) * xp.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> xp.uint64(27))) * xp.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> xp.uint64(31))
+    return (z >> xp.uint64(40)) >= xp.uint64(int(rate * 2**24))
+
+
+@kernel
+def dropout(x, rate, seed):
+    """Zero each element with probability `rate`, scale the others by 1 / (1 - rate).
+
+    Which ones is decided by `keep(seed, position)`; the gradient is the same map applied to dy.
+    """
+    xp = array_module(x)
+    kept = keep(xp, seed, xp.arange(x.size, dtype=xp.uint64), rate).reshape(x.shape)
+    return xp.where(kept, x * x.dtype.type(1 / (1 - rate)), 0)
+
+
+@dropout.version("numba")
+def _dropout_numba(x, rate, seed):
+    y = np.empty(x.shape, x.dtype)
+    flat = np.ascontiguousarray(x).reshape(-1)
+    scale = x.dtype.type(1 / (1 - rate))
+    _dropout_loop(flat, np.uint64(int(rate * 2**24)), np.uint64(seed), scale, y.reshape(-1))
+    return y
+
+
+@compiled
+def _dropout_loop(x, threshold, seed, scale, y):
+    for i in prange(x.size):
+        z = seed + np.uint64(i + 1) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+        y[i] = x[i] * scale if (z >> np.uint64(40)) >= threshold else 0

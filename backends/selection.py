@@ -1,0 +1,121 @@
+"""Which backend runs the kernels, and the versions that each kernel has.
+
+A *kernel* is one array operation with one meaning and one signature, written once per backend:
+
+    @kernel
+    def scale(x, factor):              # the reference: reads like the formula, for NumPy and CuPy
+        return x * factor
+
+    @scale.version("numba")
+    def _scale_numba(x, factor):       # the fast one, same parameters in the same order
+        ...
+
+`scale(x, 2)` then runs the version of the selected backend. A version that does not exist raises;
+nothing ever falls back to another backend.
+"""
+
+import functools
+import importlib.util
+import inspect
+import os
+
+BACKENDS = ("reference", "numba", "cupy")
+
+
+class BackendError(RuntimeError):
+    """A backend, or a kernel's version for it, is not there; the message says what to do."""
+
+
+class use:
+    """Select a backend, as a call or as a context manager.
+
+        backends.use("reference")               # from here on
+        with backends.use("numba"): ...         # inside only; the former choice returns afterwards,
+                                                # also when an exception is raised
+
+    Raises `BackendError` for an unknown name or a backend that cannot run here.
+    """
+
+    _current = "numba"
+
+    def __init__(self, name):
+        reason = why_unavailable(name)
+        if reason:
+            raise BackendError(reason)
+        self._former = use._current
+        use._current = name
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        use._current = self._former
+
+
+def current():
+    """The name of the selected backend."""
+    return use._current
+
+
+def why_unavailable(name):
+    """One sentence saying why backend `name` cannot be used here, or None when it can."""
+    if name not in BACKENDS:
+        return f"there is no backend {name!r}: choose one of {', '.join(BACKENDS)}"
+    if name == "numba" and importlib.util.find_spec("numba") is None:
+        return "the numba backend needs the package numba: pip install numba"
+    if name == "cupy":
+        return "the cupy backend's CUDA kernels are not written yet: choose numba or reference"
+    return None
+
+
+class Kernel:
+    """One array operation and its versions per backend; calling it runs the selected one."""
+
+    def __init__(self, reference, also=()):
+        functools.update_wrapper(self, reference)
+        self.reference = reference
+        self.versions = dict.fromkeys(("reference", *also), reference)
+
+    def version(self, *names):
+        """Register the decorated function as this kernel's version for the backends `names`.
+
+        Raises `TypeError` when its parameters differ from the reference's.
+        """
+
+        def register(function):
+            ours, theirs = inspect.signature(self.reference), inspect.signature(function)
+            if ours != theirs:
+                raise TypeError(f"{function.__name__}{theirs} differs from {self.__name__}{ours}")
+            self.versions.update(dict.fromkeys(names, function))
+            return function
+
+        return register
+
+    def __call__(self, *arguments, **keywords):
+        """Run the selected backend's version. Raises `BackendError` when there is none."""
+        try:
+            function = self.versions[use._current]
+        except KeyError:
+            raise BackendError(
+                f"kernel {self.__module__}.{self.__name__} has no version for backend "
+                f"{use._current!r}, only for {', '.join(self.versions)}"
+            ) from None
+        return function(*arguments, **keywords)
+
+
+def kernel(reference=None, *, also=()):
+    """Make a `Kernel` of its reference implementation.
+
+    `also` names the backends that the reference serves *by decision*, because nothing faster is
+    worth writing: `@kernel(also=("numba",))`.
+    """
+    if reference is None:
+        return functools.partial(Kernel, also=also)
+    return Kernel(reference)
+
+
+def select_from_environment():
+    """Select the backend named by the variable VQV2_BACKEND, if it is set."""
+    name = os.environ.get("VQV2_BACKEND")
+    if name:
+        use(name)

@@ -1,0 +1,341 @@
+"""Inputs for every kernel: ordinary, of size one, empty, off the block sizes, and extreme.
+
+    arguments = CASES[kernel][name](Draw(np.float32, "strided"))
+
+draws the same numbers for every dtype and layout, all of them exact in float32, so that results
+in different dtypes and layouts can be compared with one another.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from backends import (
+    adam,
+    attention,
+    causal_conv,
+    conv,
+    cross_entropy,
+    elementwise,
+    quantize,
+    sample,
+)
+
+LAYOUTS = ("contiguous", "strided", "transposed")
+
+
+class Draw:
+    """Random arrays of one dtype and one memory layout, the same numbers for all of these."""
+
+    def __init__(self, dtype, layout="contiguous", seed=0):
+        self.dtype = np.dtype(dtype)
+        self.layout = layout
+        self.rng = np.random.default_rng(seed)
+
+    def __call__(self, *shape):
+        """Normal numbers."""
+        return self.place(self.rng.standard_normal(shape).astype(np.float32).astype(self.dtype))
+
+    def whole(self, low, high, *shape):
+        """Whole numbers low ... high - 1, as floats: sums and products of a few are exact."""
+        return self.place(self.rng.integers(low, high, shape).astype(self.dtype))
+
+    def codes(self, count, *shape):
+        """Codes 0 ... count - 1, int64."""
+        return self.place(self.rng.integers(0, count, shape))
+
+    def place(self, array):
+        """`array` in the memory layout asked for."""
+        if self.layout == "transposed":
+            return np.array(array, order="F")
+        if self.layout == "strided":
+            filler = np.nan if array.dtype.kind == "f" else 2**40  # must never be read
+            wide = np.full([2 * n for n in array.shape], filler, array.dtype)
+            view = wide[(..., *[slice(None, None, 2)] * array.ndim)]
+            view[...] = array
+            return view
+        return np.asarray(array)
+
+
+# images, height, width, kernel, channels in, channels out, stride, padding
+CONVOLUTIONS = {
+    "3x3": (2, 5, 6, 3, 3, 4, 1, 1),
+    "halving-4x4": (2, 6, 8, 4, 3, 5, 2, 1),
+    "odd-size-halved": (2, 7, 5, 4, 1, 3, 2, 1),
+    "no-padding": (1, 4, 5, 3, 2, 1, 1, 0),
+    "wide-padding": (1, 2, 3, 3, 2, 2, 1, 3),
+    "gaps-between-taps": (2, 7, 9, 2, 3, 2, 3, 0),
+    "pointwise": (2, 3, 4, 1, 5, 3, 1, 0),
+    "pointwise-stride-2": (2, 5, 4, 1, 3, 5, 2, 0),
+    "one-pixel": (1, 1, 1, 3, 1, 1, 1, 1),
+    "no-images": (0, 4, 4, 3, 2, 3, 1, 1),
+    "no-images-pointwise": (0, 4, 4, 1, 2, 3, 1, 0),
+}
+
+
+def _conv2d(n, height, width, kernel, channels, channels_out, stride, padding, draw):
+    x = draw(n, height, width, channels)
+    return x, draw(kernel, kernel, channels, channels_out), stride, padding
+
+
+def _output_shape(n, height, width, kernel, channels, channels_out, stride, padding):
+    rows, columns = (conv.output_size(size, kernel, stride, padding) for size in (height, width))
+    return n, rows, columns, channels_out
+
+
+def _conv2d_input_gradient(*spec_and_draw):
+    *spec, draw = spec_and_draw
+    n, height, width, kernel, channels, channels_out, stride, padding = spec
+    dy = draw(*_output_shape(*spec))
+    w = draw(kernel, kernel, channels, channels_out)
+    return dy, w, stride, padding, height, width
+
+
+def _conv2d_weight_gradient(*spec_and_draw):
+    *spec, draw = spec_and_draw
+    n, height, width, kernel, channels, _, stride, padding = spec
+    x = draw(n, height, width, channels)
+    return x, draw(*_output_shape(*spec)), kernel, stride, padding
+
+
+# maps, height, width, kernel, centre tap, channels in, channels out
+CAUSAL_CONVOLUTIONS = {
+    "5x5": (2, 4, 6, 5, True, 3, 4),
+    "5x5-without-centre": (2, 6, 4, 5, False, 5, 3),
+    "3x3": (3, 3, 5, 3, True, 1, 2),
+    "3x3-without-centre": (1, 3, 5, 3, False, 2, 1),
+    "kernel-1": (2, 3, 4, 1, True, 3, 5),
+    "map-smaller-than-kernel": (2, 1, 2, 7, True, 2, 2),
+    "one-pixel": (1, 1, 1, 5, True, 1, 1),
+    "one-pixel-without-centre": (1, 1, 1, 3, False, 1, 1),
+    "no-maps": (0, 4, 4, 5, True, 2, 3),
+}
+
+
+def _causal_conv2d(n, height, width, kernel, centre, channels, channels_out, draw):
+    x = draw(n, height, width, channels)
+    return x, draw(causal_conv.tap_count(kernel, centre), channels, channels_out), kernel
+
+
+def _causal_input_gradient(n, height, width, kernel, centre, channels, channels_out, draw):
+    dy = draw(n, height, width, channels_out)
+    return dy, draw(causal_conv.tap_count(kernel, centre), channels, channels_out), kernel
+
+
+def _causal_weight_gradient(n, height, width, kernel, centre, channels, channels_out, draw):
+    x, dy = draw(n, height, width, channels), draw(n, height, width, channels_out)
+    return x, dy, kernel, causal_conv.tap_count(kernel, centre)
+
+
+BLOCK = attention.QUERY_BLOCK
+
+# images times heads, positions, width of queries, width of values, dropout rate, dropout on
+ATTENTIONS = {
+    "short": (3, 5, 4, 6, 0.0, "logits"),
+    "short-logits-dropped": (3, 5, 4, 6, 0.3, "logits"),
+    "short-weights-dropped": (3, 5, 4, 6, 0.3, "weights"),
+    "one-block": (2, BLOCK, 3, 2, 0.3, "logits"),
+    "one-row-more-than-a-block": (2, BLOCK + 1, 3, 2, 0.3, "weights"),
+    "two-blocks-and-two-rows": (2, 2 * BLOCK + 2, 5, 3, 0.3, "logits"),
+    "two-blocks-and-two-rows-weights": (1, 2 * BLOCK + 2, 5, 3, 0.7, "weights"),
+    "one-position": (2, 1, 4, 3, 0.3, "logits"),
+    "two-positions-of-width-1": (1, 2, 1, 1, 0.0, "weights"),
+    "no-positions": (2, 0, 4, 3, 0.0, "logits"),
+    "no-images": (0, 4, 4, 3, 0.3, "weights"),
+}
+SEED = 2**63 + 12345  # one that does not fit into a signed number
+
+
+def _causal_attention(batch, length, width, width_out, rate, dropout_on, draw):
+    queries, keys = draw(batch, length, width), draw(batch, length, width)
+    return queries, keys, draw(batch, length, width_out), rate, SEED, dropout_on
+
+
+def _causal_attention_gradient(*spec_and_draw):
+    *spec, draw = spec_and_draw
+    *arrays, rate, seed, dropout_on = _causal_attention(*spec, draw)
+    output, log_normalizer = attention.causal_attention.reference(*arrays, rate, seed, dropout_on)
+    d_output = draw(*output.shape)
+    forward = (draw.place(output), draw.place(log_normalizer))
+    return *arrays, *forward, d_output, rate, seed, dropout_on
+
+
+SHAPES = {
+    "images": (2, 3, 5, 6),
+    "rows": (7, 2),
+    "one-number": (1, 1),
+    "empty": (0, 4),
+    "scalar": (),
+}
+EXTREMES = (-100, -87, -20, -1, -0.001, 0, 0.001, 1, 20, 87, 100)
+
+
+def _elementwise(shape, arrays, draw):
+    return tuple(draw(*shape) for _ in range(arrays))
+
+
+def _extremes(draw):
+    return (draw.place(np.array(EXTREMES, np.float32).astype(draw.dtype)),)
+
+
+def _elementwise_cases(arrays):
+    return {name: partial(_elementwise, shape, arrays) for name, shape in SHAPES.items()}
+
+
+GATES = {
+    "images": (2, 3, 5, 6),
+    "one-channel": (7, 2),
+    "no-rows": (0, 4),
+    "no-channels": (3, 0),
+    "one-axis": (10,),
+}
+
+
+def _gate(shape, draw):
+    return (draw(*shape),)
+
+
+def _gate_extremes(draw):
+    gates = np.array(EXTREMES, np.float32).astype(draw.dtype)
+    return (draw.place(np.concatenate([np.ones_like(gates), gates])),)
+
+
+def _gate_gradient(shape, draw):
+    return draw(*shape), draw(*shape[:-1], shape[-1] // 2)
+
+
+def _gate_gradient_extremes(draw):
+    return *_gate_extremes(draw), draw(len(EXTREMES))
+
+
+def _dropout(shape, rate, seed, draw):
+    return draw(*shape), rate, seed
+
+
+# vectors, codes, dimensions
+QUANTIZATIONS = {
+    "one-block": (128, 16, 8),
+    "one-vector-more-than-a-block": (129, 7, 5),
+    "two-blocks-and-a-half": (320, 33, 3),
+    "fewer-vectors-than-a-block": (6, 5, 64),
+    "one-vector": (1, 9, 4),
+    "one-code": (5, 1, 4),
+    "one-dimension": (50, 4, 1),
+    "more-columns-than-a-task": (30, 5, 33),
+    "no-vectors": (0, 5, 4),
+}
+
+
+def _nearest_code(n, count, dimensions, low, high, draw):
+    vectors, codebook = (
+        draw.whole(low, high, n, dimensions),
+        draw.whole(low, high, count, dimensions),
+    )
+    codebook[count // 2] = codebook[0]  # the same code twice: ties
+    return vectors, codebook
+
+
+def _codebook_statistics(n, count, dimensions, draw):
+    return draw(n, dimensions), draw.codes(count, n), count
+
+
+# rows, codes, scale of the logits
+LOGITS = {
+    "rows": (7, 9, 1),
+    "far-apart": (7, 9, 200),
+    "one-code": (4, 1, 1),
+    "one-row": (1, 512, 1),
+    "no-rows": (0, 5, 1),
+}
+
+
+def _cross_entropy(rows, count, scale, draw):
+    return draw.place(draw(rows, count) * draw.dtype.type(scale)), draw.codes(count, rows)
+
+
+def _cross_entropy_gradient(rows, count, scale, draw):
+    return *_cross_entropy(rows, count, scale, draw), draw(rows)
+
+
+# rows, codes, temperature, top_k, top_p
+SAMPLINGS = {
+    "all-codes": (20, 9, 1.0, 0, 1.0),
+    "cold": (20, 9, 0.25, 0, 1.0),
+    "temperature-0": (20, 9, 0, 3, 0.5),
+    "top-k": (20, 9, 1.0, 3, 1.0),
+    "top-k-of-all": (20, 9, 1.0, 20, 1.0),
+    "top-p": (20, 9, 1.0, 0, 0.7),
+    "top-k-and-p": (20, 9, 2.0, 4, 0.7),
+    "one-code": (3, 1, 1.0, 1, 0.5),
+    "no-rows": (0, 5, 1.0, 2, 0.5),
+}
+
+
+def _sample_codes(rows, count, temperature, top_k, top_p, draw):
+    return draw(rows, count), draw(rows, count), temperature, top_k, top_p
+
+
+def _adam_update(shape, step, draw):
+    square = draw.place(draw(*shape) ** 2)
+    arrays = (draw(*shape), draw(*shape), draw(*shape), square, draw(*shape))
+    return *arrays, step, 0.01, 0.9, 0.999, 1e-8, 0.9999
+
+
+def _table(builder, table, *more):
+    """One case per row of a table."""
+    return {name: partial(builder, *row, *more) for name, row in table.items()}
+
+
+CASES = {
+    conv.conv2d: _table(_conv2d, CONVOLUTIONS),
+    conv.conv2d_input_gradient: _table(_conv2d_input_gradient, CONVOLUTIONS),
+    conv.conv2d_weight_gradient: _table(_conv2d_weight_gradient, CONVOLUTIONS),
+    causal_conv.causal_conv2d: _table(_causal_conv2d, CAUSAL_CONVOLUTIONS),
+    causal_conv.causal_conv2d_input_gradient: _table(_causal_input_gradient, CAUSAL_CONVOLUTIONS),
+    causal_conv.causal_conv2d_weight_gradient: _table(_causal_weight_gradient, CAUSAL_CONVOLUTIONS),
+    attention.causal_attention: _table(_causal_attention, ATTENTIONS),
+    attention.causal_attention_gradient: _table(_causal_attention_gradient, ATTENTIONS),
+    elementwise.relu: {**_elementwise_cases(1), "extremes": _extremes},
+    elementwise.relu_gradient: _elementwise_cases(2),
+    elementwise.elu: {**_elementwise_cases(1), "extremes": _extremes},
+    elementwise.elu_gradient: _elementwise_cases(2),
+    elementwise.sigmoid: {**_elementwise_cases(1), "extremes": _extremes},
+    elementwise.gate: {
+        **{name: partial(_gate, shape) for name, shape in GATES.items()},
+        "extremes": _gate_extremes,
+    },
+    elementwise.gate_gradient: {
+        **{name: partial(_gate_gradient, shape) for name, shape in GATES.items()},
+        "extremes": _gate_gradient_extremes,
+    },
+    elementwise.dropout: {
+        **{name: partial(_dropout, shape, 0.3, SEED) for name, shape in SHAPES.items()},
+        "nothing-dropped": partial(_dropout, (40, 5), 0.0, 1),
+        "nearly-all-dropped": partial(_dropout, (40, 5), 0.9, 2**64 - 1),
+    },
+    quantize.nearest_code: {
+        **_table(_nearest_code, QUANTIZATIONS, -4, 5),
+        "far-from-zero": partial(_nearest_code, 70, 20, 6, 2**22, 2**22 + 9),
+    },
+    quantize.codebook_statistics: _table(_codebook_statistics, QUANTIZATIONS),
+    cross_entropy.cross_entropy: _table(_cross_entropy, LOGITS),
+    cross_entropy.cross_entropy_gradient: _table(_cross_entropy_gradient, LOGITS),
+    sample.sample_codes: _table(_sample_codes, SAMPLINGS),
+    adam.adam_update: {
+        **{name: partial(_adam_update, shape, 3) for name, shape in SHAPES.items()},
+        "first-step": partial(_adam_update, (3, 5), 1),
+        "late-step": partial(_adam_update, (3, 5), 10**6),
+    },
+}
+
+# Kernels that work in place, and the arguments that they change: these are their results.
+CHANGED = {adam.adam_update: (0, 2, 3, 4)}
+
+
+def run(kernel, function, arguments):
+    """The results, a tuple of arrays, of one version of `kernel`."""
+    results = function(*arguments)
+    if kernel in CHANGED:
+        assert results is None
+        return tuple(arguments[i] for i in CHANGED[kernel])
+    return results if isinstance(results, tuple) else (results,)

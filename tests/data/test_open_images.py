@@ -1,0 +1,73 @@
+"""Opening images by what a person calls them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vqv2.data.array import ArrayImages
+from vqv2.data.emoji import EmojiImages
+from vqv2.data.folder import FolderImages
+from vqv2.data.images import open_images
+from vqv2.errors import InputError
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A working folder with a folder of images, an array and a text file in it."""
+    (tmp_path / "photos").mkdir()
+    for number in range(3):
+        Image.new("RGB", (20, 20)).save(tmp_path / "photos" / f"{number}.png")
+    np.save(tmp_path / "faces.npy", np.zeros((30, 8, 8), np.uint8))
+    (tmp_path / "notes.txt").write_text("no images")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_folders_and_files_are_opened(place):
+    photos = open_images("photos", 16, channels=1, split="all")
+    assert isinstance(photos, FolderImages)
+    assert (len(photos), photos.size, photos.channels) == (3, 16, 1)
+    faces = open_images(place / "faces.npy", None)
+    assert isinstance(faces, ArrayImages)
+    assert faces.size == 8 and 0 < len(faces) < 30
+    assert len(faces) + len(open_images("faces.npy", 8, split="held_out")) == 30
+
+
+@pytest.mark.parametrize(("data", "size"), [("emoji", 16), ("emoji:16", None), ("emoji:16", 16)])
+def test_emoji_have_the_size_asked_for_either_way(data, size):
+    source = open_images(data, size, split="held_out")
+    assert isinstance(source, EmojiImages)
+    assert (source.size, source.name) == (16, "emoji:16")
+
+
+def test_fashion_mnist_is_looked_for_in_the_folder_given(place):
+    with pytest.raises(InputError, match=r"no file photos.train-images-idx3-ubyte"):
+        open_images("fashion-mnist:photos", None)
+    with pytest.raises(InputError, match="size 32 only, not 0"):
+        open_images("fashion-mnist:photos", 0)
+
+
+@pytest.mark.parametrize(
+    ("data", "size", "message"),
+    [
+        ("photos", None, "images in photos may be of any size: give the size"),
+        ("emoji", None, "give one, for example emoji:64"),
+        ("emoji:big", None, "'emoji:big' has no size"),
+        ("emoji:32", 64, "another size than 64"),
+        ("emojy", 64, "'emojy' does not exist .*did you mean 'emoji'"),
+        ("fashon-mnist", 32, "did you mean 'fashion-mnist'"),
+        ("fotos", 64, "'fotos' does not exist .*did you mean 'photos'"),
+        ("faces.np", 64, "did you mean 'faces.npy'"),
+        ("notes.txt", 64, "'notes.txt' is not a kind of file that can be used: the data may be"),
+        ("zzz", 64, "a folder of images, a .npy or .npz file, emoji:SIZE, fashion-mnist or"),
+        ("gone.npy", 64, "there is no file gone.npy"),
+    ],
+)
+def test_what_cannot_be_opened_is_said_plainly(place, data, size, message):
+    with pytest.raises(InputError, match=message):
+        open_images(data, size)
+
+
+def test_an_unknown_split_is_refused_first():
+    with pytest.raises(InputError, match="split 'eval'"):
+        open_images("nothing", 16, split="eval")

@@ -1,0 +1,187 @@
+"""The tape: every path counted once, memory freed, modes restored."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import vqv2.functional as F
+from vqv2.autodiff import GradientError, Tensor, checkpoint, differentiable, no_grad
+
+
+def leaf(*values):
+    return Tensor(np.array(values, dtype=np.float64), requires_grad=True)
+
+
+def test_a_value_used_twice_gets_both_contributions():
+    x = leaf(2.0, 3.0)
+    y = x * x + x
+    y.backward(np.ones(2))
+    np.testing.assert_array_equal(x.grad, [5.0, 7.0])
+
+
+def test_nested_diamonds_are_visited_once_each():
+    x = leaf(1.0)
+    y = x
+    for _ in range(60):  # 2^60 paths
+        y = y + y
+    y.backward()
+    assert x.grad[0] == 2.0**60
+
+
+def test_a_long_chain_needs_no_recursion():
+    x = leaf(1.0)
+    y = x
+    for _ in range(20000):
+        y = y + 1.0
+    y.backward()
+    assert x.grad[0] == 1.0
+
+
+def test_gradients_add_up_over_backward_passes_without_touching_the_first():
+    x = leaf(1.0, 2.0)
+    (x * 2.0).backward(np.ones(2))
+    first = x.grad
+    (x * 3.0).backward(np.ones(2))
+    np.testing.assert_array_equal(x.grad, [5.0, 5.0])
+    np.testing.assert_array_equal(first, [2.0, 2.0])
+
+
+def test_a_cotangent_handed_to_two_parents_is_not_shared_between_leaves():
+    a, b = leaf(1.0), leaf(1.0)
+    y = a + b
+    (y + a).backward(np.ones(1))
+    assert (a.grad[0], b.grad[0]) == (2.0, 1.0)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 3), (2, 1), (2, 3), (1, 1, 3), (4, 1, 1)])
+def test_broadcasting_is_undone(shape):
+    rng = np.random.default_rng(0)
+    a = Tensor(rng.standard_normal(shape), requires_grad=True)
+    b = Tensor(rng.standard_normal((4, 2, 3)), requires_grad=True)
+    dy = rng.standard_normal((4, 2, 3))
+    (a * b).backward(dy)
+    assert a.grad.shape == shape
+    np.testing.assert_allclose(a.grad.sum(), (dy * b.array).sum())
+    np.testing.assert_allclose(b.grad, dy * a.array)
+
+
+def test_a_second_backward_through_the_same_tape_says_so():
+    y = leaf(1.0) * 2.0
+    y.backward()
+    with pytest.raises(GradientError, match="multiply"):
+        y.backward()
+
+
+def test_wrong_cotangents_are_refused():
+    y = leaf(1.0, 2.0) * 2.0
+    with pytest.raises(GradientError, match="needs a cotangent"):
+        y.backward()
+    with pytest.raises(GradientError, match=r"\(3,\)"):
+        y.backward(np.ones(3))
+    with pytest.raises(GradientError, match="requires_grad"):
+        Tensor(np.ones(1)).backward()
+
+
+def test_memory_is_freed_without_the_garbage_collector():
+    gc.disable()
+    try:
+        x = leaf(1.0)
+        middle = x * 2.0
+        node = weakref.ref(middle.node)
+        y = middle * 3.0
+        del middle
+        assert node() is not None
+        del y
+        assert node() is None
+    finally:
+        gc.enable()
+
+
+def test_backward_frees_saved_arrays_while_the_result_lives():
+    saved = []
+
+    class Saved(np.ndarray):
+        pass
+
+    @differentiable
+    def keep(x):
+        kept = (x * 1).view(Saved)
+        saved.append(weakref.ref(kept))
+        return x, lambda dy: dy * kept
+
+    y = keep(leaf(1.0))
+    assert saved[0]() is not None
+    y.backward()
+    assert saved[0]() is None
+
+
+def test_no_grad_records_nothing_and_is_restored_after_an_exception():
+    x = leaf(1.0)
+    with pytest.raises(RuntimeError), no_grad():
+        assert not (x * 2.0).requires_grad
+        raise RuntimeError
+    assert (x * 2.0).requires_grad
+
+
+def test_gradients_of_constants_are_not_computed():
+    @differentiable
+    def operation(a, b):
+        return a + b, lambda dy: (lambda: dy, lambda: 1 / 0)
+
+    x = leaf(1.0)
+    operation(x, np.ones(1)).backward()
+    assert x.grad[0] == 1.0
+
+
+def test_several_outputs_one_of_them_unused():
+    x = leaf(1.0, 2.0, 3.0, 4.0)
+    first, second = F.split(x, sections=2)
+    (second * 10.0).backward(np.ones(2))
+    np.testing.assert_array_equal(x.grad, [0, 0, 10, 10])
+    assert first.shape == (2,)
+
+
+def test_an_operation_in_ten_lines():
+    @differentiable
+    def cube(x):
+        return x**3, lambda dy: dy * 3 * x**2
+
+    x = leaf(2.0)
+    cube(x).backward()
+    assert x.grad[0] == 12.0
+
+
+def test_checkpoint_gives_the_same_gradients_with_dropout():
+    w = Tensor(np.random.default_rng(0).standard_normal((6, 6)), requires_grad=True)
+    x = Tensor(np.random.default_rng(1).standard_normal((4, 6)), requires_grad=True)
+
+    def gradients(checkpointed):
+        rng = np.random.default_rng(3)
+
+        def segment(h):
+            return F.dropout(F.elu(h @ w), rate=0.5, rng=rng)
+
+        w.grad = x.grad = None
+        y = checkpoint(segment, x, rng=rng) if checkpointed else segment(x)
+        after = rng.random()
+        (y * y).backward(np.ones(y.shape))
+        return y.array, x.grad, w.grad, after, rng.random()
+
+    for plain, other in zip(gradients(False), gradients(True), strict=True):
+        np.testing.assert_array_equal(plain, other)
+
+
+def test_checkpoint_reaches_parameters_when_no_input_needs_a_gradient():
+    w = leaf(2.0)
+    checkpoint(lambda x: x * w, Tensor(np.array([3.0]))).backward()
+    assert w.grad[0] == 3.0
+
+
+def test_array_on_the_left_gives_a_tensor():
+    x = leaf(1.0, 2.0)
+    y = np.array([3.0, 4.0]) * x - 1.0
+    assert isinstance(y, Tensor)
+    (2.0 / y).backward(np.ones(2))
+    np.testing.assert_allclose(x.grad, [-2 / 4 * 3, -2 / 49 * 4])

@@ -1,0 +1,130 @@
+"""A failed write leaves the former file and no litter; a good one is durable and complete."""
+
+import errno
+import os
+import stat
+
+import pytest
+
+from vqv2.errors import InputError
+from vqv2.files import atomic_write
+
+
+@pytest.fixture
+def former(tmp_path):
+    path = tmp_path / "result.txt"
+    path.write_text("former")
+    return path
+
+
+def no_space(*_arguments):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def assert_untouched(path):
+    assert path.read_text() == "former"
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_the_new_contents_replace_the_former(former):
+    with atomic_write(former) as temporary:
+        temporary.write_text("new")
+        assert former.read_text() == "former"
+    assert former.read_text() == "new"
+    assert os.listdir(former.parent) == [former.name]
+
+
+def test_the_temporary_file_lies_in_the_same_folder(former):
+    with atomic_write(former) as temporary:
+        assert temporary.parent == former.parent
+        temporary.write_text("new")
+
+
+def test_missing_folders_are_made(tmp_path):
+    path = tmp_path / "a" / "b" / "c.txt"
+    with atomic_write(str(path)) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_the_contents_are_on_the_disk_before_they_take_the_place(former, monkeypatch):
+    events = []
+    fsync, replace = os.fsync, os.replace
+
+    def recorded_fsync(descriptor):
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode):
+            events.append(("fsync", os.fstat(descriptor).st_size))
+        fsync(descriptor)
+
+    def recorded_replace(source, target):
+        events.append("replace")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(os, "replace", recorded_replace)
+    with atomic_write(former) as temporary:
+        temporary.write_text("new")
+    assert events == [("fsync", 3), "replace"]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_full_disk_at_the_end_leaves_the_former_file(former, monkeypatch, step):
+    monkeypatch.setattr(os, step, no_space)
+    with (
+        pytest.raises(InputError, match="result.txt: No space left on device"),
+        atomic_write(former) as temporary,
+    ):
+        temporary.write_text("new")
+    assert_untouched(former)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+def test_a_really_full_device_leaves_the_former_file(former):
+    with (
+        pytest.raises(InputError, match="result.txt: No space left on device"),
+        atomic_write(former) as temporary,
+    ):
+        temporary.symlink_to("/dev/full")
+        temporary.write_text("new")
+    assert_untouched(former)
+
+
+@pytest.mark.parametrize("failure", [ValueError("a bug"), KeyboardInterrupt()])
+def test_another_failure_passes_through_and_leaves_the_former_file(former, failure):
+    with pytest.raises(type(failure)) as raised, atomic_write(former) as temporary:
+        temporary.write_text("half")
+        raise failure
+    assert raised.value is failure
+    assert_untouched(former)
+
+
+def test_a_folder_that_cannot_be_made_is_named(former):
+    with (
+        pytest.raises(InputError, match="cannot write .*result.txt/below.txt: "),
+        atomic_write(former / "below.txt") as temporary,
+    ):
+        temporary.write_text("new")
+    assert_untouched(former)
+
+
+def test_a_folder_in_the_place_of_the_file_stays(tmp_path):
+    path = tmp_path / "folder"
+    path.mkdir()
+    with pytest.raises(InputError, match="Is a directory"), atomic_write(path) as temporary:
+        temporary.write_text("new")
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind root")
+def test_a_folder_without_permission_is_named(former):
+    former.parent.chmod(0o500)
+    try:
+        with (
+            pytest.raises(InputError, match="Permission denied"),
+            atomic_write(former) as temporary,
+        ):
+            temporary.write_text("new")
+    finally:
+        former.parent.chmod(0o700)
+    assert_untouched(former)

@@ -1,0 +1,7 @@
+"""`python -m vqv2` is the command `vqv2`."""
+
+import sys
+
+from vqv2.cli import main
+
+sys.exit(main())

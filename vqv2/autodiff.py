@@ -1,0 +1,289 @@
+"""Reverse-mode automatic differentiation: a tape that knows no operation.
+
+A `Tensor` wraps an array. Every differentiable operation is a plain function of arrays that
+returns its output and a function for its gradient (`differentiable` says how). Calling one records
+a `Node` with the tensors it came from; `Tensor.backward` walks the nodes from a result back to the
+leaves and sums up what each operation's gradient function says.
+
+If y = f(x) and dL/dy is known (the *cotangent* of y), the gradient function of f returns dL/dx.
+"""
+
+import contextlib
+import functools
+
+import numpy as np
+
+from backends import array_module
+
+
+class GradientError(RuntimeError):
+    """A backward pass that cannot be done: no tape, a tape used up, or a wrong cotangent."""
+
+
+class _Mode:
+    """What is switched on while code runs; changed only by the context managers below."""
+
+    recording = True
+    recomputing = False
+
+
+@contextlib.contextmanager
+def _mode(**changes):
+    former = {name: getattr(_Mode, name) for name in changes}
+    for name, value in changes.items():
+        setattr(_Mode, name, value)
+    try:
+        yield
+    finally:
+        for name, value in former.items():
+            setattr(_Mode, name, value)
+
+
+def no_grad():
+    """Context manager: operations inside are not recorded, which saves the tape's memory."""
+    return _mode(recording=False)
+
+
+def is_recomputing():
+    """True while `checkpoint` runs a segment for the second time, inside a backward pass.
+
+    A layer that counts what it has seen (running statistics) asks this in order to count once.
+    """
+    return _Mode.recomputing
+
+
+class Node:
+    """One recorded operation: its parents, and how to turn output cotangents into theirs.
+
+    A node points to its parents only, never to its outputs, so a tape has no reference cycles and
+    its memory is free the moment the last tensor that leads to it is.
+    """
+
+    __slots__ = ("__weakref__", "gradient", "name", "outputs", "parents")
+
+    def __init__(self, name, parents, gradient, outputs):
+        self.name = name
+        self.parents = parents
+        self.gradient = gradient
+        self.outputs = outputs
+
+    def parent_cotangents(self, cotangents):
+        """Yield (parent, cotangent) for every parent on the tape; frees what the node saved."""
+        if self.gradient is None:
+            raise GradientError(
+                f"backward went through '{self.name}' a second time, but its saved values were "
+                "freed by the first: run the forward computation again"
+            )
+        gradients = self.gradient(*cotangents)
+        parents, self.gradient, self.parents = self.parents, None, ()
+        if not isinstance(gradients, tuple):
+            gradients = (gradients,)
+        for parent, cotangent in zip(parents, gradients, strict=True):
+            if parent is None or cotangent is None:
+                continue
+            value = cotangent() if callable(cotangent) else cotangent
+            yield parent, _undo_broadcasting(value, parent.shape)
+
+
+def _undo_broadcasting(cotangent, shape):
+    """Sum a cotangent over the axes along which its tensor, of `shape`, was stretched."""
+    if cotangent.shape == shape:
+        return cotangent
+    extra = cotangent.ndim - len(shape)
+    stretched = [
+        extra + i for i, n in enumerate(shape) if n == 1 and cotangent.shape[extra + i] != 1
+    ]
+    return cotangent.sum(axis=(*range(extra), *stretched)).reshape(shape)
+
+
+class Tensor:
+    """An array that may be a leaf to differentiate by, or the result of recorded operations.
+
+    array          the NumPy or CuPy array, of any shape; read it freely
+    requires_grad  true for parameters and for whatever was computed from one
+    grad           after `backward`: dL/d(array) for leaves, same shape and dtype; None before
+
+    The operators + - * / ** @ and [] are set by `vqv2.functional`.
+    """
+
+    __slots__ = ("__weakref__", "array", "grad", "node", "output_index", "requires_grad")
+    __array_priority__ = 1000  # array * Tensor calls the Tensor's operator, not the array's
+    __array_ufunc__ = None
+
+    def __init__(self, array, requires_grad=False):
+        self.array = array if hasattr(array, "dtype") else np.asarray(array)
+        self.requires_grad = requires_grad
+        self.grad = None
+        self.node = None
+        self.output_index = 0
+
+    shape = property(lambda self: self.array.shape, doc="The array's shape.")
+    dtype = property(lambda self: self.array.dtype, doc="The array's dtype.")
+    ndim = property(lambda self: self.array.ndim, doc="The array's number of axes.")
+    size = property(lambda self: self.array.size, doc="The array's number of elements.")
+
+    def __len__(self):
+        return len(self.array)
+
+    def __repr__(self):
+        source = f", from '{self.node.name}'" if self.node else ""
+        return f"Tensor({self.shape}, {self.dtype}{source})\n{self.array}"
+
+    def item(self):
+        """The only element, as a Python number. Raises `ValueError` when there are several."""
+        return self.array.item()
+
+    def detach(self):
+        """The same array as a constant, off the tape."""
+        return Tensor(self.array)
+
+    def backward(self, cotangent=None):
+        """Add dL/d(leaf) to the `grad` of every leaf that this tensor was computed from.
+
+        `cotangent` is dL/d(self), of this tensor's shape; it may be left out for a single number,
+        where it is 1. Frees the tape as it goes. Raises `GradientError`.
+        """
+        if not self.requires_grad:
+            raise GradientError("backward on a tensor that depends on nothing with requires_grad")
+        if cotangent is None:
+            if self.size != 1:
+                raise GradientError(f"backward on shape {self.shape} needs a cotangent")
+            cotangent = array_module(self.array).ones_like(self.array)
+        if cotangent.shape != self.shape:
+            raise GradientError(f"a cotangent of shape {cotangent.shape} for shape {self.shape}")
+        _backward(self, cotangent)
+
+
+def _backward(root, cotangent):
+    """Visit every node once, after all that were computed from it (counting them beforehand)."""
+    if root.node is None:
+        _add_to_leaf(root, cotangent)
+        return
+    waiting = _count_children(root.node)
+    pending = {root.node: [None] * root.node.outputs}
+    pending[root.node][root.output_index] = cotangent
+    ready = [root.node]
+    while ready:
+        node = ready.pop()
+        parents = [parent for parent in node.parents if parent is not None]
+        arrived = pending.pop(node, None)
+        for parent, value in node.parent_cotangents(arrived) if arrived else ():
+            _deliver(parent, value, pending)
+        for parent in parents:
+            if parent.node is not None:
+                waiting[parent.node] -= 1
+                if waiting[parent.node] == 0:
+                    ready.append(parent.node)
+
+
+def _count_children(root):
+    """For every node that `root` leads to: how many times it is a parent."""
+    counts, stack = {root: 0}, [root]
+    while stack:
+        for parent in stack.pop().parents:
+            if parent is not None and parent.node is not None:
+                if parent.node not in counts:
+                    counts[parent.node] = 0
+                    stack.append(parent.node)
+                counts[parent.node] += 1
+    return counts
+
+
+def _deliver(tensor, cotangent, pending):
+    if tensor.node is None:
+        _add_to_leaf(tensor, cotangent)
+        return
+    slots = pending.setdefault(tensor.node, [None] * tensor.node.outputs)
+    former = slots[tensor.output_index]
+    # Out of place: an array that an operation returned may be one that somebody else still holds.
+    slots[tensor.output_index] = cotangent if former is None else former + cotangent
+
+
+def _add_to_leaf(leaf, cotangent):
+    leaf.grad = cotangent if leaf.grad is None else leaf.grad + cotangent
+
+
+def differentiable(function):
+    """Decorator: make a differentiable operation of a function of arrays.
+
+    The function returns `(output, gradient)`. `gradient(cotangent)` returns one entry for each
+    positional argument: its cotangent, or None for a constant, or a function without arguments
+    that computes the cotangent, called only when it is needed. Broadcasting need not be undone.
+
+        @differentiable
+        def multiply(a, b):
+            return a * b, lambda dy: (lambda: dy * b, lambda: dy * a)
+
+    The operation takes tensors, arrays and numbers as positional arguments and returns a Tensor;
+    keyword arguments are settings, passed on as they are. An operation with several outputs
+    returns `((first, second, ...), gradient)`, and its gradient receives one cotangent for each
+    output, None for one that did not matter.
+    """
+
+    @functools.wraps(function)
+    def operation(*arguments, **settings):
+        arrays = [a.array if isinstance(a, Tensor) else a for a in arguments]
+        output, gradient = function(*arrays, **settings)
+        return _record(function.__name__, arguments, output, gradient)
+
+    return operation
+
+
+def _record(name, arguments, output, gradient):
+    parents = tuple(a if isinstance(a, Tensor) and a.requires_grad else None for a in arguments)
+    if not _Mode.recording or not any(parent is not None for parent in parents):
+        return _tensors(output, None)
+    outputs = len(output) if isinstance(output, tuple) else 1
+    return _tensors(output, Node(name, parents, gradient, outputs))
+
+
+def _tensors(output, node):
+    if isinstance(output, tuple):
+        return tuple(_tensor(array, node, i) for i, array in enumerate(output))
+    return _tensor(output, node, 0)
+
+
+def _tensor(array, node, index):
+    tensor = Tensor(array, requires_grad=node is not None)
+    tensor.node, tensor.output_index = node, index
+    return tensor
+
+
+def checkpoint(function, *inputs, rng=None):
+    """function(*inputs), without keeping what its operations save: backward runs it again.
+
+    Memory falls to that of one segment at a time, for one more forward pass. `function` takes
+    tensors and returns one; it must compute the same both times, so pass the `rng` that it draws
+    from: its state is put back for the second run.
+    """
+    if not _Mode.recording:
+        return function(*inputs)
+    state = rng.bit_generator.state if rng is not None else None
+    with no_grad():
+        output = function(*inputs).array
+
+    def gradient(cotangent):
+        copies = [Tensor(i.array, i.requires_grad) for i in inputs]
+        with _mode(recording=True, recomputing=True), _generator_state(rng, state):
+            recomputed = function(*copies)
+        if recomputed.requires_grad:
+            recomputed.backward(cotangent)
+        return tuple(copy.grad for copy in copies)
+
+    # Recorded even when no input needs it: parameters inside the function may need a gradient.
+    parents = tuple(i if i.requires_grad else None for i in inputs)
+    return _tensor(output, Node("checkpoint", parents, gradient, 1), 0)
+
+
+@contextlib.contextmanager
+def _generator_state(rng, state):
+    """Inside, `rng` stands at `state`; afterwards where it stood before."""
+    if rng is None:
+        yield
+        return
+    now = rng.bit_generator.state
+    rng.bit_generator.state = state
+    try:
+        yield
+    finally:
+        rng.bit_generator.state = now

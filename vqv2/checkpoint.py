@@ -1,0 +1,72 @@
+"""Checkpoints: one safetensors file each, written atomically and sealed with a checksum."""
+
+import hashlib
+import json
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from vqv2.errors import InputError
+from vqv2.files import atomic_write
+
+FORMAT = "vqv2 checkpoint 1"
+
+
+def save(path, arrays, metadata):
+    """Write {name: NumPy array} and JSON-able `metadata` to `path`.
+
+    Either the whole file is there afterwards or the former one still is. Raises `InputError` when
+    it cannot be written (no space, no permission).
+    """
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    header = {
+        "format": FORMAT,
+        "metadata": json.dumps(metadata),
+        "checksum": checksum(arrays),
+    }
+    with atomic_write(path) as temporary:
+        _save_file(arrays, temporary, header)
+
+
+def _save_file(arrays, path, header):
+    try:
+        save_file(arrays, path, header)
+    except SafetensorError as error:  # how the library reports a full disk
+        raise OSError(str(error)) from error
+
+
+def load(path):
+    """(arrays, metadata) of a file that `save` wrote.
+
+    Raises `InputError` when there is none, when it is damaged, or when it is another kind of file.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            header = file.metadata() or {}
+            if header.get("format") != FORMAT:
+                raise InputError(f"{path} is not a checkpoint of vqv2: choose another file")
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise InputError(f"there is no checkpoint {path}: train first") from None
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path} is damaged or not a safetensors file ({error}): restore it from a copy, or "
+            "train again"
+        ) from None
+    if checksum(arrays) != header["checksum"]:
+        raise InputError(
+            f"{path} is damaged, its contents do not match its checksum: restore it from a copy, "
+            "or train again"
+        )
+    return arrays, json.loads(header["metadata"])
+
+
+def checksum(arrays):
+    """SHA-256 (hexadecimal) over names, dtypes, shapes and contents of {name: array}."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.data if array.size else b"")
+    return digest.hexdigest()

@@ -1,0 +1,66 @@
+"""The command `vqv2`: finds the sub-command, runs it, and turns errors into one sentence."""
+
+import argparse
+import sys
+
+from backends import BackendError
+from vqv2.commands import demo, encode, info, reconstruct, sample, train
+from vqv2.errors import InputError
+from vqv2.training import TrainingError
+
+COMMANDS = (demo, train, encode, sample, reconstruct, info)
+
+EXAMPLES = """\
+examples:
+  vqv2 demo
+  vqv2 train autoencoder --data photos/ --preset imagenet256 --out runs/photos
+  vqv2 encode runs/photos
+  vqv2 train prior runs/photos --level top
+  vqv2 train prior runs/photos --level bottom
+  vqv2 sample runs/photos --count 16 --class dog --temperature 0.95 --out dogs.png
+"""
+
+
+def build_parser():
+    """The argument parser of `vqv2` with all its sub-commands."""
+    parser = argparse.ArgumentParser(
+        prog="vqv2",
+        description="VQ-VAE-2: train a hierarchy of discrete codes, and sample images from it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    return parser
+
+
+def main(arguments=None):
+    """Run the command line; returns the exit status.
+
+    0 when all went well, 2 when something that was given cannot be used (one sentence on standard
+    error), 130 when it was interrupted.
+    """
+    parsed = build_parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except (InputError, BackendError, TrainingError) as error:
+        return _complain(error, 2)
+    except KeyboardInterrupt as interruption:
+        return _complain(interruption if interruption.args else "interrupted", 130)
+    except MemoryError as error:
+        return _complain(f"not enough memory ({error}): use a smaller batch or model", 2)
+    except BrokenPipeError:
+        return 0  # the reader of our output has seen enough
+    except OSError as error:
+        return _complain(f"{error.filename or 'a file'}: {error.strerror or error}", 2)
+    return 0
+
+
+def _complain(message, status):
+    print(f"vqv2: {message}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

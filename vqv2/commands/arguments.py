@@ -1,0 +1,48 @@
+"""What several commands' arguments have in common."""
+
+import argparse
+
+from vqv2.errors import InputError
+
+DATA_HELP = (
+    "a folder of images (its sub-folders are the classes), a .npy or .npz file, emoji:SIZE, or "
+    "fashion-mnist[:FOLDER]"
+)
+
+
+def add_command(subparsers, name, summary, examples, run):
+    """Add a sub-command with a help text that ends in examples; returns its parser."""
+    parser = subparsers.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog="examples:\n" + "\n".join(f"  {example}" for example in examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def parse_settings(pairs):
+    """["field=value", ...] -> {field: text}. Raises `InputError` for anything else."""
+    settings = {}
+    for pair in pairs or ():
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise InputError(f"--set {pair}: write field=value, such as hidden_units=64")
+        settings[name.strip()] = value.strip()
+    return settings
+
+
+def by_level(text, kind, name):
+    """ "0.9" -> 0.9; "top=0.9,bottom=1" -> {"top": 0.9, "bottom": 1.0}, read as `kind`."""
+    try:
+        if "=" not in text:
+            return kind(text)
+        pairs = [pair.split("=") for pair in text.split(",")]
+        return {level.strip(): kind(value) for level, value in pairs}
+    except ValueError:
+        raise InputError(
+            f"--{name} {text} cannot be read: give a number, or one for each level as in "
+            "top=0.9,bottom=1"
+        ) from None

@@ -1,0 +1,52 @@
+"""`vqv2 sample`: new images from a trained hierarchy."""
+
+import math
+
+from vqv2.commands.arguments import add_command, by_level
+from vqv2.hierarchy import Hierarchy
+from vqv2.report import save_image_grid
+
+
+def add_parser(subparsers):
+    """Add `sample`."""
+    parser = add_command(
+        subparsers,
+        "sample",
+        "draw new images: top codes, finer codes given them, decode",
+        (
+            "vqv2 sample runs/emoji --count 16 --out samples.png",
+            "vqv2 sample runs/emoji --count 16 --class faces --temperature 0.9 --out faces.png",
+            "vqv2 sample runs/emoji --count 16 --temperature top=1,bottom=0.8 --top-p 0.95 \\",
+            "     --seed 7 --out samples.png",
+        ),
+        _sample,
+    )
+    parser.add_argument("run_folder", metavar="RUN", help="a run folder with trained priors")
+    parser.add_argument("--count", type=int, required=True, metavar="N", help="number of images")
+    parser.add_argument("--class", dest="label", metavar="C", help="name or number; default: mixed")
+    parser.add_argument(
+        "--temperature", default="1", metavar="T", help="a number or per level: top=1,bottom=0.9"
+    )
+    parser.add_argument("--top-k", default="0", metavar="K", help="keep the K likeliest codes")
+    parser.add_argument("--top-p", default="1", metavar="P", help="keep codes of probability P")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default: 0")
+    parser.add_argument("--batch", type=int, default=32, metavar="N", help="images side by side")
+    parser.add_argument("--out", required=True, metavar="PNG", help="the picture to write")
+
+
+def _sample(arguments):
+    hierarchy = Hierarchy.load(arguments.run_folder)
+    images = hierarchy.sample(
+        arguments.count,
+        arguments.label,
+        arguments.seed,
+        arguments.batch,
+        temperature=by_level(arguments.temperature, float, "temperature"),
+        top_k=by_level(arguments.top_k, int, "top-k"),
+        top_p=by_level(arguments.top_p, float, "top-p"),
+        progress=True,
+    )
+    columns = math.ceil(math.sqrt(len(images)))
+    rows = [images[start : start + columns] for start in range(0, len(images), columns)]
+    save_image_grid(arguments.out, rows, scale=max(1, 64 // images.shape[1]))
+    print(f"{len(images)} samples in {arguments.out}")

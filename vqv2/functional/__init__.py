@@ -1,0 +1,52 @@
+"""Every differentiable operation: its formula, its gradient, and nothing about the machine.
+
+Operations take tensors, arrays or numbers and return tensors. Images and maps are (N, H, W, C).
+Importing this package also gives `Tensor` its operators.
+"""
+
+from vqv2.functional.activation import dropout, elu, gate, relu, sigmoid
+from vqv2.functional.arithmetic import add, divide, exp, log, multiply, power, sqrt, subtract
+from vqv2.functional.attention import causal_attention
+from vqv2.functional.convolution import causal_conv2d, conv2d, conv_transpose2d
+from vqv2.functional.linear import linear, matmul
+from vqv2.functional.lookup import embedding, index
+from vqv2.functional.loss import cross_entropy, mean_squared_error
+from vqv2.functional.normalization import batch_norm
+from vqv2.functional.reduction import mean, sum
+from vqv2.functional.shape import concatenate, reshape, split, transpose, upsample
+from vqv2.functional.straight_through import straight_through
+
+__all__ = [
+    "add",
+    "batch_norm",
+    "causal_attention",
+    "causal_conv2d",
+    "concatenate",
+    "conv2d",
+    "conv_transpose2d",
+    "cross_entropy",
+    "divide",
+    "dropout",
+    "elu",
+    "embedding",
+    "exp",
+    "gate",
+    "index",
+    "linear",
+    "log",
+    "matmul",
+    "mean",
+    "mean_squared_error",
+    "multiply",
+    "power",
+    "relu",
+    "reshape",
+    "sigmoid",
+    "split",
+    "sqrt",
+    "straight_through",
+    "subtract",
+    "sum",
+    "transpose",
+    "upsample",
+]

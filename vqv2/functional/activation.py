@@ -1,0 +1,44 @@
+"""Activations, the gate of gated convolutions, and dropout."""
+
+from backends import elementwise
+from vqv2.autodiff import differentiable
+
+
+@differentiable
+def relu(x):
+    """max(x, 0); dx = dy where x > 0."""
+    y = elementwise.relu(x)
+    return y, lambda dy: elementwise.relu_gradient(y, dy)
+
+
+@differentiable
+def elu(x):
+    """x where x > 0, else e^x - 1; dx = dy * (1 or y + 1)."""
+    y = elementwise.elu(x)
+    return y, lambda dy: elementwise.elu_gradient(y, dy)
+
+
+@differentiable
+def sigmoid(x):
+    """1 / (1 + e^-x); dx = dy * y * (1 - y)."""
+    y = elementwise.sigmoid(x)
+    return y, lambda dy: dy * y * (1 - y)
+
+
+@differentiable
+def gate(x):
+    """a * sigmoid(b) for [a, b] = x along the channels: (..., 2C) -> (..., C)."""
+    return elementwise.gate(x), lambda dy: elementwise.gate_gradient(x, dy)
+
+
+@differentiable
+def dropout(x, rate=0.0, rng=None):
+    """Each element zero with probability `rate`, else divided by 1 - rate; the cotangent likewise.
+
+    `rng`, a `numpy.random.Generator`, gives one seed; the mask is computed from it when it is
+    needed and never stored. With `rng=None` (evaluation) or rate 0, x itself.
+    """
+    if rng is None or rate == 0:
+        return x, lambda dy: dy
+    seed = int(rng.integers(2**63))
+    return elementwise.dropout(x, rate, seed), lambda dy: elementwise.dropout(dy, rate, seed)

@@ -1,0 +1,70 @@
+"""Elementwise arithmetic with broadcasting, and the operators of `Tensor`.
+
+All take arrays, tensors or numbers of shapes that broadcast and keep NumPy's dtype rules: a Python
+number never changes an array's dtype.
+"""
+
+from backends import array_module
+from vqv2.autodiff import Tensor, differentiable
+
+
+@differentiable
+def add(a, b):
+    """a + b; the cotangent goes to both."""
+    return a + b, lambda dy: (dy, dy)
+
+
+@differentiable
+def subtract(a, b):
+    """a - b."""
+    return a - b, lambda dy: (dy, lambda: -dy)
+
+
+@differentiable
+def multiply(a, b):
+    """a * b; da = dy * b, db = dy * a."""
+    return a * b, lambda dy: (lambda: dy * b, lambda: dy * a)
+
+
+@differentiable
+def divide(a, b):
+    """a / b; da = dy / b, db = -dy * a / b^2."""
+    return a / b, lambda dy: (lambda: dy / b, lambda: -dy * a / (b * b))
+
+
+@differentiable
+def power(a, exponent):
+    """a ** exponent for a constant exponent; da = dy * exponent * a ** (exponent - 1)."""
+    return a**exponent, lambda dy: (lambda: dy * exponent * a ** (exponent - 1), None)
+
+
+@differentiable
+def exp(a):
+    """e^a; da = dy * e^a."""
+    y = array_module(a).exp(a)
+    return y, lambda dy: dy * y
+
+
+@differentiable
+def log(a):
+    """Natural logarithm; da = dy / a."""
+    return array_module(a).log(a), lambda dy: dy / a
+
+
+@differentiable
+def sqrt(a):
+    """Square root; da = dy / (2 sqrt(a))."""
+    y = array_module(a).sqrt(a)
+    return y, lambda dy: dy / (2 * y)
+
+
+Tensor.__add__ = add
+Tensor.__radd__ = lambda self, other: add(other, self)
+Tensor.__sub__ = subtract
+Tensor.__rsub__ = lambda self, other: subtract(other, self)
+Tensor.__mul__ = multiply
+Tensor.__rmul__ = lambda self, other: multiply(other, self)
+Tensor.__truediv__ = divide
+Tensor.__rtruediv__ = lambda self, other: divide(other, self)
+Tensor.__neg__ = lambda self: multiply(self, -1)
+Tensor.__pow__ = power

@@ -1,0 +1,68 @@
+"""Convolutions over maps (N, H, W, C); the kernels' files say how they number their weights."""
+
+from backends import causal_conv, conv
+from vqv2.autodiff import differentiable
+
+
+def _with_bias(y, b):
+    if b is not None:
+        y += b
+    return y
+
+
+def _bias_gradient(dy):
+    return dy.reshape(-1, dy.shape[-1]).sum(axis=0)
+
+
+@differentiable
+def conv2d(x, w, b=None, stride=1, padding=0):
+    """Convolution (N, H, W, C), (k, k, C, D), (D,) -> (N, H', W', D), H' = (H + 2p - k) / s + 1."""
+    y = _with_bias(conv.conv2d(x, w, stride, padding), b)
+
+    def gradient(dy):
+        return (
+            lambda: conv.conv2d_input_gradient(dy, w, stride, padding, *x.shape[1:3]),
+            lambda: conv.conv2d_weight_gradient(x, dy, w.shape[0], stride, padding),
+            lambda: _bias_gradient(dy),
+        )[: 2 if b is None else 3]
+
+    return y, gradient
+
+
+@differentiable
+def conv_transpose2d(x, w, b=None, stride=1, padding=0):
+    """Transposed convolution, the transpose of `conv2d` as a linear map.
+
+    (N, H, W, D), (k, k, C, D), (C,) -> (N, H', W', C), H' = (H - 1) s - 2p + k. The weights are
+    those of the convolution that leads back, so its gradients are that convolution's kernels.
+    """
+    size = [(n - 1) * stride - 2 * padding + w.shape[0] for n in x.shape[1:3]]
+    y = _with_bias(conv.conv2d_input_gradient(x, w, stride, padding, *size), b)
+
+    def gradient(dy):
+        return (
+            lambda: conv.conv2d(dy, w, stride, padding),
+            lambda: conv.conv2d_weight_gradient(dy, x, w.shape[0], stride, padding),
+            lambda: _bias_gradient(dy),
+        )[: 2 if b is None else 3]
+
+    return y, gradient
+
+
+@differentiable
+def causal_conv2d(x, w, b=None, kernel_size=5):
+    """Causal convolution of the same size: (N, H, W, C), (taps, C, D), (D,) -> (N, H, W, D).
+
+    Position (i, j) sees rows above and columns to its left only, and itself when w has the centre
+    tap: `backends.causal_conv.tap_count`.
+    """
+    y = _with_bias(causal_conv.causal_conv2d(x, w, kernel_size), b)
+
+    def gradient(dy):
+        return (
+            lambda: causal_conv.causal_conv2d_input_gradient(dy, w, kernel_size),
+            lambda: causal_conv.causal_conv2d_weight_gradient(x, dy, kernel_size, len(w)),
+            lambda: _bias_gradient(dy),
+        )[: 2 if b is None else 3]
+
+    return y, gradient

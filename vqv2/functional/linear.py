@@ -1,0 +1,35 @@
+"""Matrix products."""
+
+from vqv2.autodiff import Tensor, differentiable
+
+
+@differentiable
+def matmul(a, b):
+    """a @ b for stacks of matrices (..., M, K) @ (..., K, N); da = dy b^T, db = a^T dy."""
+    return a @ b, lambda dy: (lambda: dy @ b.swapaxes(-1, -2), lambda: a.swapaxes(-1, -2) @ dy)
+
+
+@differentiable
+def linear(x, w, b=None):
+    """x w + b along the last axis: (..., C), (C, D), (D,) -> (..., D).
+
+    On a map (N, H, W, C) this is the 1x1 convolution. With the leading axes flattened to rows:
+    dx = dy w^T, dw = x^T dy, db = sum of dy over the rows.
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    y = rows @ w
+    if b is not None:
+        y += b
+
+    def gradient(dy):
+        d_rows = dy.reshape(-1, dy.shape[-1])
+        return (
+            lambda: (d_rows @ w.T).reshape(x.shape),
+            lambda: rows.T @ d_rows,
+            lambda: d_rows.sum(axis=0),
+        )[: 2 if b is None else 3]
+
+    return y.reshape(*x.shape[:-1], w.shape[-1]), gradient
+
+
+Tensor.__matmul__ = matmul

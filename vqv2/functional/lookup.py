@@ -1,0 +1,33 @@
+"""Reading rows of a table, and parts of an array."""
+
+from backends import array_module, quantize
+from vqv2.autodiff import Tensor, differentiable
+
+
+@differentiable
+def embedding(codes, table):
+    """table[codes]: integers of any shape S, (K, D) -> (*S, D).
+
+    The table's gradient sums, for every code, the cotangents of the places that read it.
+    """
+
+    def gradient(dy):
+        rows = dy.reshape(-1, table.shape[-1])
+        return None, quantize.codebook_statistics(rows, codes.reshape(-1), len(table))[1]
+
+    return table[codes], gradient
+
+
+@differentiable
+def index(x, key):
+    """x[key] for slices and integers that name every element at most once; the rest gets zero."""
+
+    def gradient(dy):
+        dx = array_module(x).zeros_like(x)
+        dx[key] = dy
+        return dx, None
+
+    return x[key], gradient
+
+
+Tensor.__getitem__ = index

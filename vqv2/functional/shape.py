@@ -1,0 +1,52 @@
+"""Operations that move elements without changing them."""
+
+from backends import array_module
+from vqv2.autodiff import differentiable
+
+
+@differentiable
+def reshape(x, shape=()):
+    """The same elements in raster order, as `shape`; one entry may be -1."""
+    return x.reshape(shape), lambda dy: dy.reshape(x.shape)
+
+
+@differentiable
+def transpose(x, axes=None):
+    """Axes in the order `axes`; None reverses them."""
+    y = x.transpose(axes)
+    back = None if axes is None else tuple(sorted(range(len(axes)), key=axes.__getitem__))
+    return y, lambda dy: dy.transpose(back)
+
+
+@differentiable
+def concatenate(*arrays, axis=-1):
+    """Arrays joined along `axis`; each gets its part of the cotangent."""
+    xp = array_module(arrays[0])
+    ends = []
+    for array in arrays:
+        ends.append((ends[-1] if ends else 0) + array.shape[axis])
+    return xp.concatenate(arrays, axis=axis), lambda dy: tuple(xp.split(dy, ends[:-1], axis=axis))
+
+
+@differentiable
+def split(x, sections=2):
+    """The last axis cut into equal parts: a tuple of `sections` tensors (..., C / sections)."""
+    xp = array_module(x)
+    parts = tuple(xp.split(x, sections, axis=-1))
+
+    def gradient(*d_parts):
+        filled = [xp.zeros_like(p) if d is None else d for p, d in zip(parts, d_parts, strict=True)]
+        return xp.concatenate(filled, axis=-1)
+
+    return parts, gradient
+
+
+@differentiable
+def upsample(x, factor=2):
+    """Every position repeated factor x factor times: (N, H, W, C) -> (N, H factor, W factor, C)."""
+    n, height, width, channels = x.shape
+    tiles = x[:, :, None, :, None, :]
+    shape = (n, height, factor, width, factor, channels)
+    y = array_module(x).broadcast_to(tiles, shape)
+    y = y.reshape(n, height * factor, width * factor, channels)
+    return y, lambda dy: dy.reshape(shape).sum(axis=(2, 4))

@@ -1,0 +1,201 @@
+"""A trained hierarchy as one object: images to codes, codes to images, and new images.
+
+hierarchy = vqv2.Hierarchy.load("runs/emoji")
+codes = hierarchy.encode(images)                    # {"top": (N, 8, 8), "bottom": (N, 16, 16)}
+hierarchy.decode(codes, levels=["top"])             # what the top level alone says
+hierarchy.sample(16, label="faces", temperature=0.9, seed=1)
+"""
+
+import numpy as np
+
+from vqv2.errors import InputError
+from vqv2.run import Run
+from vqv2.sampling import Settings, sample_codes
+
+
+class Hierarchy:
+    """An autoencoder and its priors, with averaged weights, for use rather than training.
+
+    config       the `Config` they were built from
+    levels       names, coarse to fine
+    class_names  names of the classes, empty for an unconditional hierarchy
+    autoencoder  the `Autoencoder`
+    priors       {level: Prior} of the levels that have been trained
+    identity     what tells this autoencoder from another
+    """
+
+    def __init__(self, config, class_names, autoencoder, priors, identity=""):
+        self.config = config
+        self.levels = config.levels
+        self.class_names = tuple(class_names) if config.conditional else ()
+        self.autoencoder = autoencoder
+        self.priors = priors
+        self.identity = identity
+
+    @classmethod
+    def load(cls, folder, priors=True):
+        """The hierarchy in a run folder, with those priors that are there (none: `priors=False`).
+
+        Raises `InputError` when the folder is no run, when a file in it is damaged, or when a
+        prior learned the codes of another autoencoder.
+        """
+        run = Run.open(folder)
+        autoencoder, identity = run.load_autoencoder()
+        trained = [
+            level
+            for level in run.config.levels
+            if priors and run.checkpoint_path(f"prior-{level}").exists()
+        ]
+        loaded = {level: run.load_prior(level, identity) for level in trained}
+        return cls(run.config, run.class_names, autoencoder, loaded, identity)
+
+    def encode(self, images, batch=32):
+        """Images (N, H, W, C) in [0, 1] -> {level: codes (N, size, size) uint16}.
+
+        Raises `InputError` for another shape or dtype, and for pixels outside [0, 1] or NaN.
+        """
+        images = self._check_images(images)
+        parts = [
+            self.autoencoder.encode(images[start : start + batch])
+            for start in range(0, len(images), batch)
+        ]
+        return {
+            level: np.concatenate([part[level] for part in parts]).astype(np.uint16)
+            for level in self.levels
+        }
+
+    def decode(self, codes, levels=None, batch=32):
+        """{level: codes (N, size, size)} -> images (N, H, W, C), float32 in [0, 1].
+
+        `levels` names the levels to use, default all; what the others would say is replaced by
+        their average (Figure 8). Raises `InputError` for codes or levels that do not fit.
+        """
+        count = max((len(c) for c in codes.values()), default=0)
+        parts = [
+            self.autoencoder.decode({k: c[start : start + batch] for k, c in codes.items()}, levels)
+            for start in range(0, max(1, count), batch)
+        ]
+        return np.concatenate(parts)
+
+    def sample(self, count, label=None, seed=0, batch=32, **how):
+        """`count` new images (count, H, W, C), float32 in [0, 1] (Algorithm 2, lines 10-14).
+
+        `how` is passed to `sample_codes`: temperature, top_k, top_p, given, progress, method.
+        """
+        return self.decode(self.sample_codes(count, label, seed, batch, **how))
+
+    def sample_codes(
+        self,
+        count,
+        label=None,
+        seed=0,
+        batch=32,
+        temperature=1.0,
+        top_k=0,
+        top_p=1.0,
+        given=None,
+        method="incremental",
+        progress=False,
+    ):
+        """New codes {level: (count, size, size) int64}, from the top level down.
+
+        label        class name or number for all, or a list of `count`; None draws classes evenly
+        temperature, top_k, top_p    `vqv2.sampling.Settings`: one value, or {level: value}
+        given        {level: (count, size, size)} codes to keep, -1 where to draw: a whole top map,
+                     or the rows to continue from
+        seed         same seed, same batch, same backend: same codes
+        batch        how many are drawn side by side
+
+        Raises `InputError` when a level's prior is not trained, and for an unknown class.
+        """
+        if count < 1:
+            raise InputError(f"the number of samples, {count}, must be at least 1")
+        given = self._check_given(given or {}, count)
+        rng = np.random.default_rng(seed)
+        labels = self.labels(label, count, rng)
+        parts = []
+        for start in range(0, count, batch):
+            chosen = slice(start, min(start + batch, count))
+            part = {}
+            for level in self.levels:
+                part[level] = sample_codes(
+                    self._prior(level),
+                    chosen.stop - start,
+                    rng,
+                    None if labels is None else labels[chosen],
+                    list(part.values()),
+                    self._settings(level, temperature, top_k, top_p),
+                    given[level][chosen] if level in given else None,
+                    method,
+                    f"{level} codes" if progress else None,
+                )
+            parts.append(part)
+        return {level: np.concatenate([part[level] for part in parts]) for level in self.levels}
+
+    def labels(self, label, count, rng):
+        """Class numbers (count,) of a label as `sample_codes` takes it, or None without classes."""
+        if not self.class_names:
+            if label is not None:
+                raise InputError(f"class {label!r} was given, but this hierarchy has no classes")
+            return None
+        if label is None:
+            return rng.integers(len(self.class_names), size=count)
+        if isinstance(label, str | int | np.integer):
+            return np.full(count, self._class_number(label))
+        numbers = np.array([self._class_number(one) for one in label], dtype=np.int64)
+        if len(numbers) != count:
+            raise InputError(f"{len(numbers)} labels were given for {count} samples")
+        return numbers
+
+    def _class_number(self, label):
+        names = self.class_names
+        if label in names:
+            return names.index(label)
+        if str(label).isdigit() and int(label) < len(names):
+            return int(label)
+        raise InputError(
+            f"there is no class {label!r}: use a number below {len(names)} or one of "
+            f"{', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
+        )
+
+    def _prior(self, level):
+        if level not in self.priors:
+            raise InputError(
+                f"the prior of level {level} is not trained yet: run `vqv2 train prior`"
+            )
+        return self.priors[level]
+
+    def _settings(self, level, *values):
+        chosen = []
+        for value in values:
+            if isinstance(value, dict):
+                if level not in value:
+                    raise InputError(f"a setting was given by level, but not for level {level}")
+                value = value[level]
+            chosen.append(value)
+        return Settings(*chosen).check()
+
+    def _check_given(self, given, count):
+        for level, codes in given.items():
+            if level not in self.levels:
+                raise InputError(
+                    f"there is no level {level!r}: the levels are {', '.join(self.levels)}"
+                )
+            if len(codes) != count:
+                raise InputError(f"given codes of {level} are for {len(codes)} maps, not {count}")
+        return {level: np.asarray(codes) for level, codes in given.items()}
+
+    def _check_images(self, images):
+        images = np.asarray(images)
+        size, channels = self.config.autoencoder.image_size, self.config.autoencoder.channels
+        if images.ndim != 4 or images.shape[1:] != (size, size, channels):
+            raise InputError(
+                f"images have shape {images.shape}, expected (N, {size}, {size}, {channels})"
+            )
+        if len(images) == 0:
+            raise InputError("there are no images to encode")
+        if images.dtype.kind != "f":
+            raise InputError(f"images are {images.dtype}: divide by 255 for floats in [0, 1]")
+        if not (images.min() >= 0 and images.max() <= 1):  # false for NaN, too
+            raise InputError("images must be numbers from 0 to 1: some are not, or are NaN")
+        return images.astype(np.float32)

@@ -1,0 +1,1 @@
+"""The models: vector quantiser, hierarchical autoencoder, autoregressive prior."""

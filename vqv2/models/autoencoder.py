@@ -1,0 +1,242 @@
+"""The hierarchical VQ-VAE (Algorithm 1, Table 3, section A.3), with any number of levels."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+import vqv2.functional as F
+from backends import array_module, to_device, to_host
+from vqv2 import nn
+from vqv2.autodiff import Tensor, no_grad
+from vqv2.errors import InputError
+from vqv2.models.quantizer import Quantizer
+
+
+class Encoder(nn.Module):
+    """Strided 4x4 convolutions with ReLU, a 3x3 convolution, a residual stack, ReLU.
+
+    `channels_in` to hidden_units at 1 / `factor` of the size. The strided convolutions have
+    hidden_units / 2 channels, except that the last of several has hidden_units.
+    """
+
+    def __init__(self, channels_in, factor, config, rng):
+        widths = [config.hidden_units // 2] * int(math.log2(factor))
+        if len(widths) > 1:
+            widths[-1] = config.hidden_units
+        self.strided = []
+        for width in widths:
+            kernel_size = config.upsampling_filter_size
+            self.strided.append(nn.Conv2d(channels_in, width, kernel_size, rng, stride=2))
+            channels_in = width
+        kernel_size = config.encoder_filter_size
+        self.convolution = nn.Conv2d(channels_in, config.hidden_units, kernel_size, rng)
+        self.stack = _stack(config, rng)
+
+    def __call__(self, x):
+        """(N, H, W, channels_in) -> (N, H / factor, W / factor, hidden_units)."""
+        for convolution in self.strided:
+            x = F.relu(convolution(x))
+        return self.stack(self.convolution(x))
+
+
+class Decoder(nn.Module):
+    """From the quantised maps of the coarsest levels, coarse to fine, to something finer.
+
+    Each map is upsampled to the grid of the finest of them by 4x4 transposed convolutions of
+    stride 2, and all are concatenated; then a 3x3 convolution, a residual stack, ReLU, and 4x4
+    transposed convolutions of stride 2 (hidden_units / 2 channels, ReLU between) to
+    `channels_out` at `factor` times that grid. The last decoder of a hierarchy makes the image,
+    those before it make what the next level's quantiser is told (Algorithm 1, line 3).
+    """
+
+    def __init__(self, sizes, channels_out, factor, config, rng):
+        dimension = config.codebook_dimension
+        self.upsampling = [
+            _upsampling(dimension, dimension, dimension, sizes[-1] // size, config, rng)
+            for size in sizes[:-1]
+        ]
+        channels = len(sizes) * dimension
+        kernel_size = config.encoder_filter_size
+        self.convolution = nn.Conv2d(channels, config.hidden_units, kernel_size, rng)
+        self.stack = _stack(config, rng)
+        hidden = config.hidden_units
+        self.transposed = _upsampling(hidden, hidden // 2, channels_out, factor, config, rng)
+
+    def __call__(self, quantized):
+        """List of (N, size, size, D), coarse to fine -> (N, size * factor, ..., channels_out)."""
+        maps = [
+            _run(layers, coarse)
+            for layers, coarse in zip(self.upsampling, quantized[:-1], strict=True)
+        ]
+        joined = F.concatenate(*maps, quantized[-1]) if maps else quantized[-1]
+        return _run(self.transposed, self.stack(self.convolution(joined)))
+
+
+def _stack(config, rng):
+    return nn.ResidualStack(
+        config.hidden_units, config.residual_units, config.layers, config.encoder_filter_size, rng
+    )
+
+
+def _upsampling(channels_in, channels, channels_out, factor, config, rng):
+    """Transposed convolutions of stride 2 that enlarge `factor` times."""
+    count = int(math.log2(factor))
+    widths = [channels_in, *[channels] * (count - 1), channels_out]
+    return [
+        nn.ConvTranspose2d(a, b, config.upsampling_filter_size, rng, stride=2)
+        for a, b in zip(widths, widths[1:], strict=False)
+    ]
+
+
+def _run(layers, x):
+    for i, layer in enumerate(layers):
+        x = layer(F.relu(x) if i else x)
+    return x
+
+
+class Reconstruction(NamedTuple):
+    """What one pass through the autoencoder gives."""
+
+    image: Tensor  # (N, H, W, C), centred: in [-0.5, 0.5] when perfect
+    codes: list  # per level, coarse to fine: (N, size, size) int64
+    losses: dict  # {"commitment": Tensor, ...}, summed over levels
+
+
+class Autoencoder(nn.Module):
+    """Encoders, quantisers and decoders of all levels; images come and go in [0, 1].
+
+    Everything in lists runs from coarse (top) to fine (bottom), as `config.levels` does.
+    """
+
+    def __init__(self, config, rng):
+        self.config = config
+        sizes = (*config.latent_sizes, config.image_size)
+        factors = [fine // coarse for coarse, fine in zip(sizes, sizes[1:], strict=False)]
+        count, dimension = len(factors), config.codebook_dimension
+        channels = [config.hidden_units] * (count - 1) + [config.channels]
+        self.encoders = [Encoder(c, f, config, rng) for c, f in zip(channels, factors, strict=True)]
+        self.projections = [
+            nn.Linear(config.hidden_units + (dimension if level else 0), dimension, rng)
+            for level in range(count)
+        ]
+        self.quantizers = [_quantizer(config) for _ in range(count)]
+        outputs = [dimension] * (count - 1) + [config.channels]
+        self.decoders = [
+            Decoder(sizes[: i + 1], outputs[i], factors[i], config, rng) for i in range(count)
+        ]
+
+    def __call__(self, images, rng=None):
+        """Algorithm 1, lines 1-5: images (N, H, W, C) in [0, 1] -> `Reconstruction`.
+
+        With `rng` the quantisers learn (equation 3).
+        """
+        x = Tensor(to_device(images) - np.float32(0.5))
+        quantized, codes, losses = [], [], {}
+        for level, features in enumerate(self._features(x)):
+            if level:
+                features = F.concatenate(features, self.decoders[level - 1](quantized))
+            h = self.projections[level](features)
+            e, k, level_losses = self.quantizers[level](h, rng)
+            quantized.append(e)
+            codes.append(k)
+            for name, loss in level_losses.items():
+                losses[name] = losses[name] + loss if name in losses else loss
+        return Reconstruction(self.decoders[-1](quantized), codes, losses)
+
+    def _features(self, x):
+        """Encoder outputs of every level, coarse to fine; each encoder reads the next finer one."""
+        features = []
+        for encoder in reversed(self.encoders):
+            x = encoder(x)
+            features.append(x)
+        return features[::-1]
+
+    def loss(self, images, rng=None):
+        """Equation 2: (loss, parts, codes); parts are tensors, means over elements.
+
+        "reconstruction" is the mean squared error of pixels in [0, 1]; "commitment" is weighted by
+        `config.commitment` in the sum, a "codebook" loss by 1.
+        """
+        reconstruction = self(images, rng)
+        target = to_device(images) - np.float32(0.5)
+        parts = {"reconstruction": F.mean_squared_error(reconstruction.image, target)}
+        parts.update(reconstruction.losses)
+        weights = {"reconstruction": 1.0, "commitment": self.config.commitment, "codebook": 1.0}
+        loss = parts["reconstruction"]
+        for name in reconstruction.losses:
+            loss = loss + parts[name] * weights[name]
+        return loss, parts, reconstruction.codes
+
+    def encode(self, images):
+        """Images (N, H, W, C) in [0, 1] -> {level: codes (N, s, s) int64}, coarse to fine."""
+        with no_grad():
+            return dict(zip(self.config.levels, self(images).codes, strict=True))
+
+    def decode(self, codes, levels=None):
+        """{level: codes (N, s, s)} -> images (N, H, W, C) in [0, 1], clipped, on the host.
+
+        `levels` names those to use (default: all); the others need not be given.
+        Not stated in the paper (Figure 8 shows it): a level that is left out enters the decoder as
+        the average of its code vectors, weighted by how often training used them.
+        Raises `InputError` for an unknown level or codes that do not fit.
+        """
+        names = self.config.levels
+        chosen = names if levels is None else tuple(levels)
+        for level in chosen:
+            if level not in names:
+                raise InputError(f"there is no level {level!r}: the levels are {', '.join(names)}")
+        count = _batch_size(codes, chosen)
+        with no_grad():
+            maps = [
+                self._level_map(level, codes[level] if level in chosen else None, count)
+                for level in names
+            ]
+            image = self.decoders[-1](maps).array
+        return np.clip(to_host(image) + np.float32(0.5), 0, 1)
+
+    def _level_map(self, level, codes, count):
+        """Code vectors (N, s, s, D) of a level, or its average vector everywhere."""
+        position = self.config.levels.index(level)
+        quantizer, size = self.quantizers[position], self.config.latent_sizes[position]
+        if codes is None:
+            vector = _average_vector(quantizer)
+            shape = (count, size, size, len(vector))
+            return Tensor(array_module(vector).broadcast_to(vector, shape).copy())
+        codes = np.asarray(to_host(codes))
+        if codes.shape != (count, size, size):
+            raise InputError(
+                f"codes of {level} have shape {codes.shape}, expected ({count}, {size}, {size})"
+            )
+        if codes.dtype.kind not in "iu" or codes.min() < 0 or codes.max() >= len(quantizer.vectors):
+            raise InputError(
+                f"codes of {level} must be whole numbers from 0 to {len(quantizer.vectors) - 1}"
+            )
+        return Tensor(quantizer.decode(to_device(codes)))
+
+
+def _quantizer(config):
+    return Quantizer(
+        config.codebook_size,
+        config.codebook_dimension,
+        config.codebook_decay,
+        config.codebook_epsilon,
+        config.restart_after,
+        config.codebook_update,
+    )
+
+
+def _average_vector(quantizer):
+    """Code vectors weighted by their usage (equation 3's counts); all alike without counts."""
+    weights = quantizer.counts if quantizer.counts.any() else quantizer.counts + 1
+    return (weights[:, None] * quantizer.vectors).sum(axis=0) / weights.sum()
+
+
+def _batch_size(codes, levels):
+    """N of the first level that is used."""
+    if not levels:
+        raise InputError("decoding needs at least one level")
+    for level in levels:
+        if level not in codes:
+            raise InputError(f"codes of level {level} are missing")
+    return len(codes[levels[0]])

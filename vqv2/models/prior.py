@@ -1,0 +1,177 @@
+"""The autoregressive prior of one level (section A.2, Tables 1 and 2)."""
+
+import numpy as np
+
+import vqv2.functional as F
+from backends import to_device
+from vqv2 import nn
+from vqv2.errors import InputError
+
+
+class Prior(nn.Module):
+    """p(codes | class, coarser codes), one code after the other in raster order.
+
+    embedding -> causal convolution that sees strictly earlier positions -> gated residual layers
+    with an attention block after every `layers / attention_layers` of them -> output stack ->
+    logits over the codebook. A prior with coarser levels runs their codes, embedded and upsampled
+    to its grid, through the conditioning stack, which reaches every gated layer.
+
+    config          a `PriorConfig`
+    codebook_size   K, the number of codes of this level
+    size            rows and columns of this level's map
+    coarser         [(codebook_size, size), ...] of the levels it is conditioned on
+    classes         number of classes, 0 for an unconditional prior
+    """
+
+    def __init__(self, config, codebook_size, size, rng, coarser=(), classes=0):
+        self.config = config
+        self.codebook_size = codebook_size
+        self.size = size
+        self.coarser_sizes = tuple(s for _, s in coarser)
+        self.classes = classes
+        hidden = config.hidden_units
+        self.conditioning = Conditioning(config, size, coarser, rng) if coarser else None
+        self.embedding = nn.Embedding(codebook_size, hidden, rng)
+        self.first = nn.CausalConv2d(hidden, hidden, config.filter_size, rng, centre=False)
+        self.blocks = [
+            _attention_block(config, rng, classes)
+            if kind == "attention"
+            else _gated_layer(config, rng, classes, bool(coarser))
+            for kind in block_kinds(config)
+        ]
+        self.output = nn.OutputStack(
+            hidden,
+            config.residual_units,
+            config.output_stack_layers,
+            config.dropout,
+            codebook_size,
+            rng,
+            classes if config.condition_output_stack else 0,
+        )
+
+    def __call__(self, codes, label=None, coarser=(), rng=None):
+        """Logits (N, H, W, K) of codes (N, H, W), every position given all the earlier ones.
+
+        label: (N,) integers, for a class-conditional prior; coarser: codes per coarser level.
+        With `rng` it trains: dropout and batch statistics. Raises `InputError` for wrong inputs.
+        """
+        codes, label = self.check(codes, label)
+        condition = self.condition(coarser, rng)
+        embedded = self.embedding(codes)
+        x = self.first(embedded)
+        for block in self.blocks:
+            if isinstance(block, nn.AttentionBlock):
+                x = block(x, embedded, label, rng)
+            else:
+                x = block(x, condition, label, rng)
+        return self.output(x, label, rng)
+
+    def condition(self, coarser, rng=None):
+        """What the coarser levels' codes say about every position, (N, H, W, C), or None."""
+        if len(coarser) != len(self.coarser_sizes):
+            raise InputError(
+                f"this prior is conditioned on {len(self.coarser_sizes)} coarser levels, "
+                f"{len(coarser)} were given"
+            )
+        return self.conditioning(coarser, rng) if self.conditioning else None
+
+    def loss(self, codes, label=None, coarser=(), rng=None):
+        """Mean cross-entropy in nats per code, a tensor."""
+        codes, label = self.check(codes, label)
+        return F.mean(F.cross_entropy(self(codes, label, coarser, rng), codes))
+
+    def check(self, codes, label):
+        """(codes, label) on the device as int64, or `InputError`."""
+        if codes.ndim != 3 or codes.shape[1:] != (self.size, self.size):
+            raise InputError(
+                f"codes have shape {codes.shape}, expected (N, {self.size}, {self.size})"
+            )
+        if codes.size and int(codes.max()) >= self.codebook_size:
+            raise InputError(f"code {int(codes.max())} is not below {self.codebook_size}")
+        codes = to_device(codes, np.int64)
+        if not self.classes:
+            return codes, None
+        if label is None:
+            raise InputError(f"this prior needs a class (0 to {self.classes - 1}) for every map")
+        label = np.asarray(label)
+        if label.shape != (len(codes),) or (label.size and not _in_range(label, self.classes)):
+            raise InputError(
+                f"labels must be {len(codes)} whole numbers from 0 to {self.classes - 1}"
+            )
+        return codes, to_device(label, np.int64)
+
+    def parameter_table(self):
+        """[(part, number of parameters)] in order, for people."""
+        parts = {
+            "embedding": [self.embedding],
+            "first convolution": [self.first],
+            "gated layers": [b for b in self.blocks if isinstance(b, nn.GatedResidual)],
+            "attention": [b for b in self.blocks if isinstance(b, nn.AttentionBlock)],
+            "output stack": [self.output],
+            "conditioning stack": [self.conditioning] if self.conditioning else [],
+        }
+        counts = [(name, sum(m.parameter_count() for m in ms)) for name, ms in parts.items()]
+        return [(name, count) for name, count in counts if count]
+
+
+class Conditioning(nn.Module):
+    """Codes of all coarser levels, embedded, upsampled to the grid, joined, through the stack."""
+
+    def __init__(self, config, size, coarser, rng):
+        self.embeddings = [nn.Embedding(k, config.hidden_units, rng) for k, _ in coarser]
+        self.factors = [size // coarse for _, coarse in coarser]
+        self.stack = nn.ConditioningStack(
+            len(coarser) * config.hidden_units,
+            config.conditioning_units,
+            config.conditioning_blocks,
+            rng,
+        )
+
+    def __call__(self, coarser, rng=None):
+        """[(N, h, w) integers, coarse to fine] -> (N, H, W, conditioning_units)."""
+        maps = [
+            F.upsample(embedding(to_device(codes, np.int64)), factor=factor)
+            for embedding, codes, factor in zip(self.embeddings, coarser, self.factors, strict=True)
+        ]
+        return self.stack(F.concatenate(*maps), rng)
+
+
+def block_kinds(config):
+    """["gated", ..., "attention", ...]: attention after every layers / attention_layers layers."""
+    every = config.layers // config.attention_layers if config.attention_layers else 0
+    kinds, attentions = [], 0
+    for layer in range(1, config.layers + 1):
+        kinds.append("gated")
+        if every and layer % every == 0 and attentions < config.attention_layers:
+            kinds.append("attention")
+            attentions += 1
+    return kinds
+
+
+def _gated_layer(config, rng, classes, conditioned):
+    return nn.GatedResidual(
+        config.hidden_units,
+        config.residual_units,
+        config.filter_size,
+        config.dropout,
+        rng,
+        config.second_kernel,
+        config.conditioning_units if conditioned else 0,
+        classes,
+    )
+
+
+def _attention_block(config, rng, classes):
+    return nn.AttentionBlock(
+        config.hidden_units,
+        config.residual_units,
+        config.attention_heads,
+        config.dropout,
+        rng,
+        config.attention_dropout,
+        classes,
+    )
+
+
+def _in_range(label, classes):
+    return label.dtype.kind in "iu" and label.min() >= 0 and label.max() < classes

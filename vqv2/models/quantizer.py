@@ -1,0 +1,121 @@
+"""Vector quantisation with an exponentially averaged codebook (equations 1 to 3)."""
+
+import numpy as np
+
+import vqv2.functional as F
+from backends import array_module, quantize, to_device, to_host
+from vqv2.autodiff import Tensor
+from vqv2.nn import Module
+
+
+class Quantizer(Module):
+    """K code vectors of D numbers, each replacing the encoder outputs nearest to it.
+
+    Equation 3 averages, with decay gamma, for each code the count n of encoder outputs that chose
+    it and their sum:
+
+        N <- gamma N + (1 - gamma) n        m <- gamma m + (1 - gamma) sum        e = m / N
+
+    Both start at zero and are *debiased* (divided by 1 - gamma^t) by a step counter t per code;
+    N is smoothed by `epsilon` (Laplace), so that rare codes do not explode. What the paper does
+    not state, decided here:
+
+    * The codebook starts as randomly chosen encoder outputs of the first batch.
+    * A code that no output has chosen since its (re)start keeps its vector.
+    * A code unused for `restart_after` steps restarts as an encoder output of the current batch,
+      with N, m and t back at zero.
+    * With `update="loss"` the codebook is a parameter trained by ||sg[E(x)] - e||^2 instead.
+    """
+
+    def __init__(self, size, dimension, decay=0.99, epsilon=1e-5, restart_after=200, update="ema"):
+        vectors = to_device(np.zeros((size, dimension), np.float32))
+        self.codebook = vectors if update == "ema" else Tensor(vectors, requires_grad=True)
+        self.counts = to_device(np.zeros(size, np.float32))
+        self.sums = to_device(np.zeros((size, dimension), np.float32))
+        self.steps = to_device(np.zeros(size, np.int64))
+        self.unused = to_device(np.zeros(size, np.int64))
+        self.started = to_device(np.zeros((), np.int64))
+        self.decay = decay
+        self.epsilon = epsilon
+        self.restart_after = restart_after
+
+    @property
+    def vectors(self):
+        """The codebook as an array (K, D), whichever way it is trained."""
+        return self.codebook.array if isinstance(self.codebook, Tensor) else self.codebook
+
+    def encode(self, h):
+        """Equation 1: encoder outputs (..., D), an array -> codes (...), int64."""
+        codes = quantize.nearest_code(h.reshape(-1, h.shape[-1]), self.vectors)
+        return codes.reshape(h.shape[:-1])
+
+    def decode(self, codes):
+        """Codes (...) -> code vectors (..., D), an array."""
+        return self.vectors[codes]
+
+    def __call__(self, h, rng=None):
+        """Quantise a tensor h (N, H, W, D): (quantised tensor, codes (N, H, W), losses).
+
+        The quantised tensor passes its gradient straight through to h. `losses` are tensors, means
+        over elements (equation 2): "commitment" ||sg[e] - E(x)||^2 and, with update="loss",
+        "codebook" ||sg[E(x)] - e||^2. With `rng` the codebook is started, updated (after
+        quantising) and its unused codes are restarted.
+        """
+        outputs = h.array.reshape(-1, h.shape[-1])
+        if rng is not None and not self.started:
+            self.vectors[...] = _choose(outputs, len(self.vectors), rng)
+            self.started[...] = 1
+        codes = self.encode(h.array)
+        losses = {"commitment": F.mean_squared_error(h, self.decode(codes))}
+        if isinstance(self.codebook, Tensor):
+            chosen = F.embedding(codes, self.codebook)
+            losses["codebook"] = F.mean_squared_error(chosen, h.array)
+        quantized = F.straight_through(h, self.decode(codes))
+        if rng is not None:
+            self._learn(outputs, codes.reshape(-1), rng)
+        return quantized, codes, losses
+
+    def _learn(self, outputs, codes, rng):
+        counts, sums = quantize.codebook_statistics(outputs, codes, len(self.vectors))
+        self.unused[...] = array_module(counts).where(counts > 0, 0, self.unused + 1)
+        if not isinstance(self.codebook, Tensor):
+            self._average(counts, sums)
+        if self.restart_after:
+            self._restart(self.unused >= self.restart_after, outputs, rng)
+
+    def _average(self, counts, sums):
+        """Equation 3, debiased and smoothed; codes never chosen since their start keep theirs."""
+        self.steps += 1
+        self.counts += (1 - self.decay) * (counts - self.counts)
+        self.sums += (1 - self.decay) * (sums - self.sums)
+        debias = (1 - self.decay**self.steps).astype(self.counts.dtype)
+        average = self.counts / debias
+        total = average.sum()
+        smoothed = (average + self.epsilon) / (total + len(average) * self.epsilon) * total
+        chosen = self.counts > 0
+        vectors = self.sums / debias[:, None] / smoothed[:, None]
+        self.codebook[chosen] = vectors[chosen]
+
+    def _restart(self, dead, outputs, rng):
+        count = int(dead.sum())
+        if count:
+            self.vectors[dead] = _choose(outputs, count, rng)
+            for statistic in (self.counts, self.sums, self.steps, self.unused):
+                statistic[dead] = 0
+
+
+def _choose(outputs, count, rng):
+    """`count` of the encoder outputs (M, D), without repetition as long as there are enough."""
+    return outputs[rng.choice(len(outputs), count, replace=count > len(outputs))]
+
+
+def usage(counts):
+    """(perplexity, number of used codes) of code counts (K,).
+
+    Perplexity is e^entropy of the codes' frequencies: K when all are used equally, 1 when only
+    one is.
+    """
+    counts = to_host(counts).astype(np.float64)
+    frequencies = counts[counts > 0] / max(1.0, counts.sum())
+    entropy = -(frequencies * np.log(frequencies)).sum()
+    return float(np.exp(entropy)), int(len(frequencies))

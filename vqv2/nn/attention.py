@@ -1,0 +1,83 @@
+"""Causal multi-head attention inside the prior (section A.2)."""
+
+import numpy as np
+
+import vqv2.functional as F
+from backends import array_module, to_device
+from vqv2.nn.gated import Gate
+from vqv2.nn.linear import Linear
+from vqv2.nn.module import Module
+
+
+def positions(height, width, dtype=np.float32):
+    """The two position channels ((i - H/2) / H, (j - W/2) / W): (H, W, 2)."""
+    rows = (np.arange(height) - height / 2) / height
+    columns = (np.arange(width) - width / 2) / width
+    grid = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1)
+    return to_device(grid.astype(dtype))
+
+
+class AttentionBlock(Module):
+    """Every position reads from all positions strictly before it; a gated 1x1 block takes it in.
+
+    Keys and values come from [embedded codes, features, position], queries from [features,
+    position]. `heads` heads share hidden_units / 2 channels for keys and as many for values. A
+    key may see its own code, since only later positions attend to it. The first position attends
+    to nothing and reads exactly zero.
+
+    Merging: [a, b] = conv1x1(ELU(conv1x1(ELU(x)) + conv1x1(ELU(read)))), then a `Gate`.
+    """
+
+    def __init__(
+        self,
+        hidden_units,
+        residual_units,
+        heads,
+        dropout,
+        rng,
+        dropout_on="logits",
+        classes=0,
+    ):
+        width = hidden_units // 2
+        self.heads = heads
+        self.dropout = dropout
+        self.dropout_on = dropout_on
+        self.queries = Linear(hidden_units + 2, width, rng)
+        self.keys = Linear(2 * hidden_units + 2, width, rng)
+        self.values = Linear(2 * hidden_units + 2, width, rng)
+        self.first = Linear(hidden_units, residual_units, rng)
+        self.read = Linear(width, residual_units, rng, bias=False)
+        self.second = Linear(residual_units, 2 * hidden_units, rng)
+        self.gate = Gate(hidden_units, dropout, rng, classes=classes)
+
+    def __call__(self, x, embedded, label=None, rng=None):
+        """x and embedded codes, both (N, H, W, hidden_units) -> (N, H, W, hidden_units)."""
+        n, height, width, _ = x.shape
+        grid = positions(height, width, x.dtype)
+        grid = array_module(grid).broadcast_to(grid, (n, *grid.shape))
+        queries = self._heads(self.queries(F.concatenate(x, grid)))
+        source = F.concatenate(embedded, x, grid)
+        keys, values = self._heads(self.keys(source)), self._heads(self.values(source))
+        read = F.causal_attention(
+            queries, keys, values, rate=self.dropout, dropout_on=self.dropout_on, rng=rng
+        )
+        return self.merge(x, self._maps(read, height, width), label, rng)
+
+    def merge(self, x, read, label=None, rng=None):
+        """Take what was read, (N, H, W, hidden_units / 2), into x (N, H, W, hidden_units)."""
+        features = self.second(F.elu(self.first(F.elu(x)) + self.read(F.elu(read))))
+        return self.gate(x, features, label=label, rng=rng)
+
+    def _heads(self, maps):
+        """(N, H, W, heads * d) -> (N * heads, H * W, d)."""
+        n, height, width, channels = maps.shape
+        split = F.reshape(maps, shape=(n, height * width, self.heads, channels // self.heads))
+        moved = F.transpose(split, axes=(0, 2, 1, 3))
+        return F.reshape(moved, shape=(n * self.heads, height * width, channels // self.heads))
+
+    def _maps(self, read, height, width):
+        """The inverse of `_heads`."""
+        channels = read.shape[-1]
+        split = F.reshape(read, shape=(-1, self.heads, height * width, channels))
+        moved = F.transpose(split, axes=(0, 2, 1, 3))
+        return F.reshape(moved, shape=(-1, height, width, self.heads * channels))

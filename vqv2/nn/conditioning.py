@@ -1,0 +1,67 @@
+"""The residual conditioning stack of the finer priors: the pseudo-code of section A.2."""
+
+import vqv2.functional as F
+from vqv2.nn.convolution import Conv2d, ConvTranspose2d
+from vqv2.nn.linear import Linear
+from vqv2.nn.module import Module
+from vqv2.nn.normalization import BatchNorm
+
+
+class ConditioningBlock(Module):
+    """The pseudo-code's `resnet_block` (lines 1-9), and the addition around it.
+
+    x + conv1x1(ReLU(conv3x3(ReLU(conv1x1(ReLU(BatchNorm(x))))))), channels -> inner -> channels.
+    """
+
+    def __init__(self, channels, inner_channels, rng):
+        self.normalization = BatchNorm(channels)
+        self.first = Linear(channels, inner_channels, rng)
+        self.spatial = Conv2d(inner_channels, inner_channels, 3, rng)
+        self.last = Linear(inner_channels, channels, rng)
+
+    def __call__(self, x, rng=None):
+        """(N, H, W, channels) -> the same shape."""
+        h = F.relu(self.normalization(x, rng))
+        h = F.relu(self.first(h))
+        h = F.relu(self.spatial(h))
+        return x + self.last(h)
+
+
+class ConditioningStack(Module):
+    """The pseudo-code's `conditioning_stack` (lines 11-28): a U of three resolutions.
+
+    With `blocks` = 20: 10 at full size, 10 at half, 20 at a quarter, 10 at half, 10 at full size.
+    The paper's channels are 1024 and 2048 with 256 and 512 inside its blocks; here they are
+    `channels`, twice that, and a quarter of each, so that the same class serves small models.
+    """
+
+    def __init__(self, channels_in, channels, blocks, rng):
+        double, inner = 2 * channels, channels // 4
+        self.enter = Linear(channels_in, channels, rng)
+        self.down_full = _blocks(channels, inner, blocks // 2, rng)
+        self.to_half = Conv2d(channels, double, 1, rng, stride=2)
+        self.down_half = _blocks(double, 2 * inner, blocks // 2, rng)
+        self.to_quarter = Conv2d(double, double, 1, rng, stride=2)
+        self.quarter = _blocks(double, 2 * inner, blocks, rng)
+        self.from_quarter = ConvTranspose2d(double, double, 2, rng, stride=2)
+        self.up_half = _blocks(double, 2 * inner, blocks // 2, rng)
+        self.from_half = ConvTranspose2d(double, channels, 2, rng, stride=2)
+        self.up_full = _blocks(channels, inner, blocks // 2, rng)
+
+    def __call__(self, x, rng=None):
+        """(N, H, W, channels_in) -> (N, H, W, channels), for H and W divisible by 4."""
+        full = _run(self.down_full, self.enter(x), rng)
+        half = _run(self.down_half, self.to_half(full), rng)
+        quarter = _run(self.quarter, self.to_quarter(half), rng)
+        half = _run(self.up_half, half + self.from_quarter(quarter), rng)
+        return _run(self.up_full, full + self.from_half(half), rng)
+
+
+def _blocks(channels, inner_channels, count, rng):
+    return [ConditioningBlock(channels, inner_channels, rng) for _ in range(count)]
+
+
+def _run(blocks, x, rng):
+    for block in blocks:
+        x = block(x, rng)
+    return x

@@ -1,0 +1,20 @@
+"""The layer that is one matrix product."""
+
+import vqv2.functional as F
+from vqv2.nn.initialization import weight, zeros
+from vqv2.nn.module import Module
+
+
+class Linear(Module):
+    """x W + b along the last axis: (..., channels_in) -> (..., channels_out).
+
+    On maps (N, H, W, C) this is the tables' 1x1 convolution.
+    """
+
+    def __init__(self, channels_in, channels_out, rng, bias=True):
+        self.weight = weight(rng, (channels_in, channels_out), channels_in)
+        self.bias = zeros(channels_out) if bias else None
+
+    def __call__(self, x):
+        """(..., channels_in) -> (..., channels_out)."""
+        return F.linear(x, self.weight, self.bias) if self.bias else F.linear(x, self.weight)

@@ -1,0 +1,108 @@
+"""The base of all layers and models: a plain object whose parameters can be listed by name."""
+
+import numpy as np
+
+from backends import array_module, to_device, to_host
+from vqv2.autodiff import Tensor
+from vqv2.errors import InputError
+
+
+class Module:
+    """Attributes that are tensors are parameters, arrays are buffers, modules are parts.
+
+    Lists and dictionaries of modules count too. Names are the attributes' names joined by dots, in
+    the order in which they were set: "encoder.convolutions.0.weight".
+    """
+
+    def parameters(self):
+        """{name: Tensor} of everything that a gradient trains."""
+        return {name: value for name, value in _walk(self) if isinstance(value, Tensor)}
+
+    def buffers(self):
+        """{name: array} of everything else that is learned: codebooks, running statistics."""
+        return {name: value for name, value in _walk(self) if not isinstance(value, Tensor)}
+
+    def parameter_count(self):
+        """Number of trained numbers, buffers not included."""
+        return sum(parameter.size for parameter in self.parameters().values())
+
+    def state(self):
+        """{name: NumPy array}, copied to the host, of parameters and buffers."""
+        return {name: to_host(_array(value)).copy() for name, value in _walk(self)}
+
+    def load_state(self, state):
+        """Take over the arrays of a `state`: exactly the same names and shapes.
+
+        Raises `InputError` naming what is missing, unexpected or of another shape; then nothing
+        has been changed.
+        """
+        own = dict(_walk(self))
+        _check_names(own, state)
+        for name, value in own.items():
+            if value.shape != state[name].shape:
+                raise InputError(
+                    f"{name} has shape {tuple(state[name].shape)} in the file but {value.shape} "
+                    "in the model: the file belongs to another configuration"
+                )
+        for name, value in own.items():
+            _array(value)[...] = to_device(np.asarray(state[name], dtype=value.dtype))
+
+    def cast(self, dtype):
+        """Turn all floating-point parameters and buffers into `dtype`, in place; returns self."""
+        for module in _modules(self):
+            for name, value in vars(module).items():
+                if isinstance(value, Tensor):
+                    value.array = value.array.astype(dtype)
+                elif _is_array(value) and value.dtype.kind == "f":
+                    setattr(module, name, value.astype(dtype))
+        return self
+
+    def zero_gradients(self):
+        """Forget all gradients."""
+        for parameter in self.parameters().values():
+            parameter.grad = None
+
+
+def _is_array(value):
+    return isinstance(value, np.ndarray | array_module().ndarray)
+
+
+def _array(value):
+    return value.array if isinstance(value, Tensor) else value
+
+
+def _parts(value):
+    """(name, part) of a module or container."""
+    if isinstance(value, Module):
+        return vars(value).items()
+    if isinstance(value, dict):
+        return value.items()
+    if isinstance(value, list | tuple):
+        return enumerate(value)
+    return ()
+
+
+def _walk(value, prefix=""):
+    """(dotted name, Tensor or array) of everything below `value`, in order."""
+    for name, part in _parts(value):
+        if isinstance(part, Tensor) or _is_array(part):
+            yield f"{prefix}{name}", part
+        else:
+            yield from _walk(part, f"{prefix}{name}.")
+
+
+def _modules(value):
+    if isinstance(value, Module):
+        yield value
+    for _, part in _parts(value):
+        if not isinstance(part, Tensor) and not _is_array(part):
+            yield from _modules(part)
+
+
+def _check_names(own, given):
+    missing = [name for name in own if name not in given]
+    unexpected = [name for name in given if name not in own]
+    if missing:
+        raise InputError(f"{len(missing)} arrays are missing, the first is {missing[0]}")
+    if unexpected:
+        raise InputError(f"{len(unexpected)} arrays are unexpected, the first is {unexpected[0]}")

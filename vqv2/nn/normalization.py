@@ -1,0 +1,47 @@
+"""Batch normalisation with running statistics."""
+
+import numpy as np
+
+import vqv2.functional as F
+from backends import to_device
+from vqv2.autodiff import is_recomputing
+from vqv2.nn.initialization import ones, zeros
+from vqv2.nn.module import Module
+
+
+class BatchNorm(Module):
+    """The conditioning stack's `BatchNorm` (section A.2).
+
+    In training it normalises by the batch and keeps moving averages of mean and variance, from
+    which it normalises in evaluation. Not stated in the paper: decay 0.99, epsilon 1e-5, and that
+    the averages are debiased (divided by 1 - decay^steps), so that a short training works too.
+    """
+
+    def __init__(self, channels, decay=0.99, epsilon=1e-5):
+        self.scale = ones(channels)
+        self.offset = zeros(channels)
+        self.mean = to_device(np.zeros(channels, np.float32))
+        self.variance = to_device(np.zeros(channels, np.float32))
+        self.steps = to_device(np.zeros((), np.int64))
+        self.decay = decay
+        self.epsilon = epsilon
+
+    def __call__(self, x, rng=None):
+        """(..., channels) -> the same shape; trains when `rng` is given (nothing is drawn)."""
+        if rng is None:
+            return self._evaluate(x)
+        y, mean, variance = F.batch_norm(x, self.scale, self.offset, epsilon=self.epsilon)
+        if not is_recomputing():
+            self._update(mean.array, variance.array)
+        return y
+
+    def _evaluate(self, x):
+        debias = 1 - self.decay ** max(1, int(self.steps))
+        variance = self.variance / debias if self.steps else self.variance + 1
+        inverse = 1 / (variance + self.epsilon) ** 0.5
+        return (x - self.mean / debias) * (self.scale * inverse) + self.offset
+
+    def _update(self, mean, variance):
+        self.mean += (1 - self.decay) * (mean - self.mean)
+        self.variance += (1 - self.decay) * (variance - self.variance)
+        self.steps += 1

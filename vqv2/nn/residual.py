@@ -1,0 +1,33 @@
+"""The residual stack of encoder and decoder (Table 3)."""
+
+import vqv2.functional as F
+from vqv2.nn.convolution import Conv2d
+from vqv2.nn.linear import Linear
+from vqv2.nn.module import Module
+
+
+class ResidualBlock(Module):
+    """x + conv1x1(ReLU(conv3x3(ReLU(x)))), hidden -> residual -> hidden units."""
+
+    def __init__(self, hidden_units, residual_units, filter_size, rng):
+        self.spatial = Conv2d(hidden_units, residual_units, filter_size, rng)
+        self.pointwise = Linear(residual_units, hidden_units, rng)
+
+    def __call__(self, x):
+        """(N, H, W, hidden_units) -> the same shape."""
+        return x + self.pointwise(F.relu(self.spatial(F.relu(x))))
+
+
+class ResidualStack(Module):
+    """`layers` residual blocks, then ReLU (Table 3: 2 layers, 128 hidden, 64 residual units)."""
+
+    def __init__(self, hidden_units, residual_units, layers, filter_size, rng):
+        self.blocks = [
+            ResidualBlock(hidden_units, residual_units, filter_size, rng) for _ in range(layers)
+        ]
+
+    def __call__(self, x):
+        """(N, H, W, hidden_units) -> the same shape."""
+        for block in self.blocks:
+            x = block(x)
+        return F.relu(x)

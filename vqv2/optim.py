@@ -1,0 +1,112 @@
+"""Adam with Polyak averaging, and the learning-rate schedules of section A.2."""
+
+import contextlib
+import math
+
+from backends import adam, array_module, to_device, to_host
+from vqv2.autodiff import GradientError
+from vqv2.errors import InputError
+
+
+class Adam:
+    """Adam (Kingma and Ba, 2015) and the moving average of the weights (Polyak), by name.
+
+    `polyak_decay` as in Tables 1 to 3 (0.9999); the average starts at the initial weights. The
+    paper gives no beta1, beta2, epsilon: here Adam's usual 0.9, 0.999, 1e-8. Codebooks that are
+    averaged by equation 3 are buffers, not parameters, and have no part in this.
+    """
+
+    def __init__(self, parameters, polyak_decay, beta1=0.9, beta2=0.999, epsilon=1e-8):
+        self.parameters = parameters
+        self.polyak_decay = polyak_decay
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.epsilon = epsilon
+        self.steps = 0
+        self.mean = {name: _zeros_like(p.array) for name, p in parameters.items()}
+        self.square = {name: _zeros_like(p.array) for name, p in parameters.items()}
+        self.average = {name: p.array.copy() for name, p in parameters.items()}
+
+    def step(self, learning_rate):
+        """One update from every parameter's `grad`, which is forgotten afterwards.
+
+        Raises `GradientError` when a parameter has none: it took no part in the loss.
+        """
+        without = [name for name, p in self.parameters.items() if p.grad is None]
+        if without:
+            raise GradientError(f"no gradient for {len(without)} parameters, such as {without[0]}")
+        self.steps += 1
+        for name, parameter in self.parameters.items():
+            adam.adam_update(
+                parameter.array,
+                parameter.grad,
+                self.mean[name],
+                self.square[name],
+                self.average[name],
+                self.steps,
+                learning_rate,
+                self.beta1,
+                self.beta2,
+                self.epsilon,
+                self.polyak_decay,
+            )
+            parameter.grad = None
+
+    @contextlib.contextmanager
+    def averaged(self):
+        """Inside, the parameters hold their averages: evaluation, decoding, extraction."""
+        trained = {name: p.array for name, p in self.parameters.items()}
+        for name, parameter in self.parameters.items():
+            parameter.array = self.average[name]
+        try:
+            yield
+        finally:
+            for name, parameter in self.parameters.items():
+                parameter.array = trained[name]
+
+    def state(self):
+        """{"mean.NAME", "square.NAME", "average.NAME": array} on the host; `steps` is separate."""
+        groups = {"mean": self.mean, "square": self.square, "average": self.average}
+        return {
+            f"{group}.{name}": to_host(array).copy()
+            for group, arrays in groups.items()
+            for name, array in arrays.items()
+        }
+
+    def load_state(self, state, steps):
+        """The inverse of `state`. Raises `InputError` for a missing array or another shape."""
+        for group, arrays in (
+            ("mean", self.mean),
+            ("square", self.square),
+            ("average", self.average),
+        ):
+            for name, array in arrays.items():
+                value = state.get(f"{group}.{name}")
+                if value is None or value.shape != array.shape:
+                    raise InputError(f"optimiser state {group}.{name} is missing or does not fit")
+                array[...] = to_device(value)
+        self.steps = steps
+
+
+def _zeros_like(array):
+    return array_module(array).zeros_like(array)
+
+
+def prior_learning_rate(step, config):
+    """The formula of section A.2 for step 1, 2, ...: linear warm-up, then decay.
+
+        scale * h^-0.5 * min(step^-0.35, step * 16000^-1.5)
+
+    with h hidden units and scale 0.18 or 0.324. As printed, the branches cross at step 46 908 =
+    16000^(1.5 / 1.35), where the rate peaks: 1.84e-4 (scale 0.18) or 3.32e-4 (0.324) for h = 512.
+    """
+    rise = step * config.warmup_steps**-1.5
+    fall = step**-config.decay_exponent
+    return config.learning_rate_scale * config.hidden_units**-0.5 * min(fall, rise)
+
+
+def autoencoder_learning_rate(step, config):
+    """Table 3's constant rate; with `decay_learning_rate`, half a cosine from it to zero."""
+    if not config.decay_learning_rate:
+        return config.learning_rate
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.steps)))

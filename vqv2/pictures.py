@@ -1,0 +1,39 @@
+"""Pictures of a hierarchy at work: reconstructions by level, samples by class."""
+
+from vqv2.evaluation import level_subsets
+from vqv2.report import save_image_grid
+
+SHOWN_PIXELS = 96  # small images are enlarged to about this size
+
+
+def save_reconstructions(path, hierarchy, images):
+    """One row per level subset, coarse to fine, and the originals last (Figure 8, turned round).
+
+    images: (N, H, W, C) in [0, 1]. Writes a PNG to `path`. Raises `InputError` as `encode` does.
+    """
+    codes = hierarchy.encode(images)
+    subsets = level_subsets(hierarchy.levels)
+    rows = [hierarchy.decode(codes, subset) for subset in subsets] + [images]
+    labels = [_words(subset, hierarchy.levels) for subset in subsets] + ["original"]
+    save_image_grid(path, rows, row_labels=labels, scale=_scale(images))
+
+
+def save_samples(path, hierarchy, per_class, seed=0, progress=False, **how):
+    """One row of new images per class, or one of all without classes. Writes a PNG to `path`.
+
+    `how` as in `Hierarchy.sample_codes`. Returns the images (N, H, W, C) in [0, 1].
+    """
+    names = hierarchy.class_names or ("samples",)
+    labels = [name for name in names for _ in range(per_class)] if hierarchy.class_names else None
+    images = hierarchy.sample(len(names) * per_class, labels, seed, progress=progress, **how)
+    rows = [images[i * per_class : (i + 1) * per_class] for i in range(len(names))]
+    save_image_grid(path, rows, row_labels=list(names), scale=_scale(images))
+    return images
+
+
+def _words(subset, levels):
+    return f"{subset[0]} only" if len(subset) == 1 < len(levels) else " + ".join(subset)
+
+
+def _scale(images):
+    return max(1, SHOWN_PIXELS // images.shape[1])

@@ -1,0 +1,161 @@
+"""Rows of small images in one labelled PNG."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from vqv2.errors import InputError
+from vqv2.files import atomic_write
+
+GAP = 4
+MARGIN = 12
+LINE_SPACING = 4
+INK = (34, 34, 34)
+PAPER = (255, 255, 255)
+
+
+def save_image_grid(path, rows, row_labels=None, column_labels=None, scale=1):
+    """Write `rows`, a list of float arrays `(n, H, W, C)` of pixels in [0, 1], to one PNG.
+
+    C is 1 or 3 and may differ between rows, as may n; H and W are common to all. Values outside
+    [0, 1] are clipped. Every pixel becomes a square of `scale` x `scale`. `row_labels` has one
+    string per row; `column_labels` one per column of the longest row; either may hold line breaks.
+
+    Raises `InputError` for an array that is no such row, for pixels that are not finite, for the
+    wrong number of labels, and when `path` cannot be written.
+    """
+    if isinstance(scale, bool) or not isinstance(scale, int | np.integer) or scale < 1:
+        raise InputError(f"the scale of an image grid is {scale!r}: give a whole number from 1 up")
+    rows = [_checked(np.asarray(row), position) for position, row in enumerate(rows)]
+    column_count = max((len(row) for row in rows), default=0)
+    if column_count == 0:
+        raise InputError("an image grid needs at least one image: every row given is empty")
+    _check_common_size(rows)
+    row_labels = _checked_labels(row_labels, len(rows), "row")
+    column_labels = _checked_labels(column_labels, column_count, "column")
+    picture = _draw(rows, row_labels, column_labels, scale)
+    with atomic_write(path) as temporary:
+        picture.save(temporary, format="PNG")
+
+
+def _checked(row, position):
+    if row.ndim != 4 or row.shape[3] not in (1, 3) or 0 in row.shape[1:]:
+        raise InputError(
+            f"row {position} of the image grid has shape {row.shape}: give (n, H, W, C), C 1 or 3"
+        )
+    if not np.issubdtype(row.dtype, np.floating):
+        raise InputError(
+            f"row {position} of the image grid has dtype {row.dtype}: give floats in [0, 1]"
+        )
+    if not np.isfinite(row).all():
+        raise InputError(f"row {position} of the image grid has pixels that are NaN or infinite")
+    return row
+
+
+def _check_common_size(rows):
+    for position, row in enumerate(rows):
+        if row.shape[1:3] != rows[0].shape[1:3]:
+            raise InputError(
+                f"row {position} of the image grid has images of {row.shape[1:3]} pixels, row 0 "
+                f"of {rows[0].shape[1:3]}: give one size (H, W) to all"
+            )
+
+
+def _checked_labels(labels, count, kind):
+    if labels is None:
+        return [""] * count
+    if len(labels) != count:
+        raise InputError(
+            f"the image grid has {count} {kind}s but {len(labels)} {kind} labels: give one each"
+        )
+    return [str(label) for label in labels]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where things lie, in pixels of the picture: an image is centred in its cell."""
+
+    image: tuple
+    cell: tuple
+    origin: tuple
+
+    @classmethod
+    def around(cls, image, row_sizes, column_sizes):
+        """Cells as large as their labels ask, so that a word over a tiny image stays readable."""
+        cell = (
+            max(image[0], *(width + GAP for width, _ in column_sizes)),
+            max(image[1], *(height for _, height in row_sizes)),
+        )
+        row_label = max(width for width, _ in row_sizes)
+        column_label = max(height for _, height in column_sizes)
+        origin = tuple(
+            MARGIN + (size + MARGIN if size else 0) for size in (row_label, column_label)
+        )
+        return cls(image, cell, origin)
+
+    def corner(self, column, line):
+        """Upper left corner of a cell."""
+        return tuple(
+            start + position * (side + GAP)
+            for start, position, side in zip(self.origin, (column, line), self.cell, strict=True)
+        )
+
+    def image_corner(self, column, line):
+        """Upper left corner of the image in a cell."""
+        return tuple(
+            start + (cell - image) // 2
+            for start, cell, image in zip(
+                self.corner(column, line), self.cell, self.image, strict=True
+            )
+        )
+
+    def picture_size(self, column_count, row_count):
+        """Width and height of the whole picture."""
+        return tuple(end - GAP + MARGIN for end in self.corner(column_count, row_count))
+
+
+def _draw(rows, row_labels, column_labels, scale):
+    height, width = (side * scale for side in rows[0].shape[1:3])
+    font = ImageFont.load_default(size=min(max(height // 5, 13), 24))
+    layout = _Layout.around(
+        (width, height),
+        [_text_size(label, font) for label in row_labels],
+        [_text_size(label, font) for label in column_labels],
+    )
+    size = layout.picture_size(len(column_labels), len(row_labels))
+    picture = Image.new("RGB", size, PAPER)
+    _draw_labels(ImageDraw.Draw(picture), layout, row_labels, column_labels, font)
+    for line, row in enumerate(rows):
+        for column, image in enumerate(row):
+            picture.paste(_picture_of(image, scale), layout.image_corner(column, line))
+    return picture
+
+
+def _draw_labels(draw, layout, row_labels, column_labels, font):
+    for column, label in enumerate(column_labels):
+        left, top = layout.corner(column, 0)
+        position = (left + layout.cell[0] / 2, top - MARGIN / 2)
+        _write(draw, position, label, font, "md", "center")
+    for line, label in enumerate(row_labels):
+        left, top = layout.corner(0, line)
+        _write(draw, (left - MARGIN, top + layout.cell[1] / 2), label, font, "rm", "right")
+
+
+def _write(draw, position, text, font, anchor, align):
+    draw.text(position, text, INK, font, anchor=anchor, align=align, spacing=LINE_SPACING)
+
+
+def _text_size(text, font):
+    if not text:
+        return 0, 0
+    canvas = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    # From the ascender down, so that every label of as many lines is equally tall.
+    box = canvas.multiline_textbbox((0, 0), text, font, anchor="la", spacing=LINE_SPACING)
+    return int(np.ceil(box[2])), int(np.ceil(box[3]))
+
+
+def _picture_of(image, scale):
+    levels = np.rint(np.clip(image.astype(np.float64), 0, 1) * 255).astype(np.uint8)
+    levels = levels.repeat(scale, axis=0).repeat(scale, axis=1)
+    return Image.fromarray(np.broadcast_to(levels, (*levels.shape[:2], 3)).copy())

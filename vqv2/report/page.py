@@ -1,0 +1,167 @@
+"""Results to read: a self-contained HTML page, and the same tables for a terminal."""
+
+import base64
+import io
+import re
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from PIL import Image
+
+from vqv2.errors import InputError
+from vqv2.files import atomic_write
+
+NUMBER = re.compile(r"[-+−]?(\d[\d,]*)?\.?\d+([eE][-+]?\d+)?( ?([A-Za-z/%×]+|±.*))?")
+BLANK = ("", "-", "–", "—", "nan", "inf", "-inf")
+COLUMN_SPACE = "  "
+STYLE = """
+:root { color-scheme: light dark; --ink: #1d1d1f; --soft: #62626a; --line: #dcdce0;
+  --paper: #ffffff; --band: #f5f5f7; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #ececf0; --soft: #a0a0aa; --line: #3a3a40; --paper: #17171a; --band: #212126; }
+}
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 17px/1.6 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
+main { max-width: 60rem; margin: 0 auto; padding: 3rem 1.5rem 5rem; }
+h1 { font-size: 2.1rem; line-height: 1.2; margin: 0 0 2rem; }
+h2 { font-size: 1.35rem; line-height: 1.3; margin: 3rem 0 .75rem; padding-top: 1.25rem;
+  border-top: 1px solid var(--line); }
+p { max-width: 42rem; margin: 0 0 1rem; white-space: pre-line; }
+.wide { overflow-x: auto; margin: 1.25rem 0; }
+table { border-collapse: collapse; font-size: .95rem; font-variant-numeric: tabular-nums; }
+caption, figcaption { color: var(--soft); font-size: .9rem; line-height: 1.45; text-align: left; }
+caption { caption-side: bottom; padding-top: .5rem; }
+figcaption { margin-top: .5rem; max-width: 42rem; }
+th, td { padding: .4rem .9rem; text-align: left; border-bottom: 1px solid var(--line); }
+th { border-bottom: 2px solid var(--soft); font-weight: 600; }
+tbody tr:nth-child(even) { background: var(--band); }
+.number { text-align: right; white-space: nowrap; }
+figure { margin: 1.5rem 0; }
+img { display: block; max-width: 100%; height: auto; border: 1px solid var(--line);
+  border-radius: 6px; background: #ffffff; box-sizing: border-box; }
+"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """`columns`: the headings; `rows`: a list of rows of cells, strings as they should appear."""
+
+    columns: list
+    rows: list
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, paragraphs (blank lines between), a `Table`, and pictures [(path, caption)]."""
+
+    heading: str
+    text: str = ""
+    table: Table | None = None
+    pictures: tuple = ()
+
+
+def save_page(path, title, sections):
+    """Write the list `sections` as one HTML file that needs no other file and no network.
+
+    Pictures are embedded; all text is escaped. Raises `InputError` when a picture cannot be read,
+    a table's row has the wrong number of cells, or `path` cannot be written.
+    """
+    body = "\n".join(_section(section) for section in sections)
+    page = (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
+        f"<body>\n<main>\n<h1>{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+    with atomic_write(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def format_table(columns, rows):
+    """The table as aligned plain text, numbers to the right, without a final line break.
+
+    Cells are shown as `str` shows them: give a float as the string it should be. Raises
+    `InputError` for a row with the wrong number of cells.
+    """
+    columns, rows = _cells(columns, rows)
+    aligned = [">" if is_numeric else "<" for is_numeric in _numeric(columns, rows)]
+    lines = [columns, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        COLUMN_SPACE.join(
+            f"{cell:{side}{width}}" for cell, side, width in zip(line, aligned, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _cells(columns, rows):
+    columns = [str(column) for column in columns]
+    rows = [[str(cell) for cell in row] for row in rows]
+    for position, row in enumerate(rows):
+        if len(row) != len(columns):
+            raise InputError(
+                f"row {position} of a table has {len(row)} cells but the table has "
+                f"{len(columns)} columns: give one cell for each"
+            )
+    return columns, rows
+
+
+def _numeric(columns, rows):
+    """For each column: does it hold numbers (gaps allowed), so that it is aligned right?"""
+    return [_all_numbers([row[position] for row in rows]) for position in range(len(columns))]
+
+
+def _all_numbers(cells):
+    filled = [cell.strip() for cell in cells if cell.strip().lower() not in BLANK]
+    return bool(filled) and all(NUMBER.fullmatch(cell) for cell in filled)
+
+
+def _section(section):
+    parts = [f"<h2>{escape(section.heading)}</h2>"]
+    paragraphs = re.split(r"\n\s*\n", section.text.strip())
+    parts += [f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs if paragraph]
+    if section.table is not None:
+        parts.append(_table(section.table))
+    parts += [_picture(path, caption) for path, caption in section.pictures]
+    return "<section>\n" + "\n".join(parts) + "\n</section>"
+
+
+def _table(table):
+    columns, rows = _cells(table.columns, table.rows)
+    kinds = [' class="number"' if numeric else "" for numeric in _numeric(columns, rows)]
+    caption = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""
+    head = _row("th", columns, kinds)
+    body = "\n".join(_row("td", row, kinds) for row in rows)
+    return (
+        f'<div class="wide"><table>{caption}\n<thead>{head}</thead>\n'
+        f"<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def _row(tag, cells, kinds):
+    inner = "".join(
+        f"<{tag}{kind}>{escape(cell)}</{tag}>" for cell, kind in zip(cells, kinds, strict=True)
+    )
+    return f"<tr>{inner}</tr>"
+
+
+def _picture(path, caption):
+    try:
+        content = Path(path).read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            kind, (width, height) = image.get_format_mimetype(), image.size
+    except (OSError, Image.DecompressionBombError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a picture"
+        raise InputError(f"cannot put the picture {path} on the page: {reason}") from None
+    source = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return (
+        f'<figure><img src="{source}" width="{width}" height="{height}" '
+        f'alt="{escape(caption)}">{below}</figure>'
+    )

@@ -1,0 +1,160 @@
+"""A run folder: where everything about one hierarchy lies, and who made what.
+
+RUN/config.json                            the configuration, the class names, where data is
+RUN/autoencoder/checkpoint.safetensors     stage 1, with log.jsonl beside it
+RUN/codes/                                 the extracted codes (`vqv2.data.codes`)
+RUN/prior-LEVEL/checkpoint.safetensors     stage 2, with log.jsonl beside it
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from vqv2 import checkpoint
+from vqv2.config import Config
+from vqv2.errors import InputError
+from vqv2.files import atomic_write
+from vqv2.models.autoencoder import Autoencoder
+from vqv2.models.prior import Prior
+
+FORMAT = "vqv2 run 1"
+
+
+class Run:
+    """An existing or new run folder; `Run.open` reads one, `Run.new(...).save()` makes one."""
+
+    def __init__(self, folder, config, class_names, data):
+        self.folder = Path(folder)
+        self.config = config
+        self.class_names = tuple(class_names)
+        self.data = data
+
+    @classmethod
+    def new(cls, folder, config, class_names, data):
+        """A run that is not written yet. Raises `InputError` when the folder holds one already."""
+        run = cls(folder, config, class_names, data)
+        if run._path.exists():
+            raise InputError(
+                f"{run.folder} holds a run already: continue it with --resume, or choose another "
+                "folder"
+            )
+        return run
+
+    def save(self):
+        """Write config.json. Raises `InputError` when that fails; a former one is then intact."""
+        content = {
+            "format": FORMAT,
+            "data": self.data,
+            "class_names": list(self.class_names),
+            "config": self.config.as_dict(),
+        }
+        with atomic_write(self._path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+    @classmethod
+    def open(cls, folder):
+        """Read config.json. Raises `InputError` when the folder is not a run."""
+        path = Path(folder) / "config.json"
+        try:
+            content = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise InputError(
+                f"{folder} is not a run folder (it has no config.json): train an autoencoder first"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read: {error}") from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise InputError(f"{path} is not the configuration of a vqv2 run")
+        try:
+            config = Config.from_dict(content["config"])
+            return cls(folder, config, content["class_names"], content["data"])
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{path} is incomplete or damaged: {error}") from None
+
+    @property
+    def _path(self):
+        return self.folder / "config.json"
+
+    @property
+    def codes_folder(self):
+        """Where the extracted codes are."""
+        return self.folder / "codes"
+
+    def stage_folder(self, stage):
+        """Folder of "autoencoder" or of the prior of a level, "prior-LEVEL"."""
+        return self.folder / stage
+
+    def checkpoint_path(self, stage):
+        """The checkpoint of a stage."""
+        return self.stage_folder(stage) / "checkpoint.safetensors"
+
+    def new_autoencoder(self, seed):
+        """An untrained autoencoder of this configuration."""
+        return Autoencoder(self.config.autoencoder, np.random.default_rng((seed, 0)))
+
+    def new_prior(self, level, seed):
+        """An untrained prior of `level`. Raises `InputError` for an unknown level."""
+        self.check_level(level)
+        return build_prior(self.config, level, len(self.class_names), seed)
+
+    def check_level(self, level):
+        """Raise `InputError` unless there is a level of this name."""
+        if level not in self.config.levels:
+            raise InputError(
+                f"there is no level {level!r}: the levels are {', '.join(self.config.levels)}"
+            )
+
+    def load_autoencoder(self):
+        """(autoencoder with averaged weights, its identity)."""
+        model = self.new_autoencoder(0)
+        arrays, _ = self._load("autoencoder")
+        load_averaged(model, arrays)
+        return model, identity(model.state())
+
+    def load_prior(self, level, autoencoder_identity):
+        """The prior of `level` with averaged weights, learned from this autoencoder's codes."""
+        model = self.new_prior(level, 0)
+        stage = f"prior-{level}"
+        arrays, metadata = self._load(stage)
+        if metadata.get("autoencoder") != autoencoder_identity:
+            raise InputError(
+                f"{self.checkpoint_path(stage)} learned the codes of another autoencoder: extract "
+                "the codes and train this prior again"
+            )
+        load_averaged(model, arrays)
+        return model
+
+    def _load(self, stage):
+        path = self.checkpoint_path(stage)
+        arrays, metadata = checkpoint.load(path)
+        if metadata.get("stage") != stage:
+            raise InputError(f"{path} holds {metadata.get('stage')!r}, not {stage!r}")
+        return arrays, metadata
+
+
+def build_prior(config, level, classes, seed):
+    """An untrained prior of one level of a `Config`; the seed and the level decide its weights."""
+    autoencoder, position = config.autoencoder, config.levels.index(level)
+    size = autoencoder.latent_sizes[position]
+    coarser = [(autoencoder.codebook_size, s) for s in autoencoder.latent_sizes[:position]]
+    return Prior(
+        config.prior(level),
+        autoencoder.codebook_size,
+        size,
+        np.random.default_rng((seed, 1 + position)),
+        coarser,
+        classes if config.conditional else 0,
+    )
+
+
+def load_averaged(model, arrays):
+    """Fill a model from a training checkpoint: averaged parameters, and the buffers."""
+    state = {name: arrays.get(f"average.{name}") for name in model.parameters()}
+    state.update({name: arrays.get(f"model.{name}") for name in model.buffers()})
+    model.load_state({name: array for name, array in state.items() if array is not None})
+
+
+def identity(state):
+    """What tells one trained model from another: the checksum of its weights."""
+    return checkpoint.checksum(state)

@@ -1,0 +1,38 @@
+"""The training log: one JSON object per line, cut back when a training continues from earlier."""
+
+import json
+from pathlib import Path
+
+from vqv2.errors import InputError
+from vqv2.files import atomic_write
+
+
+class Log:
+    """Appends to `path`. Lines after step `last_step`, from before an interruption, are dropped."""
+
+    def __init__(self, path, last_step=0):
+        self.path = Path(path)
+        kept = [line for line in read_log(path) if line["step"] <= last_step]
+        with atomic_write(self.path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+    def write(self, **values):
+        """Add one line. Raises `InputError` when the disk does not take it."""
+        try:
+            with open(self.path, "a") as file:
+                file.write(json.dumps(values) + "\n")
+        except OSError as error:
+            raise InputError(f"cannot write {self.path}: {error.strerror}") from None
+
+
+def read_log(path):
+    """The lines of a log as dictionaries; an unfinished last line is left out."""
+    lines = []
+    if not Path(path).exists():
+        return lines
+    for text in Path(path).read_text().splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            break  # the line that was being written when the program was ended
+    return lines

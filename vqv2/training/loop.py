@@ -1,0 +1,165 @@
+"""The training loop that both stages share: steps, progress, log, checkpoints, continuing.
+
+A *task* says what to train. It has
+
+    stage                      "autoencoder" or "prior-LEVEL": what its checkpoint is called
+    model, optimizer, config   the configuration gives batch and steps
+    batch(step)                the data of a step: a pure function of step
+    loss(data, rng)            (loss tensor, {name: number} to show and log)
+    learning_rate(step)
+    validate()                 {name: number} on held-out data, with averaged weights
+    metadata                   what else its checkpoint has to say
+"""
+
+import contextlib
+import dataclasses
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from tqdm import tqdm
+
+from vqv2 import checkpoint
+from vqv2.errors import InputError
+from vqv2.training.log import Log
+from vqv2.training.order import step_generator
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot go on: its loss is no longer a number."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How often the loop does what is not a step."""
+
+    log_every: int = 20  # steps
+    validate_every: int = 500  # steps; also after the last one
+    checkpoint_seconds: float = 600.0  # also after the last step and when interrupted
+    progress: bool = True  # a progress bar on the terminal
+
+
+def train(task, folder, seed, resume=False, schedule=None):
+    """Train `task` in `folder` up to its configuration's number of steps; the last metrics.
+
+    Same seed, same backend: same weights, whether interrupted and resumed or not. With `resume`
+    and all steps done already, nothing happens and the metrics are {}. Ctrl-C finishes the step,
+    saves, and raises `KeyboardInterrupt`. Raises `InputError` when the folder holds a checkpoint
+    and `resume` is false, or holds none and it is true; `TrainingError` when the loss is not
+    finite (the last checkpoint stays as it was).
+    """
+    schedule = schedule or Schedule()
+    path = folder / "checkpoint.safetensors"
+    if not resume and path.exists():
+        raise InputError(f"{path} exists: continue it with --resume, or choose another folder")
+    start = load_training(task, path, seed) if resume else 0
+    steps = task.config.steps
+    if start >= steps:
+        return {}
+    log = Log(folder / "log.jsonl", start)
+    progress = tqdm(
+        total=steps,
+        initial=start,
+        desc=task.stage,
+        unit="step",
+        disable=None if schedule.progress else True,
+    )
+    saved_at, metrics, done = time.monotonic(), {}, start
+    with progress, interruption() as interrupted, ThreadPoolExecutor(1) as loader:
+        prepared = loader.submit(task.batch, start + 1)
+        for step in range(start + 1, steps + 1):
+            data = prepared.result()
+            if step < steps:
+                prepared = loader.submit(task.batch, step + 1)
+            metrics = _step(task, step, data, seed)
+            done = step
+            progress.update()
+            last = step == steps or interrupted.is_set()
+            if last or step == start + 1 or step % schedule.log_every == 0:
+                rate = progress.format_dict["rate"] or 0
+                metrics["images_per_second"] = rate * task.config.batch
+                log.write(step=step, split="train", **metrics)
+                progress.set_postfix(_shown(metrics), refresh=False)
+            if step == steps or step % schedule.validate_every == 0:
+                metrics = task.validate()
+                log.write(step=step, split="held_out", **metrics)
+            if last or time.monotonic() - saved_at > schedule.checkpoint_seconds:
+                save_training(task, path, step, seed)
+                saved_at = time.monotonic()
+            if interrupted.is_set():
+                break
+    if done < steps:
+        raise KeyboardInterrupt(f"stopped and saved at step {done}: continue with --resume")
+    return metrics
+
+
+def _step(task, step, data, seed):
+    """One update; the numbers to show."""
+    loss, metrics = task.loss(data, step_generator(seed, step))
+    if not np.isfinite(loss.item()):
+        raise TrainingError(
+            f"the loss of {task.stage} became {loss.item()} at step {step}: lower the learning "
+            "rate; the last checkpoint is unchanged"
+        )
+    loss.backward()
+    rate = task.learning_rate(step)
+    task.optimizer.step(rate)
+    return {"loss": loss.item(), **metrics, "learning_rate": rate}
+
+
+def _shown(metrics):
+    hidden = ("learning_rate", "reconstruction", "commitment", "codebook")
+    return {name: f"{value:.4g}" for name, value in metrics.items() if name not in hidden}
+
+
+def save_training(task, path, step, seed):
+    """Write everything that continuing needs: weights, averages, Adam's moments, step and seed."""
+    arrays = {f"model.{name}": array for name, array in task.model.state().items()}
+    arrays.update(task.optimizer.state())
+    configuration = dataclasses.asdict(task.config)
+    metadata = {"stage": task.stage, "step": step, "seed": seed, "config": configuration}
+    checkpoint.save(path, arrays, {**metadata, **task.metadata})
+
+
+def load_training(task, path, seed):
+    """Fill task.model and task.optimizer from a checkpoint; its step.
+
+    Raises `InputError` when it is of another stage, seed or data source than the task.
+    """
+    arrays, metadata = checkpoint.load(path)
+    wanted = {"stage": task.stage, "seed": seed, **task.metadata}
+    for name, value in wanted.items():
+        if metadata.get(name) != value:
+            raise InputError(
+                f"{path} cannot be continued: its {name} is {metadata.get(name)!r}, not {value!r}"
+            )
+    task.model.load_state(
+        {name[len("model.") :]: a for name, a in arrays.items() if name.startswith("model.")}
+    )
+    task.optimizer.load_state(arrays, metadata["step"])
+    return metadata["step"]
+
+
+@contextlib.contextmanager
+def interruption():
+    """Yields an event that Ctrl-C sets instead of breaking into the middle of a step.
+
+    A second Ctrl-C interrupts at once. Outside the main thread nothing is changed.
+    """
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def handle(number, frame):
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    former = signal.signal(signal.SIGINT, handle)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, former)

@@ -1,0 +1,35 @@
+"""In which order training sees the data: a pure function of seed and step.
+
+Nothing has to be stored to continue a training exactly, and the next batch can be prepared while
+the current one is in use.
+"""
+
+import functools
+
+import numpy as np
+
+
+@functools.lru_cache(maxsize=2)
+def _permutation(seed, epoch, count):
+    return np.random.default_rng((seed, 1, epoch)).permutation(count)
+
+
+def batch_indices(seed, step, batch, count):
+    """Indices (batch,) of step 1, 2, ...: successive random permutations of range(count)."""
+    positions = np.arange((step - 1) * batch, step * batch)
+    epochs = positions // count
+    parts = [
+        _permutation(seed, int(epoch), count)[positions[epochs == epoch] % count]
+        for epoch in np.unique(epochs)
+    ]
+    return np.concatenate(parts)
+
+
+def step_generator(seed, step):
+    """The generator for what the model draws in one step: dropout, restarted codes."""
+    return np.random.default_rng((seed, 2, step))
+
+
+def batch_generator(seed, step):
+    """The generator for augmenting a step's batch, which is prepared in another thread."""
+    return np.random.default_rng((seed, 3, step))

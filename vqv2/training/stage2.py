@@ -1,0 +1,65 @@
+"""Stage 2: the priors over codes (Algorithm 2, lines 8 and 9)."""
+
+import math
+
+import numpy as np
+
+from vqv2.autodiff import no_grad
+from vqv2.optim import Adam, prior_learning_rate
+from vqv2.training.order import batch_indices
+
+
+class PriorTask:
+    """Training the prior of `level` on a `CodeStore`; every level trains independently."""
+
+    def __init__(self, model, level, store, seed):
+        self.model = model
+        self.config = model.config
+        self.stage = f"prior-{level}"
+        self.level = level
+        self.store = store
+        self.seed = seed
+        self.optimizer = Adam(model.parameters(), self.config.polyak_decay)
+        self.metadata = {"autoencoder": store.identity}
+
+    def batch(self, step):
+        """(codes, labels or None, coarser codes) of a step."""
+        count = self.store.counts["train"]
+        indices = batch_indices(self.seed, step, self.config.batch, count)
+        return read_codes(self.store, "train", self.level, indices, bool(self.model.classes))
+
+    def loss(self, data, rng):
+        """(cross-entropy in nats per code, the same in bits)."""
+        loss = self.model.loss(*data, rng=rng)
+        return loss, {"bits_per_code": loss.item() / math.log(2)}
+
+    def learning_rate(self, step):
+        """Section A.2's formula."""
+        return prior_learning_rate(step, self.config)
+
+    def validate(self, limit=1024):
+        """Nats and bits per code of up to `limit` held-out maps, with averaged weights."""
+        with self.optimizer.averaged():
+            nats = evaluate_prior(self.model, self.store, self.level, "held_out", limit)
+        return {"loss": nats, "bits_per_code": nats / math.log(2)}
+
+
+def read_codes(store, split, level, indices, conditional):
+    """(codes (N, s, s), labels (N,) or None, [coarser codes, coarse to fine]) of some images."""
+    coarser = store.levels[: store.levels.index(level)]
+    return (
+        np.asarray(store.codes(split, level)[indices]),
+        np.asarray(store.labels(split)[indices]) if conditional else None,
+        [np.asarray(store.codes(split, name)[indices]) for name in coarser],
+    )
+
+
+def evaluate_prior(model, store, level, split, limit=1024, batch=64):
+    """Mean nats per code over the first `limit` maps of a split; NaN when it has none."""
+    count, total = min(limit, store.counts.get(split, 0)), 0.0
+    for start in range(0, count, batch):
+        indices = np.arange(start, min(start + batch, count))
+        with no_grad():
+            data = read_codes(store, split, level, indices, bool(model.classes))
+            total += model.loss(*data).item() * len(indices)
+    return total / count if count else math.nan
