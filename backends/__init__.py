@@ -6,6 +6,7 @@ which reads like the formula, then its fast versions with the same signature and
     backends.use("reference" | "numba" | "cupy")    as a call or a context manager
 """
 
+import backends.threads  # noqa: F401  (first: it is read when NumPy loads)
 from backends.compiled import compilation_counts, compilation_seconds
 from backends.selection import (
     BACKENDS,
@@ -13,7 +14,6 @@ from backends.selection import (
     Kernel,
     current,
     kernel,
-    select_from_environment,
     use,
     why_unavailable,
 )
@@ -33,5 +33,3 @@ __all__ = [
     "use",
     "why_unavailable",
 ]
-
-select_from_environment()

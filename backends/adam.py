@@ -22,7 +22,7 @@ def adam_update(
     first = mean / (1 - beta1**step)
     second = square / (1 - beta2**step)
     parameter[...] = parameter - learning_rate * first / (second**0.5 + epsilon)
-    average[...] = decay * average + (1 - decay) * parameter
+    average[...] = average + (1 - decay) * (parameter - average)  # exact where nothing moves
 
 
 @adam_update.version("numba")
@@ -31,7 +31,7 @@ def _adam_update_numba(
 ):
     rate = learning_rate / (1 - beta1**step)
     root = 1 / math.sqrt(1 - beta2**step)
-    weights = (beta1, 1 - beta1, beta2, 1 - beta2, decay, 1 - decay)  # exact before rounding
+    weights = (beta1, 1 - beta1, beta2, 1 - beta2, 1 - decay)  # differences before rounding
     constants = [parameter.dtype.type(c) for c in (rate, root, epsilon, *weights)]
     updated = (parameter, mean, square, average)
     flat = [array.reshape(-1) for array in updated]
@@ -43,11 +43,11 @@ def _adam_update_numba(
 
 @compiled
 def _adam_loop(
-    parameter, mean, square, average, gradient, rate, root, epsilon, b1, c1, b2, c2, decay, rest
+    parameter, mean, square, average, gradient, rate, root, epsilon, b1, c1, b2, c2, rest
 ):
     for i in prange(parameter.size):
         g = gradient[i]
         mean[i] = b1 * mean[i] + c1 * g
         square[i] = b2 * square[i] + c2 * g * g
         parameter[i] -= rate * mean[i] / (math.sqrt(square[i]) * root + epsilon)
-        average[i] = decay * average[i] + rest * parameter[i]
+        average[i] += rest * (parameter[i] - average[i])

@@ -111,7 +111,7 @@ def _causal_conv2d_weight_gradient_numba(x, dy, kernel_size, taps):
 
 # In both loops the taps of one row, at most kernel * C numbers, lie side by side in the map, too.
 # Of these, [low, high) lie inside the map. The patches are those of rows first, first + 1, ...
-# when the rows of all maps are counted through.
+# when the rows of all maps are counted through. Slices, as in `conv`, because they vectorise.
 
 
 @compiled
@@ -126,12 +126,11 @@ def _unfold_loop(x, channels, first, kernel_size, patches):
             for a in range(half + 1):
                 patch = patches[line, j, a * kernel_size * channels :]
                 taps = min(kernel_size * channels, length - a * kernel_size * channels)
-                low, high = min(taps, max(0, -start)), min(taps, width - start)
+                low, high = max(0, -start), min(taps, width - start)
                 row = i + a - half
                 if row >= 0:
                     patch[:low] = 0
-                    for t in range(low, high):
-                        patch[t] = x[image, row, start + t]
+                    patch[low:high] = x[image, row, start + low : start + high]
                     patch[high:taps] = 0
                 else:
                     patch[:taps] = 0
@@ -154,5 +153,8 @@ def _fold_loop(patches, channels, first, kernel_size, x):
                 taps = min(kernel_size * channels, length - skipped)
                 for j in range(columns):
                     start = (j - half) * channels
-                    for t in range(max(0, -start), min(taps, width - start)):
-                        x[image, row, start + t] += patches[line, j, skipped + t]
+                    low, high = max(0, -start), min(taps, width - start)
+                    patch = patches[line, j, skipped + low : skipped + high]
+                    positions = x[image, row, start + low : start + high]
+                    for t in range(len(patch)):
+                        positions[t] += patch[t]

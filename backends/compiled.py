@@ -6,7 +6,6 @@ Set NUMBA_DISABLE_JIT=1 to run such functions as plain Python, under a debugger 
 """
 
 import functools
-import os
 import time
 
 # NaN and infinity keep their meaning (no "nnan", "ninf"); sums may be reordered to vectorise.
@@ -30,9 +29,6 @@ class Compiled:
     def __call__(self, *arguments):
         """Run the function; compile it first where that has not been done."""
         if self._dispatcher is None:
-            # Threads of an idle OpenMP pool spin by default, and take the cores from NumPy's BLAS
-            # (a training step then takes 3 to 20 times as long). Read when Numba loads OpenMP.
-            os.environ.setdefault("OMP_WAIT_POLICY", "passive")
             import numba
 
             self._function.__globals__["prange"] = numba.prange

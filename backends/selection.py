@@ -36,7 +36,7 @@ class use:
     Raises `BackendError` for an unknown name or a backend that cannot run here.
     """
 
-    _current = "numba"
+    _current = None  # not chosen yet
 
     def __init__(self, name):
         reason = why_unavailable(name)
@@ -53,7 +53,13 @@ class use:
 
 
 def current():
-    """The name of the selected backend."""
+    """The name of the selected backend.
+
+    Until `use` is called it is the one named by the variable VQV2_BACKEND, or "numba". Raises
+    `BackendError` when that one cannot be used.
+    """
+    if use._current is None:
+        use(os.environ.get("VQV2_BACKEND") or "numba")
     return use._current
 
 
@@ -94,11 +100,11 @@ class Kernel:
     def __call__(self, *arguments, **keywords):
         """Run the selected backend's version. Raises `BackendError` when there is none."""
         try:
-            function = self.versions[use._current]
+            function = self.versions[current()]
         except KeyError:
             raise BackendError(
                 f"kernel {self.__module__}.{self.__name__} has no version for backend "
-                f"{use._current!r}, only for {', '.join(self.versions)}"
+                f"{current()!r}, only for {', '.join(self.versions)}"
             ) from None
         return function(*arguments, **keywords)
 
@@ -112,10 +118,3 @@ def kernel(reference=None, *, also=()):
     if reference is None:
         return functools.partial(Kernel, also=also)
     return Kernel(reference)
-
-
-def select_from_environment():
-    """Select the backend named by the variable VQV2_BACKEND, if it is set."""
-    name = os.environ.get("VQV2_BACKEND")
-    if name:
-        use(name)

@@ -63,7 +63,7 @@ CONVOLUTIONS = {
     "halving-4x4": (2, 6, 8, 4, 3, 5, 2, 1),
     "odd-size-halved": (2, 7, 5, 4, 1, 3, 2, 1),
     "no-padding": (1, 4, 5, 3, 2, 1, 1, 0),
-    "wide-padding": (1, 2, 3, 3, 2, 2, 1, 3),
+    "wide-padding": (1, 2, 3, 3, 2, 2, 1, 5),
     "gaps-between-taps": (2, 7, 9, 2, 3, 2, 3, 0),
     "pointwise": (2, 3, 4, 1, 5, 3, 1, 0),
     "pointwise-stride-2": (2, 5, 4, 1, 3, 5, 2, 0),

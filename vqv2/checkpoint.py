@@ -19,7 +19,7 @@ def save(path, arrays, metadata):
     Either the whole file is there afterwards or the former one still is. Raises `InputError` when
     it cannot be written (no space, no permission).
     """
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     header = {
         "format": FORMAT,
         "metadata": json.dumps(metadata),
@@ -66,7 +66,7 @@ def checksum(arrays):
     """SHA-256 (hexadecimal) over names, dtypes, shapes and contents of {name: array}."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = np.asarray(arrays[name], order="C")
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(array.data if array.size else b"")
     return digest.hexdigest()

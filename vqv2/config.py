@@ -43,6 +43,7 @@ class AutoencoderConfig:
     )
     codebook_decay: float = 0.99  # equation 3, gamma
     codebook_epsilon: float = 1e-5  # here: Laplace smoothing of the counts
+    level_dropout: float = 0.0  # here: how often training decodes an image from coarse levels only
     restart_after: int = 200  # here: steps after which an unused code restarts; 0: never
     batch: int = 128  # Table 3
     steps: int = 2207444  # Table 3
@@ -85,7 +86,7 @@ class AutoencoderConfig:
             raise InputError("encoder_filter_size must be odd, as in Table 3 (3)")
         if self.hidden_units % 2:
             raise InputError("hidden_units must be even: the first convolution has half as many")
-        _check_rates(self, "codebook_decay polyak_decay")
+        _check_rates(self, "codebook_decay level_dropout polyak_decay")
         return self
 
 
@@ -306,12 +307,13 @@ PRESETS = {
             latent_sizes=(8, 16),
             hidden_units=64,
             residual_units=32,
-            codebook_size=256,
+            codebook_size=128,
             codebook_dimension=32,
+            level_dropout=0.15,
             restart_after=50,
-            batch=32,
-            steps=1200,
-            learning_rate=1e-3,
+            batch=16,
+            steps=1000,
+            learning_rate=1.5e-3,
             decay_learning_rate=True,
             polyak_decay=0.98,
             augmentation="none",
@@ -324,24 +326,23 @@ PRESETS = {
                 attention_layers=2,
                 attention_heads=4,
                 output_stack_layers=2,
-                batch=64,
-                steps=1000,
-                learning_rate_scale=0.18,
+                batch=32,
+                steps=800,
                 warmup_steps=100,
                 polyak_decay=0.99,
             ),
             PriorConfig(
                 hidden_units=64,
                 residual_units=96,
-                layers=5,
+                layers=6,
                 attention_layers=0,
                 attention_heads=4,
+                filter_size=3,
                 output_stack_layers=0,
                 conditioning_blocks=4,
                 conditioning_units=64,
                 batch=32,
-                steps=1000,
-                learning_rate_scale=0.18,
+                steps=600,
                 warmup_steps=100,
                 polyak_decay=0.99,
             ),

@@ -145,3 +145,23 @@ def test_it_learns_to_reconstruct():
 
 def test_tensor_is_what_a_reconstruction_holds():
     assert isinstance(small()(images()).image, Tensor)
+
+
+def test_level_dropout_decodes_some_images_from_coarse_levels_and_trains_only():
+    model = small(latent_sizes=(2, 4, 8), level_dropout=0.5)
+    model.loss(images(), np.random.default_rng(0))
+    maps = [Tensor(quantizer.decode(codes)) for quantizer, codes in zip(
+        model.quantizers, model.encode(images(60)).values(), strict=True)]  # fmt: skip
+    mixed = model._drop_levels(list(maps), np.random.default_rng(1))
+    kept = np.array(
+        [[(a == b).all() for a, b in zip(m.array, o.array, strict=True)]
+         for m, o in zip(mixed, maps, strict=True)]
+    )  # fmt: skip
+    assert kept[0].all()
+    assert not (kept[2] & ~kept[1]).any()  # a level is dropped with all that are finer
+    assert 0.3 < (~kept[2]).mean() < 0.7 and 0.1 < (~kept[1]).mean() < 0.4
+    average = model._level_map("bottom", None, 1).array[0, 0, 0]
+    dropped = mixed[2].array[~kept[2]]
+    np.testing.assert_allclose(dropped, np.broadcast_to(average, dropped.shape), rtol=1e-6)
+    first, second = model(images()).image.array, model(images()).image.array
+    np.testing.assert_array_equal(first, second)

@@ -131,7 +131,8 @@ def _train_prior(arguments):
 
 
 def _print_skipped(sources):
-    skipped = [entry for source in sources.values() for entry in source.skipped]
+    # The splits of one folder have looked at the same files.
+    skipped = sorted({entry for source in sources.values() for entry in source.skipped})
     if skipped:
         print(f"{len(skipped)} files cannot be used and are left out:")
         for path, reason in skipped[:20]:

@@ -34,7 +34,7 @@ def distortion(hierarchy, source, count=512, batch=32):
 
 
 def _distortion(mse):
-    return Distortion(mse, -10 * math.log10(mse) if mse > 0 else math.inf)
+    return Distortion(float(mse), -10 * math.log10(mse) if mse > 0 else math.inf)
 
 
 def code_usage(codes, size):

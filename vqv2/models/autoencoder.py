@@ -142,7 +142,26 @@ class Autoencoder(nn.Module):
             codes.append(k)
             for name, loss in level_losses.items():
                 losses[name] = losses[name] + loss if name in losses else loss
+        if rng is not None and self.config.level_dropout:
+            quantized = self._drop_levels(quantized, rng)
         return Reconstruction(self.decoders[-1](quantized), codes, losses)
+
+    def _drop_levels(self, quantized, rng):
+        """For some images, replace the finer levels by their average vector, as `decode` does.
+
+        Not in the paper. Without it the decoder may read everything from the finest level, which
+        knows the coarser ones, and then the coarse levels alone decode to nothing.
+        """
+        count = len(quantized[0])
+        # How many of the coarsest levels an image keeps: all, or any smaller number.
+        kept = rng.integers(1, max(2, len(quantized)), count)
+        kept[rng.random(count) >= self.config.level_dropout] = len(quantized)
+        mixed = quantized[:1]
+        for level, e in enumerate(quantized[1:], start=1):
+            keep = to_device((kept > level).astype(np.float32))[:, None, None, None]
+            average = _average_vector(self.quantizers[level])
+            mixed.append(e * keep + average * (1 - keep))
+        return mixed
 
     def _features(self, x):
         """Encoder outputs of every level, coarse to fine; each encoder reads the next finer one."""
@@ -178,7 +197,8 @@ class Autoencoder(nn.Module):
 
         `levels` names those to use (default: all); the others need not be given.
         Not stated in the paper (Figure 8 shows it): a level that is left out enters the decoder as
-        the average of its code vectors, weighted by how often training used them.
+        the average of its code vectors, weighted by how often training used them. Training with
+        `config.level_dropout` prepares the decoder for that.
         Raises `InputError` for an unknown level or codes that do not fit.
         """
         names = self.config.levels

@@ -3,10 +3,10 @@
 import dataclasses
 
 import numpy as np
-from tqdm import tqdm
 
 from backends import array_module, sample, to_device, to_host
 from vqv2.errors import InputError
+from vqv2.progress import progress_bar
 from vqv2.sampling.incremental import IncrementalPrior
 from vqv2.sampling.naive import NaivePrior
 
@@ -61,14 +61,14 @@ def sample_codes(
     given = _check_given(given, count, prior)
     stepper = METHODS[method](prior, count, label, coarser)
     codes = np.empty((count, prior.size**2), np.int64)
-    for position in tqdm(
-        range(prior.size**2), desc=progress, disable=progress is None, unit="code"
-    ):
-        gumbel = rng.gumbel(size=(count, prior.codebook_size))
-        drawn = _draw(stepper.logits(), gumbel, settings)
-        kept = given[:, position]
-        codes[:, position] = np.where(kept >= 0, kept, drawn)
-        stepper.append(to_device(codes[:, position]))
+    with progress_bar(prior.size**2, progress, "code", progress is not None) as bar:
+        for position in range(prior.size**2):
+            gumbel = rng.gumbel(size=(count, prior.codebook_size))
+            drawn = _draw(stepper.logits(), gumbel, settings)
+            kept = given[:, position]
+            codes[:, position] = np.where(kept >= 0, kept, drawn)
+            stepper.append(to_device(codes[:, position]))
+            bar.update()
     return codes.reshape(count, prior.size, prior.size)
 
 

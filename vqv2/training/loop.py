@@ -19,10 +19,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from tqdm import tqdm
 
 from vqv2 import checkpoint
 from vqv2.errors import InputError
+from vqv2.progress import progress_bar
 from vqv2.training.log import Log
 from vqv2.training.order import step_generator
 
@@ -58,41 +58,57 @@ def train(task, folder, seed, resume=False, schedule=None):
     steps = task.config.steps
     if start >= steps:
         return {}
-    log = Log(folder / "log.jsonl", start)
-    progress = tqdm(
-        total=steps,
-        initial=start,
-        desc=task.stage,
-        unit="step",
-        disable=None if schedule.progress else True,
-    )
-    saved_at, metrics, done = time.monotonic(), {}, start
-    with progress, interruption() as interrupted, ThreadPoolExecutor(1) as loader:
+    bar = progress_bar(steps, task.stage, "step", schedule.progress, start)
+    with bar, interruption() as interrupted, ThreadPoolExecutor(1) as loader:
+        record = _Record(task, Log(folder / "log.jsonl", start), bar, start)
         prepared = loader.submit(task.batch, start + 1)
+        saved_at = time.monotonic()
         for step in range(start + 1, steps + 1):
             data = prepared.result()
             if step < steps:
                 prepared = loader.submit(task.batch, step + 1)
             metrics = _step(task, step, data, seed)
-            done = step
-            progress.update()
             last = step == steps or interrupted.is_set()
-            if last or step == start + 1 or step % schedule.log_every == 0:
-                rate = progress.format_dict["rate"] or 0
-                metrics["images_per_second"] = rate * task.config.batch
-                log.write(step=step, split="train", **metrics)
-                progress.set_postfix(_shown(metrics), refresh=False)
-            if step == steps or step % schedule.validate_every == 0:
-                metrics = task.validate()
-                log.write(step=step, split="held_out", **metrics)
             if last or time.monotonic() - saved_at > schedule.checkpoint_seconds:
                 save_training(task, path, step, seed)
                 saved_at = time.monotonic()
-            if interrupted.is_set():
+            if last or step == start + 1 or step % schedule.log_every == 0:
+                record.training(step, metrics)
+            if step == steps or step % schedule.validate_every == 0:
+                record.held_out(step)
+            bar.update()
+            if last:
                 break
-    if done < steps:
-        raise KeyboardInterrupt(f"stopped and saved at step {done}: continue with --resume")
-    return metrics
+    if step < steps:
+        raise KeyboardInterrupt(f"stopped and saved at step {step}: continue with --resume")
+    return record.last_held_out
+
+
+class _Record:
+    """Writes metrics to the log and shows them beside the progress bar."""
+
+    def __init__(self, task, log, bar, start):
+        self.task = task
+        self.log = log
+        self.bar = bar
+        self.last_held_out = {}
+        self._step, self._time = start, time.monotonic()
+
+    def training(self, step, metrics):
+        """Log the metrics of a training step, and the speed since the last time."""
+        now = time.monotonic()
+        images = (step - self._step) * self.task.config.batch
+        metrics["images_per_second"] = images / max(1e-9, now - self._time)
+        self._step, self._time = step, now
+        self.log.write(step=step, split="train", **metrics)
+        self.bar.set_postfix(_shown(metrics), refresh=False)
+
+    def held_out(self, step):
+        """Validate, and log what came out; the time it took does not count as training."""
+        before = time.monotonic()
+        self.last_held_out = self.task.validate()
+        self._time += time.monotonic() - before
+        self.log.write(step=step, split="held_out", **self.last_held_out)
 
 
 def _step(task, step, data, seed):

@@ -1,13 +1,13 @@
 """Stage 1: the autoencoder (Algorithm 1), and extracting its codes (Algorithm 2, lines 1-7)."""
 
 import numpy as np
-from tqdm import tqdm
 
 from vqv2.autodiff import no_grad
 from vqv2.data import augment
 from vqv2.data.codes import write_codes
 from vqv2.models.quantizer import usage
 from vqv2.optim import Adam, autoencoder_learning_rate
+from vqv2.progress import progress_bar
 from vqv2.training.order import batch_generator, batch_indices
 
 _AUGMENTATIONS = {
@@ -93,7 +93,7 @@ def encode_dataset(model, identity, sources, folder, batch, progress=True):
             identity,
             first.name,
         ) as arrays,
-        tqdm(total=total, desc="codes", unit="image", disable=None if progress else True) as bar,
+        progress_bar(total, "codes", "image", progress) as bar,
     ):
         for split, source in sources.items():
             if source.labels is not None:

@@ -1,0 +1,12 @@
+"""How the thread pools of BLAS and OpenMP wait; must run before NumPy and Numba load them.
+
+Both pools keep their idle threads spinning by default, each for itself. A training step goes back
+and forth between matrix products (OpenBLAS) and Numba kernels (OpenMP), so one pool's idle threads
+take the cores from the other's busy ones: on two cores a step was 3 to 20 times slower. Asleep,
+they cost some microseconds to wake. A value set by the user stays.
+"""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # 2^4 cycles, the least it takes

@@ -1,0 +1,51 @@
+"""A hierarchy so small that tests can train it in a second, and pictures for it."""
+
+import dataclasses
+
+import numpy as np
+
+from vqv2.config import AutoencoderConfig, Config, PriorConfig
+
+AUTOENCODER = AutoencoderConfig(
+    image_size=16,
+    latent_sizes=(4, 8),
+    hidden_units=8,
+    residual_units=4,
+    layers=1,
+    codebook_size=12,
+    codebook_dimension=6,
+    restart_after=3,
+    batch=4,
+    steps=6,
+    learning_rate=1e-3,
+    polyak_decay=0.5,
+    augmentation="imagenet",
+)
+PRIOR = PriorConfig(
+    hidden_units=8,
+    residual_units=8,
+    layers=2,
+    attention_layers=1,
+    attention_heads=2,
+    output_stack_layers=1,
+    batch=4,
+    steps=5,
+    warmup_steps=10,
+    polyak_decay=0.5,
+)
+CONFIG = Config(
+    "small",
+    AUTOENCODER,
+    (
+        PRIOR,
+        dataclasses.replace(PRIOR, attention_layers=0, conditioning_blocks=2, conditioning_units=8),
+    ),
+)
+
+
+def write_images(path, count=24, size=16, classes=3):
+    """An .npz file of random pictures with labels; returns its path as text."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    np.savez(path, images=pixels, labels=np.arange(count) % classes)
+    return str(path)

@@ -1,0 +1,188 @@
+"""A trained run from Python: encode, decode, sample, and mismatched parts."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import vqv2
+from tests.small import AUTOENCODER, CONFIG, write_images
+from vqv2 import Hierarchy, checkpoint, pipeline
+from vqv2.data.codes import open_codes
+from vqv2.errors import InputError
+from vqv2.run import Run
+from vqv2.training import Schedule
+
+QUIET = Schedule(progress=False)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run folder with everything trained for a few steps, and its sources."""
+    folder = tmp_path_factory.mktemp("trained")
+    sources = pipeline.open_splits(write_images(folder / "images.npz"), AUTOENCODER)
+    run = Run.new(folder / "run", CONFIG, sources["train"].class_names, "images.npz")
+    run.save()
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    pipeline.extract_codes(run, sources, progress=False)
+    for level in run.config.levels:
+        pipeline.train_prior(run, level, schedule=QUIET)
+    return run, sources
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+    """The same run in a folder that a test may damage."""
+    shutil.copytree(trained[0].folder, tmp_path / "run")
+    return Run.open(tmp_path / "run")
+
+
+def test_codes_on_disk_are_those_of_the_loaded_hierarchy(trained):
+    run, sources = trained
+    hierarchy = vqv2.Hierarchy.load(run.folder)
+    store = open_codes(run.codes_folder, hierarchy.identity)
+    for split, source in sources.items():
+        codes = hierarchy.encode(source.batch(np.arange(len(source))))
+        np.testing.assert_array_equal(store.labels(split), source.labels)
+        for level in ("top", "bottom"):
+            np.testing.assert_array_equal(store.codes(split, level), codes[level])
+            assert store.codes(split, level).dtype == np.uint16
+            assert isinstance(store.codes(split, level), np.memmap)
+
+
+def test_encode_is_the_same_in_batches_and_decode_gives_images(trained):
+    run, sources = trained
+    hierarchy = Hierarchy.load(run.folder)
+    images = sources["train"].batch(np.arange(5))
+    codes = hierarchy.encode(images)
+    for level, array in hierarchy.encode(images, batch=2).items():
+        np.testing.assert_array_equal(array, codes[level])
+    assert {level: array.shape for level, array in codes.items()} == {
+        "top": (5, 4, 4),
+        "bottom": (5, 8, 8),
+    }
+    decoded = hierarchy.decode(codes, batch=2)
+    assert decoded.shape == images.shape and decoded.dtype == np.float32
+    assert decoded.min() >= 0 and decoded.max() <= 1
+    np.testing.assert_allclose(decoded, hierarchy.decode(codes), atol=1e-6)
+    assert (hierarchy.decode(codes, levels=["top"]) != decoded).any()
+
+
+def test_sampling_is_seeded_and_class_conditional(trained):
+    hierarchy = Hierarchy.load(trained[0].folder)
+    first = hierarchy.sample(3, label="1", temperature=0.9, seed=5)
+    assert first.shape == (3, 16, 16, 3)
+    np.testing.assert_array_equal(first, hierarchy.sample(3, label=1, temperature=0.9, seed=5))
+    other = hierarchy.sample_codes(3, label=[0, 2, 2], seed=5)
+    assert (other["top"] != hierarchy.sample_codes(3, label=1, seed=5)["top"]).any()
+    assert set(hierarchy.sample_codes(2)) == {"top", "bottom"}
+
+
+def test_sampling_from_given_top_codes_and_by_level_settings(trained):
+    hierarchy = Hierarchy.load(trained[0].folder)
+    top = np.random.default_rng(0).integers(0, 12, (2, 4, 4))
+    codes = hierarchy.sample_codes(
+        2, label=0, given={"top": top}, temperature={"top": 1.0, "bottom": 0.5}, top_k=3
+    )
+    np.testing.assert_array_equal(codes["top"], top)
+    naive = hierarchy.sample_codes(
+        2, 0, given={"top": top}, temperature={"top": 1.0, "bottom": 0.5}, top_k=3, method="naive"
+    )
+    np.testing.assert_array_equal(naive["bottom"], codes["bottom"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"label": "cat"}, "no class 'cat'"),
+        ({"label": 3}, "no class 3"),
+        ({"label": [0]}, "1 labels were given for 2"),
+        ({"label": 0, "temperature": -1}, "temperature"),
+        ({"label": 0, "temperature": {"top": 1}}, "not for level bottom"),
+        ({"label": 0, "given": {"left": np.zeros((2, 4, 4), int)}}, "no level 'left'"),
+        ({"label": 0, "given": {"top": np.zeros((1, 4, 4), int)}}, "for 1 maps, not 2"),
+        ({"label": 0, "given": {"top": np.full((2, 4, 4), 99)}}, "99"),
+    ],
+)
+def test_wrong_requests_are_one_sentence(trained, arguments, message):
+    with pytest.raises(InputError, match=message):
+        Hierarchy.load(trained[0].folder).sample_codes(2, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 8, 8, 3), np.float32), r"\(2, 8, 8, 3\)"),
+        (np.zeros((16, 16, 3), np.float32), "expected"),
+        (np.zeros((0, 16, 16, 3), np.float32), "no images"),
+        (np.zeros((2, 16, 16, 3), np.uint8), "uint8"),
+        (np.full((2, 16, 16, 3), 255.0), "from 0 to 1"),
+        (np.full((2, 16, 16, 3), np.nan), "NaN"),
+    ],
+)
+def test_wrong_images_are_one_sentence(trained, images, message):
+    with pytest.raises(InputError, match=message):
+        Hierarchy.load(trained[0].folder).encode(images)
+
+
+def test_codes_of_another_autoencoder_are_refused(copy, trained):
+    _, sources = trained
+    shutil.rmtree(copy.stage_folder("autoencoder"))
+    pipeline.train_autoencoder(copy, sources, seed=1, schedule=QUIET)
+    with pytest.raises(InputError, match="another autoencoder"):
+        pipeline.train_prior(copy, "top", resume=True, schedule=QUIET)
+    with pytest.raises(InputError, match="another autoencoder"):
+        Hierarchy.load(copy.folder)
+    Hierarchy.load(copy.folder, priors=False)
+
+
+def test_a_prior_is_not_taken_for_an_autoencoder(copy):
+    shutil.copy(copy.checkpoint_path("prior-top"), copy.checkpoint_path("autoencoder"))
+    with pytest.raises(InputError, match="prior-top"):
+        Hierarchy.load(copy.folder)
+
+
+def test_a_checkpoint_of_another_size_is_refused(copy):
+    arrays, metadata = checkpoint.load(copy.checkpoint_path("autoencoder"))
+    name = "average.projections.0.weight"
+    arrays[name] = arrays[name][:, :3]
+    checkpoint.save(copy.checkpoint_path("autoencoder"), arrays, metadata)
+    with pytest.raises(InputError, match="projections.0.weight has shape"):
+        Hierarchy.load(copy.folder)
+
+
+def test_sampling_without_a_prior_says_which_is_missing(copy):
+    shutil.rmtree(copy.stage_folder("prior-bottom"))
+    with pytest.raises(InputError, match="bottom is not trained"):
+        Hierarchy.load(copy.folder).sample(1, label=0)
+
+
+def test_damaged_codes_are_noticed(copy):
+    path = copy.codes_folder / "train-top.npy"
+    data = bytearray(path.read_bytes())
+    data[-2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="train-top.npy is damaged"):
+        pipeline.train_prior(copy, "top", resume=True, schedule=QUIET)
+
+
+def test_a_failed_extraction_leaves_the_former_codes(copy, trained, monkeypatch):
+    _, sources = trained
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vqv2.data.codes._create_array", fail)
+    with pytest.raises(InputError, match="No space left"):
+        pipeline.extract_codes(copy, sources, progress=False)
+    open_codes(copy.codes_folder)
+    assert not list(copy.folder.glob("codes.*"))
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"format": "vqv2 run 1"}', "[1"])
+def test_a_damaged_run_folder_is_one_sentence(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match=r"config\.json"):
+        Run.open(tmp_path)
+    with pytest.raises(InputError, match="not a run folder"):
+        Run.open(tmp_path / "nothing")

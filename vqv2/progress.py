@@ -1,0 +1,19 @@
+"""Progress bars: live on a terminal, a line now and then in a log file."""
+
+import sys
+
+from tqdm import tqdm
+
+SECONDS_BETWEEN_LINES = 30  # where every refresh is a new line
+
+
+def progress_bar(total, description, unit, shown=True, initial=0):
+    """A tqdm bar on standard error; a context manager with `update` and `set_postfix`."""
+    return tqdm(
+        total=total,
+        desc=description,
+        unit=unit,
+        initial=initial,
+        disable=not shown,
+        mininterval=0.2 if sys.stderr.isatty() else SECONDS_BETWEEN_LINES,
+    )
