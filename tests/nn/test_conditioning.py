@@ -1,4 +1,4 @@
-"""The conditioning stack against the supplement's pseudo-code, read line by line with plain loops."""
+"""The conditioning stack against the supplement's pseudo-code, line by line with plain loops."""
 
 import numpy as np
 import pytest
