@@ -25,13 +25,15 @@ def test_arrays_and_metadata_come_back(tmp_path):
         assert (arrays[name].dtype, arrays[name].shape) == (array.dtype, array.shape)
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip", "empty", "text"])
+@pytest.mark.parametrize("damage", ["truncate", "flip", "metadata", "empty", "text"])
 def test_damage_is_noticed(tmp_path, damage):
     path = tmp_path / "c.safetensors"
-    checkpoint.save(path, {"a": np.arange(1000, dtype=np.float32)}, {})
+    checkpoint.save(path, {"a": np.arange(1000, dtype=np.float32)}, {"stage": "prior-top"})
     data = bytearray(path.read_bytes())
     if damage == "truncate":
         data = data[:-100]
+    if damage == "metadata":
+        data[data.index(b"prior-top")] ^= 1
     if damage == "flip":
         data[-100] ^= 1
     path.write_bytes({"empty": b"", "text": b"not a checkpoint at all"}.get(damage, bytes(data)))

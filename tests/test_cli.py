@@ -90,12 +90,29 @@ def test_sample_and_reconstruct_write_pictures(finished, tmp_path, capsys):
 
 
 def test_resume_goes_on_to_more_steps(copy, capsys):
-    assert vqv2("train", "autoencoder", "--out", copy, "--resume", "--steps", 5) == 0
+    more = ("train", "autoencoder", "--out", copy, "--resume", "--steps", 5)
+    assert "make useless" in refused(capsys, *more)
+    shutil.rmtree(copy / "codes")
+    assert "seed is 0, not 3" in refused(capsys, *more, "--seed", 3)
+    assert Run.open(copy).config.autoencoder.steps == 3
+    assert vqv2(*more) == 0
     assert Run.open(copy).config.autoencoder.steps == 5
     assert vqv2("train", "autoencoder", "--out", copy, "--resume") == 0
     assert "all its steps already" in capsys.readouterr().out
-    assert "another autoencoder" in refused(capsys, "train", "prior", copy, "--level", "top",
-                                            "--resume", "--steps", 9)  # fmt: skip
+    assert vqv2("encode", copy) == 0
+    assert "another autoencoder" in refused(capsys, "sample", copy, "--count", 1, "--out", "x.png")
+
+
+def test_a_run_without_a_checkpoint_may_begin_again(tmp_path, finished, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(finished[0] / "config.json", run)
+    assert "leave out --resume" in refused(capsys, "train", "autoencoder", "--out", run, "--resume")
+    assert train(run, finished[1]) == 0
+    (tmp_path / "config.json").write_text('{"something": "else"}')
+    foreign = ("train", "autoencoder", "--data", finished[1], "--out", tmp_path, *SMALL)
+    assert "not the configuration" in refused(capsys, *foreign)
+    assert (tmp_path / "config.json").read_text() == '{"something": "else"}'
 
 
 def test_info_names_backends_and_counts_parameters(capsys):
@@ -201,6 +218,10 @@ def test_wrong_arguments_are_one_sentence(finished, copy, tmp_path, capsys):
         "holds a run already": ("train", "autoencoder", "--data", data, "--out", run),
         "continue it with --resume": ("train", "prior", run, "--level", "top"),
         "only --steps": ("train", "prior", run, "--level", "top", "--resume", "--batch", 3),
+        "--seed -1": ("sample", run, "--count", 1, "--seed", -1, "--out", out),
+        "batch 0": ("sample", run, "--count", 1, "--batch", 0, "--out", out),
+        "attention_heads=0": ("train", "prior", copy, "--level", "left", "--level", "bottom",
+                              "--set", "attention_heads=0"),
         "steps=0": ("train", "prior", run, "--level", "top", "--resume", "--steps", 0),
     }  # fmt: skip
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
@@ -233,9 +254,9 @@ def test_an_output_that_cannot_be_written(finished, tmp_path, capsys):
     assert "cannot write" in error and str(blocked / "x.png") in error
 
 
-def test_a_backend_that_is_not_there_is_one_sentence():
+def test_a_backend_that_is_not_there_is_one_sentence(tmp_path):
     result = subprocess.run(
-        [sys.executable, "-m", "vqv2", "info"],
+        [sys.executable, "-m", "vqv2", "demo", "--out", str(tmp_path / "demo")],
         env={**os.environ, "VQV2_BACKEND": "cupy"},
         capture_output=True,
         text=True,

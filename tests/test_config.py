@@ -139,3 +139,31 @@ def test_a_hierarchy_needs_a_prior_per_level():
         dataclasses.replace(config, priors=config.priors[:1]).check()
     with pytest.raises(InputError, match="no preset 'dmo', did you mean 'demo'"):
         preset("dmo")
+
+
+def test_another_number_of_levels_brings_priors_to_match():
+    config = preset("demo")
+    for sizes, expected in (((8,), (0,)), ((4, 8, 16), (0, 1, 1))):
+        changed = config.with_autoencoder(replace(config.autoencoder, {"latent_sizes": sizes}))
+        assert changed.priors == tuple(config.priors[i] for i in expected)
+    with pytest.raises(InputError, match="multiples of 4"):
+        config.with_autoencoder(replace(config.autoencoder, {"latent_sizes": (1, 2)}))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"attention_heads": 0}, {"conditioning_units": 0}, {"second_kernel": -1},
+     {"attention_layers": -1}, {"learning_rate_scale": float("nan")}],
+)  # fmt: skip
+def test_more_nonsense_priors(settings):
+    with pytest.raises(InputError, match=next(iter(settings))):
+        replace(PriorConfig(), settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"restart_after": -1}, {"codebook_epsilon": float("nan")}, {"encoder_filter_size": -1}],
+)
+def test_more_nonsense_autoencoders(settings):
+    with pytest.raises(InputError, match=next(iter(settings))):
+        replace(AutoencoderConfig(), settings)

@@ -98,9 +98,13 @@ def test_sampling_from_given_top_codes_and_by_level_settings(trained):
         ({"label": 3}, "no class 3"),
         ({"label": [0]}, "1 labels were given for 2"),
         ({"label": 0, "temperature": -1}, "temperature"),
-        ({"label": 0, "temperature": {"top": 1}}, "not for level bottom"),
+        ({"label": 0, "temperature": 1e-50}, "temperature"),
+        ({"label": 0, "batch": 0}, "batch 0"),
+        ({"label": 0, "seed": -1}, "seed -1"),
+        ({"label": "²"}, "no class"),
+        ({"label": 0, "temperature": {"top": 1}}, "given for top, but the levels are top, bottom"),
         ({"label": 0, "given": {"left": np.zeros((2, 4, 4), int)}}, "no level 'left'"),
-        ({"label": 0, "given": {"top": np.zeros((1, 4, 4), int)}}, "for 1 maps, not 2"),
+        ({"label": 0, "given": {"top": np.zeros((1, 4, 4), int)}}, r"shape \(1, 4, 4\)"),
         ({"label": 0, "given": {"top": np.full((2, 4, 4), 99)}}, "99"),
     ],
 )
@@ -134,6 +138,40 @@ def test_codes_of_another_autoencoder_are_refused(copy, trained):
     with pytest.raises(InputError, match="another autoencoder"):
         Hierarchy.load(copy.folder)
     Hierarchy.load(copy.folder, priors=False)
+
+
+def test_priors_remember_the_configuration_that_they_were_trained_with(copy):
+    """Another number of heads has the same shapes: config.json alone must not decide."""
+    expected = Hierarchy.load(copy.folder).sample_codes(2, label=0)
+    path = copy.folder / "config.json"
+    path.write_text(path.read_text().replace('"attention_heads": 2', '"attention_heads": 4'))
+    again = Hierarchy.load(copy.folder)
+    assert again.priors["top"].config.attention_heads == 2
+    np.testing.assert_array_equal(again.sample_codes(2, label=0)["top"], expected["top"])
+    with pytest.raises(InputError, match="attention_heads is 2, not 4"):
+        pipeline.train_prior(Run.open(copy.folder), "top", resume=True, schedule=QUIET)
+
+
+def test_a_prior_is_not_continued_on_other_codes_of_the_same_autoencoder(copy, trained):
+    _, sources = trained
+    swapped = {"train": sources["held_out"], "held_out": sources["train"]}
+    pipeline.extract_codes(copy, swapped, progress=False)
+    with pytest.raises(InputError, match="its codes is"):
+        pipeline.train_prior(copy, "top", resume=True, schedule=QUIET)
+
+
+def test_given_maps_need_no_prior(copy):
+    shutil.rmtree(copy.stage_folder("prior-top"))
+    top = np.zeros((2, 4, 4), int)
+    codes = Hierarchy.load(copy.folder).sample_codes(2, label=0, given={"top": top})
+    np.testing.assert_array_equal(codes["top"], top)
+
+
+def test_a_damaged_manifest_is_one_sentence(copy):
+    path = copy.codes_folder / "manifest.json"
+    path.write_text(path.read_text().replace('"train": 2', '"train": 1'))
+    with pytest.raises(InputError, match="manifest.json is damaged"):
+        open_codes(copy.codes_folder)
 
 
 def test_a_prior_is_not_taken_for_an_autoencoder(copy):

@@ -20,11 +20,8 @@ def save(path, arrays, metadata):
     it cannot be written (no space, no permission).
     """
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    header = {
-        "format": FORMAT,
-        "metadata": json.dumps(metadata),
-        "checksum": checksum(arrays),
-    }
+    text = json.dumps(metadata)
+    header = {"format": FORMAT, "metadata": text, "checksum": _seal(arrays, text)}
     with atomic_write(path) as temporary:
         _save_file(arrays, temporary, header)
 
@@ -54,12 +51,17 @@ def load(path):
             f"{path} is damaged or not a safetensors file ({error}): restore it from a copy, or "
             "train again"
         ) from None
-    if checksum(arrays) != header["checksum"]:
+    text = header.get("metadata", "")
+    if _seal(arrays, text) != header.get("checksum"):
         raise InputError(
             f"{path} is damaged, its contents do not match its checksum: restore it from a copy, "
             "or train again"
         )
-    return arrays, json.loads(header["metadata"])
+    return arrays, json.loads(text)
+
+
+def _seal(arrays, text):
+    return hashlib.sha256(f"{checksum(arrays)} {text}".encode()).hexdigest()
 
 
 def checksum(arrays):

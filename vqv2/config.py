@@ -6,6 +6,7 @@ is written into the run folder as JSON and read back from there.
 
 import dataclasses
 import difflib
+import math
 import typing
 
 from vqv2.errors import InputError
@@ -73,9 +74,11 @@ class AutoencoderConfig:
         _check_choice("augmentation", self.augmentation, ("none", "imagenet", "ffhq"))
         _check_positive(
             self,
-            "channels hidden_units residual_units codebook_size codebook_dimension batch steps "
-            "learning_rate",
+            "channels image_size hidden_units residual_units layers codebook_size "
+            "codebook_dimension encoder_filter_size upsampling_filter_size codebook_epsilon "
+            "batch steps learning_rate",
         )
+        _check_not_negative(self, "commitment restart_after")
         if self.codebook_size > 65536:
             raise InputError(
                 f"codebook_size {self.codebook_size} is more than 65536 (uint16 codes)"
@@ -104,7 +107,7 @@ class PriorConfig:
     dropout: float = 0.1  # Table 1
     attention_dropout: str = "logits"  # section A.2; "weights" drops after the softmax
     output_stack_layers: int = 20  # Table 1
-    condition_output_stack: bool = False  # here: class bias at the output stack's gates, too
+    condition_output_stack: bool = False  # here: true lets class and coarser codes into it, too
     conditioning_blocks: int = 0  # Table 1, "Conditioning stack residual blocks"
     conditioning_units: int = 1024  # section A.2, pseudo-code line 12
     batch: int = 1024  # Table 1
@@ -117,7 +120,12 @@ class PriorConfig:
     def check(self):
         """Raise `InputError` when the fields do not make a model."""
         _check_positive(
-            self, "hidden_units residual_units layers batch steps learning_rate_scale warmup_steps"
+            self,
+            "hidden_units residual_units layers attention_heads filter_size second_kernel "
+            "conditioning_units batch steps learning_rate_scale warmup_steps",
+        )
+        _check_not_negative(
+            self, "attention_layers output_stack_layers conditioning_blocks decay_exponent"
         )
         if self.hidden_units % (2 * self.attention_heads):
             raise InputError(
@@ -158,6 +166,16 @@ class Config:
         """The configuration of the prior of `level`."""
         return self.priors[self.levels.index(level)]
 
+    def with_autoencoder(self, autoencoder):
+        """A copy with another autoencoder; for another number of levels, with priors to match.
+
+        The first prior is for the coarsest level, the last is repeated for all finer ones.
+        """
+        priors = self.priors
+        if len(autoencoder.levels) != len(priors):
+            priors = (priors[0], *priors[-1:] * (len(autoencoder.levels) - 1))
+        return dataclasses.replace(self, autoencoder=autoencoder, priors=priors).check()
+
     def with_prior(self, level, prior):
         """A copy with another configuration for the prior of `level`."""
         position = self.levels.index(level)
@@ -175,7 +193,7 @@ class Config:
             self.levels, self.priors, self.autoencoder.latent_sizes, strict=True
         ):
             prior.check()
-            if prior.conditioning_blocks and size % 4:
+            if level != self.levels[0] and size % 4:
                 raise InputError(
                     f"the conditioning stack of {level} halves its {size}x{size} map twice: "
                     "latent_sizes of finer levels must be multiples of 4"
@@ -189,8 +207,8 @@ class Config:
     @classmethod
     def from_dict(cls, values):
         """The inverse of `as_dict`. Raises `InputError` for unknown or ill-typed fields."""
-        autoencoder = _build(AutoencoderConfig, values["autoencoder"])
-        priors = tuple(_build(PriorConfig, p) for p in values["priors"])
+        autoencoder = from_values(AutoencoderConfig, values["autoencoder"])
+        priors = tuple(from_values(PriorConfig, p) for p in values["priors"])
         return cls(values["name"], autoencoder, priors, bool(values["conditional"])).check()
 
 
@@ -217,7 +235,11 @@ def _nearest(name, names):
     return f", did you mean {close[0]!r}?" if close else ""
 
 
-def _build(cls, values):
+def from_values(cls, values):
+    """A dataclass `cls` from {field: value}, as `as_dict` or JSON gives it.
+
+    Raises `InputError` for unknown or ill-typed fields.
+    """
     return replace(cls(), values)
 
 
@@ -245,8 +267,14 @@ def _check_choice(name, value, choices):
 
 def _check_positive(config, names):
     for name in names.split():
-        if getattr(config, name) <= 0:
+        if not 0 < getattr(config, name) < math.inf:  # false for NaN, too
             raise InputError(f"{name}={getattr(config, name)} must be greater than 0")
+
+
+def _check_not_negative(config, names):
+    for name in names.split():
+        if not 0 <= getattr(config, name) < math.inf:
+            raise InputError(f"{name}={getattr(config, name)} must be at least 0")
 
 
 def _check_rates(config, names):
@@ -312,7 +340,7 @@ PRESETS = {
             level_dropout=0.15,
             restart_after=50,
             batch=16,
-            steps=1300,
+            steps=1000,
             learning_rate=1.5e-3,
             decay_learning_rate=True,
             polyak_decay=0.98,
@@ -325,25 +353,24 @@ PRESETS = {
                 layers=6,
                 attention_layers=2,
                 attention_heads=4,
-                dropout=0.2,
                 output_stack_layers=2,
                 batch=32,
-                steps=600,
+                steps=900,
                 warmup_steps=100,
                 polyak_decay=0.99,
             ),
             PriorConfig(
                 hidden_units=64,
                 residual_units=96,
-                layers=6,
+                layers=4,
                 attention_layers=0,
                 attention_heads=4,
                 filter_size=3,
                 output_stack_layers=0,
-                conditioning_blocks=4,
+                conditioning_blocks=2,
                 conditioning_units=64,
                 batch=32,
-                steps=700,
+                steps=600,
                 warmup_steps=100,
                 polyak_decay=0.99,
             ),

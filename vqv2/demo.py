@@ -131,7 +131,7 @@ def _report(run, sources, seed, started):
 
 
 def _distortion_table(hierarchy, held_out):
-    figures = distortion(hierarchy, held_out)
+    figures = distortion(hierarchy, held_out, count=len(held_out))
     rows = [[" + ".join(s), f"{d.mse:.5f}", f"{d.psnr:.2f}"] for s, d in figures.items()]
     caption = f"Reconstruction of {len(held_out)} held-out images, pixels in [0, 1]"
     return Table(["levels decoded", "MSE", "PSNR (dB)"], rows, caption)
@@ -229,7 +229,7 @@ def _sections(run, tables, pictures, seconds):
             "Samples",
             f"New images, one class in each row. Each was drawn as {levels} of codes by the "
             f"priors, at temperature {temperatures}, and decoded. None was picked by hand. "
-            f"Training and sampling took {_minutes(seconds)}, less if it had been begun before.",
+            f"This run of the demo took {_minutes(seconds)}.",
             pictures=((pictures["samples"], "Samples by class"),),
         ),
         Section(

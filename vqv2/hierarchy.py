@@ -10,7 +10,7 @@ import numpy as np
 
 from vqv2.errors import InputError
 from vqv2.run import Run
-from vqv2.sampling import Settings, sample_codes
+from vqv2.sampling import Settings, check_given, sample_codes
 
 
 class Hierarchy:
@@ -41,6 +41,7 @@ class Hierarchy:
         """
         run = Run.open(folder)
         autoencoder, identity = run.load_autoencoder()
+        run.config = run.config.with_autoencoder(autoencoder.config)
         trained = [
             level
             for level in run.config.levels
@@ -71,9 +72,11 @@ class Hierarchy:
         their average (Figure 8). Raises `InputError` for codes or levels that do not fit.
         """
         count = max((len(c) for c in codes.values()), default=0)
+        if count == 0:
+            raise InputError("there are no codes to decode")
         parts = [
             self.autoencoder.decode({k: c[start : start + batch] for k, c in codes.items()}, levels)
-            for start in range(0, max(1, count), batch)
+            for start in range(0, count, batch)
         ]
         return np.concatenate(parts)
 
@@ -108,8 +111,9 @@ class Hierarchy:
 
         Raises `InputError` when a level's prior is not trained, and for an unknown class.
         """
-        if count < 1:
-            raise InputError(f"the number of samples, {count}, must be at least 1")
+        for name, value, least in (("count", count, 1), ("batch", batch, 1), ("seed", seed, 0)):
+            if value < least:
+                raise InputError(f"{name} {value} must be at least {least}")
         given = self._check_given(given or {}, count)
         rng = np.random.default_rng(seed)
         labels = self.labels(label, count, rng)
@@ -118,6 +122,10 @@ class Hierarchy:
             chosen = slice(start, min(start + batch, count))
             part = {}
             for level in self.levels:
+                kept = given[level][chosen] if level in given else None
+                if kept is not None and kept.size and kept.min() >= 0:
+                    part[level] = kept  # nothing to draw: needs no prior
+                    continue
                 part[level] = sample_codes(
                     self._prior(level),
                     chosen.stop - start,
@@ -125,7 +133,7 @@ class Hierarchy:
                     None if labels is None else labels[chosen],
                     list(part.values()),
                     self._settings(level, temperature, top_k, top_p),
-                    given[level][chosen] if level in given else None,
+                    kept,
                     method,
                     f"{level} codes" if progress else None,
                 )
@@ -151,7 +159,7 @@ class Hierarchy:
         names = self.class_names
         if label in names:
             return names.index(label)
-        if str(label).isdigit() and int(label) < len(names):
+        if str(label).isdecimal() and int(label) < len(names):
             return int(label)
         raise InputError(
             f"there is no class {label!r}: use a number below {len(names)} or one of "
@@ -169,8 +177,11 @@ class Hierarchy:
         chosen = []
         for value in values:
             if isinstance(value, dict):
-                if level not in value:
-                    raise InputError(f"a setting was given by level, but not for level {level}")
+                if set(value) != set(self.levels):
+                    raise InputError(
+                        f"a setting was given for {', '.join(value)}, but the levels are "
+                        f"{', '.join(self.levels)}: give it for each of them"
+                    )
                 value = value[level]
             chosen.append(value)
         return Settings(*chosen).check()
@@ -181,8 +192,8 @@ class Hierarchy:
                 raise InputError(
                     f"there is no level {level!r}: the levels are {', '.join(self.levels)}"
                 )
-            if len(codes) != count:
-                raise InputError(f"given codes of {level} are for {len(codes)} maps, not {count}")
+            size = self.config.autoencoder.latent_sizes[self.levels.index(level)]
+            check_given(codes, count, size, self.config.autoencoder.codebook_size, level)
         return {level: np.asarray(codes) for level, codes in given.items()}
 
     def _check_images(self, images):

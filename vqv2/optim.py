@@ -13,12 +13,22 @@ class Adam:
 
     `polyak_decay` as in Tables 1 to 3 (0.9999); the average starts at the initial weights. The
     paper gives no beta1, beta2, epsilon: here Adam's usual 0.9, 0.999, 1e-8. Codebooks that are
-    averaged by equation 3 are buffers, not parameters, and have no part in this.
+    averaged by equation 3 are buffers, not parameters, and have no part in this; those that a loss
+    trains are named in `not_averaged`, and their "average" is their present value.
     """
 
-    def __init__(self, parameters, polyak_decay, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    def __init__(
+        self,
+        parameters,
+        polyak_decay,
+        beta1=0.9,
+        beta2=0.999,
+        epsilon=1e-8,
+        not_averaged=frozenset(),
+    ):
         self.parameters = parameters
         self.polyak_decay = polyak_decay
+        self.not_averaged = not_averaged
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon
@@ -48,7 +58,7 @@ class Adam:
                 self.beta1,
                 self.beta2,
                 self.epsilon,
-                self.polyak_decay,
+                0.0 if name in self.not_averaged else self.polyak_decay,
             )
             parameter.grad = None
 

@@ -13,19 +13,31 @@ def open_splits(data, autoencoder):
 
 
 def check_stage(run, stage, resume):
-    """Raise `InputError` when there is a checkpoint to overwrite, or none to continue."""
+    """Raise `InputError` when there is a checkpoint to overwrite, or none to continue.
+
+    Neither may an autoencoder be trained further once there are codes of it: these, and priors
+    trained on them, would be another autoencoder's.
+    """
     path = run.checkpoint_path(stage)
     if resume and not path.exists():
         raise InputError(f"there is no checkpoint {path} to continue: leave out --resume")
     if not resume and path.exists():
         raise InputError(f"{path} exists: continue it with --resume, or choose another folder")
+    if stage == "autoencoder" and run.codes_folder.exists():
+        raise InputError(
+            f"{run.codes_folder} holds codes of this autoencoder, which training it further would "
+            "make useless: copy the run, or delete its codes and priors first"
+        )
 
 
-def train_autoencoder(run, sources, seed=0, resume=False, schedule=None):
-    """Stage 1 on {split: ImageSource}: fills RUN/autoencoder; the last held-out metrics."""
+def train_autoencoder(run, sources, seed=0, resume=False, schedule=None, on_start=lambda: None):
+    """Stage 1 on {split: ImageSource}: fills RUN/autoencoder; the last held-out metrics.
+
+    `on_start` is called when everything has been found in order.
+    """
     model = run.new_autoencoder(seed)
     task = AutoencoderTask(model, sources["train"], sources["held_out"], seed)
-    return train(task, run.stage_folder(task.stage), seed, resume, schedule)
+    return train(task, run.stage_folder(task.stage), seed, resume, schedule, on_start)
 
 
 def extract_codes(run, sources, progress=True):
@@ -54,5 +66,4 @@ def train_prior(run, level, seed=0, resume=False, schedule=None, on_start=lambda
     _, identity = run.load_autoencoder()
     store = open_codes(run.codes_folder, identity)
     task = PriorTask(model, level, store, seed)
-    on_start()
-    return train(task, run.stage_folder(task.stage), seed, resume, schedule)
+    return train(task, run.stage_folder(task.stage), seed, resume, schedule, on_start)

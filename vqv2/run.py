@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vqv2 import checkpoint
-from vqv2.config import Config
+from vqv2.config import AutoencoderConfig, Config, PriorConfig, from_values
 from vqv2.errors import InputError
 from vqv2.files import atomic_write
 from vqv2.models.autoencoder import Autoencoder
@@ -32,9 +32,13 @@ class Run:
 
     @classmethod
     def new(cls, folder, config, class_names, data):
-        """A run that is not written yet. Raises `InputError` when the folder holds one already."""
+        """A run that is not written yet.
+
+        The folder may hold the beginning of one, without a checkpoint. Raises `InputError` when
+        there is a trained one, or a config.json that is something else.
+        """
         run = cls(folder, config, class_names, data)
-        if run._path.exists():
+        if run._path.exists() and cls.open(folder).checkpoint_path("autoencoder").exists():
             raise InputError(
                 f"{run.folder} holds a run already: continue it with --resume, or choose another "
                 "folder"
@@ -51,6 +55,12 @@ class Run:
         }
         with atomic_write(self._path) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+    def save_prior(self, level):
+        """Write the configuration of this level only, as others may train at the same time."""
+        run = Run.open(self.folder)
+        run.config = run.config.with_prior(level, self.config.prior(level))
+        run.save()
 
     @classmethod
     def open(cls, folder):
@@ -69,7 +79,7 @@ class Run:
         try:
             config = Config.from_dict(content["config"])
             return cls(folder, config, content["class_names"], content["data"])
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} is incomplete or damaged: {error}") from None
 
     @property
@@ -106,17 +116,26 @@ class Run:
             )
 
     def load_autoencoder(self):
-        """(autoencoder with averaged weights, its identity)."""
-        model = self.new_autoencoder(0)
-        arrays, _ = self._load("autoencoder")
+        """(autoencoder with averaged weights, its identity), of its checkpoint's configuration."""
+        arrays, metadata = self._load("autoencoder")
+        config = from_values(AutoencoderConfig, metadata["config"])
+        if config.latent_sizes != self.config.autoencoder.latent_sizes:
+            raise InputError(
+                f"{self.checkpoint_path('autoencoder')} was trained with latent_sizes "
+                f"{config.latent_sizes}, but config.json says "
+                f"{self.config.autoencoder.latent_sizes}"
+            )
+        model = Autoencoder(config, np.random.default_rng(0))
         load_averaged(model, arrays)
         return model, identity(model.state())
 
     def load_prior(self, level, autoencoder_identity):
         """The prior of `level` with averaged weights, learned from this autoencoder's codes."""
-        model = self.new_prior(level, 0)
         stage = f"prior-{level}"
         arrays, metadata = self._load(stage)
+        prior = from_values(PriorConfig, metadata["config"])
+        config = self.config.with_prior(level, prior)
+        model = build_prior(config, level, len(self.class_names), seed=0)
         if metadata.get("autoencoder") != autoencoder_identity:
             raise InputError(
                 f"{self.checkpoint_path(stage)} learned the codes of another autoencoder: extract "

@@ -166,3 +166,33 @@ def test_validation_uses_the_averaged_weights_and_puts_the_trained_ones_back(tmp
         average *= 0.5
     assert task.validate() != plain
     assert all(p.array is trained[name] for name, p in task.model.parameters().items())
+
+
+def test_weights_that_are_not_numbers_are_not_saved(tmp_path, sources):
+    run = new_run(tmp_path / "run", sources)
+    task = AutoencoderTask(run.new_autoencoder(0), sources["train"], sources["held_out"], 0)
+    task.learning_rate = lambda step: np.nan if step == 6 else 1e-3
+    task.validate = lambda: {}
+    with pytest.raises(TrainingError, match="not finite at step 6"):
+        train(task, run.stage_folder("autoencoder"), 0, schedule=QUIET)
+    assert not run.checkpoint_path("autoencoder").exists()
+
+
+def test_a_codebook_trained_by_a_loss_is_not_averaged(tmp_path, sources):
+    config = dataclasses.replace(AUTOENCODER, codebook_update="loss", polyak_decay=0.9999)
+    run = new_run(tmp_path / "run", sources)
+    run.config = dataclasses.replace(run.config, autoencoder=config)
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    arrays, _ = contents(run.checkpoint_path("autoencoder"))
+    name = "quantizers.0.codebook"
+    np.testing.assert_allclose(arrays[f"average.{name}"], arrays[f"model.{name}"], rtol=1e-5)
+    other = "projections.0.weight"
+    assert (arrays[f"average.{other}"] != arrays[f"model.{other}"]).any()
+
+
+def test_other_data_is_not_taken_for_the_same_training(tmp_path, sources):
+    run = new_run(tmp_path / "run", sources)
+    pipeline.train_autoencoder(with_steps(run, 2), sources, 0, False, QUIET)
+    other = pipeline.open_splits(write_images(tmp_path / "images.npz", count=30), AUTOENCODER)
+    with pytest.raises(InputError, match="its images is"):
+        pipeline.train_autoencoder(with_steps(run, 4), other, 0, True, QUIET)

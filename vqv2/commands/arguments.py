@@ -34,6 +34,12 @@ def parse_settings(pairs):
     return settings
 
 
+def check_seed(seed):
+    """Raise `InputError` for a negative seed."""
+    if seed < 0:
+        raise InputError(f"--seed {seed} must be at least 0")
+
+
 def by_level(text, kind, name):
     """ "0.9" -> 0.9; "top=0.9,bottom=1" -> {"top": 0.9, "bottom": 1.0}, read as `kind`."""
     try:

@@ -2,6 +2,7 @@
 
 from vqv2 import pipeline
 from vqv2.commands.arguments import DATA_HELP, add_command
+from vqv2.commands.skipped import print_skipped
 from vqv2.evaluation import code_usage
 from vqv2.report import format_table
 from vqv2.run import Run
@@ -23,7 +24,10 @@ def add_parser(subparsers):
 def _encode(arguments):
     run = Run.open(arguments.run_folder)
     sources = pipeline.open_splits(arguments.data or run.data, run.config.autoencoder)
+    skipped = print_skipped(sources)
     store = pipeline.extract_codes(run, sources)
+    if print_skipped(sources, skipped) - skipped:
+        print("These were damaged inside: in their places, codes of other images are stored.")
     size = run.config.autoencoder.codebook_size
     rows = []
     for split, count in store.counts.items():

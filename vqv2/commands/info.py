@@ -38,13 +38,23 @@ def _info(arguments):
     for package in PACKAGES:
         print(f"{package:12} {_version(package)}")
     print()
+    selected = _selected_backend()
     for name in backends.BACKENDS:
         reason = backends.why_unavailable(name)
-        state = "selected" if name == backends.current() else "available"
+        state = "selected" if name == selected else "available"
         print(f"backend {name:10} {f'not available: {reason}' if reason else state}")
     print(f"\n{os.cpu_count()} processor cores; threads are limited by")
     for variable in ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         print(f"  {variable:22} {os.environ.get(variable, 'not set: all cores')}")
+
+
+def _selected_backend():
+    """The selected backend; None, with a sentence printed, when it cannot be used."""
+    try:
+        return backends.current()
+    except backends.BackendError as error:
+        print(f"the selected backend cannot be used: {error}")
+        return None
 
 
 def _version(package):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from vqv2.commands.arguments import DATA_HELP, add_command
+from vqv2.commands.skipped import print_skipped
 from vqv2.data.images import open_images
 from vqv2.evaluation import distortion
 from vqv2.hierarchy import Hierarchy
@@ -33,9 +34,11 @@ def add_parser(subparsers):
 def _reconstruct(arguments):
     run = Run.open(arguments.run_folder)
     hierarchy = Hierarchy.load(arguments.run_folder, priors=False)
-    size, channels = run.config.autoencoder.image_size, run.config.autoencoder.channels
+    config = hierarchy.autoencoder.config
+    size, channels = config.image_size, config.channels
     source = open_images(arguments.data or run.data, size, channels, arguments.split)
     figures = distortion(hierarchy, source)
+    print_skipped({arguments.split: source})
     rows = [(" + ".join(s), f"{d.mse:.5f}", f"{d.psnr:.2f}") for s, d in figures.items()]
     print(format_table(("levels", "MSE", "PSNR (dB)"), rows))
     shown = min(max(1, arguments.count), len(source))

@@ -2,7 +2,7 @@
 
 import math
 
-from vqv2.commands.arguments import add_command, by_level
+from vqv2.commands.arguments import add_command, by_level, check_seed
 from vqv2.hierarchy import Hierarchy
 from vqv2.report import save_image_grid
 
@@ -35,6 +35,7 @@ def add_parser(subparsers):
 
 
 def _sample(arguments):
+    check_seed(arguments.seed)
     hierarchy = Hierarchy.load(arguments.run_folder)
     images = hierarchy.sample(
         arguments.count,

@@ -1,10 +1,10 @@
 """`vqv2 train autoencoder` and `vqv2 train prior`: the two stages."""
 
-import dataclasses
-
 from vqv2 import pipeline
-from vqv2.commands.arguments import DATA_HELP, add_command, parse_settings
+from vqv2.commands.arguments import DATA_HELP, add_command, check_seed, parse_settings
+from vqv2.commands.skipped import print_skipped
 from vqv2.config import PRESETS, preset, replace
+from vqv2.data.images import absolute_data
 from vqv2.errors import InputError
 from vqv2.run import Run
 
@@ -74,6 +74,7 @@ def _settings(arguments):
         raise InputError(
             "--resume continues with the run's own configuration: only --steps may be given"
         )
+    check_seed(arguments.seed)
     for name in ("steps", "batch"):
         if getattr(arguments, name) is not None:
             settings[name] = getattr(arguments, name)
@@ -82,63 +83,51 @@ def _settings(arguments):
 
 def _train_autoencoder(arguments):
     settings = _settings(arguments)
-    run = _resumed_run(arguments) if arguments.resume else _new_run(arguments, settings)
-    if arguments.resume:
-        run.config = dataclasses.replace(
-            run.config, autoencoder=replace(run.config.autoencoder, settings)
-        )
-    sources = pipeline.open_splits(run.data, run.config.autoencoder)
-    _print_skipped(sources)
-    if not arguments.resume:
-        run.class_names = sources["train"].class_names
+    run = _resumed_run(arguments, settings) if arguments.resume else _new_run(arguments, settings)
     pipeline.check_stage(run, "autoencoder", arguments.resume)
-    run.save()
-    _print_result(
-        pipeline.train_autoencoder(run, sources, arguments.seed, arguments.resume),
-        run.stage_folder("autoencoder"),
+    sources = pipeline.open_splits(run.data, run.config.autoencoder)
+    skipped = print_skipped(sources)
+    run.class_names = sources["train"].class_names
+    result = pipeline.train_autoencoder(
+        run, sources, arguments.seed, arguments.resume, on_start=run.save
     )
+    print_skipped(sources, skipped)
+    _print_result(result, run.stage_folder("autoencoder"))
 
 
 def _new_run(arguments, settings):
     if not arguments.data:
         raise InputError("--data is missing: " + DATA_HELP)
     config = preset(arguments.preset or "demo")
-    config = dataclasses.replace(config, autoencoder=replace(config.autoencoder, settings)).check()
-    return Run.new(arguments.out, config, (), arguments.data)
+    conditional = {name: settings.pop(name) for name in ("conditional",) if name in settings}
+    config = config.with_autoencoder(replace(config.autoencoder, settings))
+    return Run.new(arguments.out, replace(config, conditional), (), absolute_data(arguments.data))
 
 
-def _resumed_run(arguments):
+def _resumed_run(arguments, settings):
     run = Run.open(arguments.out)
     if arguments.preset and arguments.preset != run.config.name:
         raise InputError(f"{run.folder} was made with --preset {run.config.name}: leave it out")
-    run.data = arguments.data or run.data
+    run.data = absolute_data(arguments.data) if arguments.data else run.data
+    run.config = run.config.with_autoencoder(replace(run.config.autoencoder, settings))
     return run
 
 
 def _train_prior(arguments):
     settings = _settings(arguments)
     run = Run.open(arguments.run_folder)
-    run.check_level(arguments.level)
-    run.config = run.config.with_prior(
-        arguments.level, replace(run.config.prior(arguments.level), settings)
-    )
-    stage = f"prior-{arguments.level}"
+    level, stage = arguments.level, f"prior-{arguments.level}"
+    run.check_level(level)
+    run.config = run.config.with_prior(level, replace(run.config.prior(level), settings))
     pipeline.check_stage(run, stage, arguments.resume)
     result = pipeline.train_prior(
-        run, arguments.level, arguments.seed, arguments.resume, on_start=run.save
+        run,
+        level,
+        arguments.seed,
+        arguments.resume,
+        on_start=lambda: run.save_prior(level),
     )
     _print_result(result, run.stage_folder(stage))
-
-
-def _print_skipped(sources):
-    # The splits of one folder have looked at the same files.
-    skipped = sorted({entry for source in sources.values() for entry in source.skipped})
-    if skipped:
-        print(f"{len(skipped)} files cannot be used and are left out:")
-        for path, reason in skipped[:20]:
-            print(f"  {path}: {reason}")
-        if len(skipped) > 20:
-            print(f"  and {len(skipped) - 20} more")
 
 
 def _print_result(metrics, folder):

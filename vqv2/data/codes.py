@@ -27,6 +27,7 @@ class CodeStore:
     counts       {split: number of images}
     class_names  names of the classes, may be empty
     identity     identity of the autoencoder that made the codes
+    checksum     what tells these codes from others, also of the same autoencoder
     """
 
     def __init__(self, folder, manifest):
@@ -36,6 +37,7 @@ class CodeStore:
         self.counts = dict(manifest["counts"])
         self.class_names = tuple(manifest["class_names"])
         self.identity = manifest["autoencoder"]
+        self.checksum = manifest["checksum"]
 
     def codes(self, split, level):
         """The codes of one level, (N, size, size) uint16, mapped into memory."""
@@ -66,6 +68,8 @@ def open_codes(folder, identity=None):
         raise InputError(f"{path} cannot be read ({error}): extract the codes again") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise InputError(f"{path} is not a manifest of codes: extract the codes again")
+    if _seal(manifest) != manifest.get("checksum"):
+        raise InputError(f"{path} is damaged: extract the codes again")
     store = CodeStore(folder, manifest)
     if identity is not None and store.identity != identity:
         raise InputError(
@@ -85,7 +89,10 @@ def write_codes(folder, levels, sizes, counts, class_names, identity, source):
     """
     folder = Path(folder)
     partial = folder.with_name(folder.name + ".partial")
+    former = folder.with_name(folder.name + ".former")
     try:
+        if former.exists() and not folder.exists():  # ended between the two renames below
+            former.rename(folder)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         arrays = {
@@ -105,23 +112,34 @@ def write_codes(folder, levels, sizes, counts, class_names, identity, source):
             "source": source,
             "checksums": {f.name: _file_checksum(f) for f in sorted(partial.glob("*.npy"))},
         }
+        manifest["checksum"] = _seal(manifest)
         with atomic_write(partial / "manifest.json") as temporary:
             temporary.write_text(json.dumps(manifest, indent=1))
-        _take_place(partial, folder)
+        _take_place(partial, folder, former)
     except OSError as error:
         raise InputError(f"cannot write codes to {folder}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _take_place(partial, folder):
-    """Put the finished folder where the former one was, which goes last."""
-    former = folder.with_name(folder.name + ".former")
+def _take_place(partial, folder, former):
+    """Put the finished folder where the former one was, which goes last, or comes back."""
     shutil.rmtree(former, ignore_errors=True)
     if folder.exists():
         folder.rename(former)
-    partial.rename(folder)
+    try:
+        partial.rename(folder)
+    except OSError:
+        if former.exists():
+            former.rename(folder)
+        raise
     shutil.rmtree(former, ignore_errors=True)
+
+
+def _seal(manifest):
+    """SHA-256 (hexadecimal) of a manifest without its checksum."""
+    content = {name: value for name, value in manifest.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _create_arrays(folder, split, count, levels, sizes, class_names):

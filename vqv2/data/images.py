@@ -47,6 +47,14 @@ def open_images(data, size, channels=3, split="train"):
     raise InputError(_unknown(path, kind))
 
 
+def absolute_data(data):
+    """The same data, named so that it is found from any folder: paths made absolute."""
+    kind, colon, detail = str(data).partition(":")
+    if kind in _PACKAGED:
+        return str(data) if kind == "emoji" or not detail else f"{kind}:{Path(detail).resolve()}"
+    return str(Path(data).resolve())
+
+
 def _emoji_size(detail, size):
     """The size asked for by `emoji:SIZE`, by `size`, or by both alike."""
     if not detail:

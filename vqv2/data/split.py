@@ -44,6 +44,14 @@ def split_indices(keys, split, name):
     return chosen
 
 
+def spread_indices(count, limit):
+    """At most `limit` of the indices 0 ... count - 1, evenly spread, int64.
+
+    Images are often sorted by class: the first ones would be a biased sample.
+    """
+    return np.linspace(0, count - 1, min(count, limit)).astype(np.int64)
+
+
 def _mark(key):
     """A number in [0, 1) that looks random and is always the same for the same key."""
     digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest()

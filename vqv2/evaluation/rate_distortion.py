@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vqv2.data.split import spread_indices
 from vqv2.models.quantizer import usage
 
 
@@ -21,16 +22,16 @@ def level_subsets(levels):
 
 
 def distortion(hierarchy, source, count=512, batch=32):
-    """{level subset: `Distortion`} on up to `count` images of a source, without augmentation."""
+    """{level subset: `Distortion`} on up to `count` images spread over a source, unaugmented."""
     subsets = level_subsets(hierarchy.levels)
-    totals, count = dict.fromkeys(subsets, 0.0), min(count, len(source))
-    for start in range(0, count, batch):
-        images = source.batch(np.arange(start, min(start + batch, count)))
+    totals, chosen = dict.fromkeys(subsets, 0.0), spread_indices(len(source), count)
+    for start in range(0, len(chosen), batch):
+        images = source.batch(chosen[start : start + batch])
         codes = hierarchy.encode(images)
         for subset in subsets:
             error = hierarchy.decode(codes, subset).astype(np.float64) - images
             totals[subset] += (error**2).mean() * len(images)
-    return {subset: _distortion(total / count) for subset, total in totals.items()}
+    return {subset: _distortion(total / len(chosen)) for subset, total in totals.items()}
 
 
 def _distortion(mse):

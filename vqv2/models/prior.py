@@ -27,14 +27,14 @@ class Prior(nn.Module):
         self.config = config
         self.codebook_size = codebook_size
         self.size = size
-        self.coarser_sizes = tuple(s for _, s in coarser)
+        self.coarser = tuple(coarser)
         self.classes = classes
         hidden = config.hidden_units
         self.conditioning = Conditioning(config, size, coarser, rng) if coarser else None
         self.embedding = nn.Embedding(codebook_size, hidden, rng)
         self.first = nn.CausalConv2d(hidden, hidden, config.filter_size, rng, centre=False)
         self.blocks = [
-            _attention_block(config, rng, classes)
+            _attention_block(config, rng, classes, bool(coarser))
             if kind == "attention"
             else _gated_layer(config, rng, classes, bool(coarser))
             for kind in block_kinds(config)
@@ -46,6 +46,7 @@ class Prior(nn.Module):
             config.dropout,
             codebook_size,
             rng,
+            config.conditioning_units if config.condition_output_stack and coarser else 0,
             classes if config.condition_output_stack else 0,
         )
 
@@ -61,18 +62,20 @@ class Prior(nn.Module):
         x = self.first(embedded)
         for block in self.blocks:
             if isinstance(block, nn.AttentionBlock):
-                x = block(x, embedded, label, rng)
+                x = block(x, embedded, condition, label, rng)
             else:
                 x = block(x, condition, label, rng)
-        return self.output(x, label, rng)
+        return self.output(x, condition, label, rng)
 
     def condition(self, coarser, rng=None):
         """What the coarser levels' codes say about every position, (N, H, W, C), or None."""
-        if len(coarser) != len(self.coarser_sizes):
+        if len(coarser) != len(self.coarser):
             raise InputError(
-                f"this prior is conditioned on {len(self.coarser_sizes)} coarser levels, "
+                f"this prior is conditioned on {len(self.coarser)} coarser levels, "
                 f"{len(coarser)} were given"
             )
+        for codes, (count, size) in zip(coarser, self.coarser, strict=True):
+            _check_codes(codes, count, size, "coarser codes")
         return self.conditioning(coarser, rng) if self.conditioning else None
 
     def loss(self, codes, label=None, coarser=(), rng=None):
@@ -82,12 +85,7 @@ class Prior(nn.Module):
 
     def check(self, codes, label):
         """(codes, label) on the device as int64, or `InputError`."""
-        if codes.ndim != 3 or codes.shape[1:] != (self.size, self.size):
-            raise InputError(
-                f"codes have shape {codes.shape}, expected (N, {self.size}, {self.size})"
-            )
-        if codes.size and int(codes.max()) >= self.codebook_size:
-            raise InputError(f"code {int(codes.max())} is not below {self.codebook_size}")
+        _check_codes(codes, self.codebook_size, self.size, "codes")
         codes = to_device(codes, np.int64)
         if not self.classes:
             return codes, None
@@ -161,7 +159,7 @@ def _gated_layer(config, rng, classes, conditioned):
     )
 
 
-def _attention_block(config, rng, classes):
+def _attention_block(config, rng, classes, conditioned):
     return nn.AttentionBlock(
         config.hidden_units,
         config.residual_units,
@@ -169,8 +167,19 @@ def _attention_block(config, rng, classes):
         config.dropout,
         rng,
         config.attention_dropout,
+        config.conditioning_units if conditioned else 0,
         classes,
     )
+
+
+def _check_codes(codes, count, size, name):
+    if codes.ndim != 3 or codes.shape[1:] != (size, size):
+        raise InputError(f"{name} have shape {codes.shape}, expected (N, {size}, {size})")
+    if codes.size and (int(codes.max()) >= count or int(codes.min()) < 0):
+        raise InputError(
+            f"{name} go from {int(codes.min())} to {int(codes.max())}, but there are only those "
+            f"from 0 to {count - 1}"
+        )
 
 
 def _in_range(label, classes):

@@ -36,6 +36,7 @@ class AttentionBlock(Module):
         dropout,
         rng,
         dropout_on="logits",
+        condition_units=0,
         classes=0,
     ):
         width = hidden_units // 2
@@ -48,9 +49,9 @@ class AttentionBlock(Module):
         self.first = Linear(hidden_units, residual_units, rng)
         self.read = Linear(width, residual_units, rng, bias=False)
         self.second = Linear(residual_units, 2 * hidden_units, rng)
-        self.gate = Gate(hidden_units, dropout, rng, classes=classes)
+        self.gate = Gate(hidden_units, dropout, rng, condition_units, classes)
 
-    def __call__(self, x, embedded, label=None, rng=None):
+    def __call__(self, x, embedded, condition=None, label=None, rng=None):
         """x and embedded codes, both (N, H, W, hidden_units) -> (N, H, W, hidden_units)."""
         n, height, width, _ = x.shape
         grid = positions(height, width, x.dtype)
@@ -61,12 +62,12 @@ class AttentionBlock(Module):
         read = F.causal_attention(
             queries, keys, values, rate=self.dropout, dropout_on=self.dropout_on, rng=rng
         )
-        return self.merge(x, self._maps(read, height, width), label, rng)
+        return self.merge(x, self._maps(read, height, width), condition, label, rng)
 
-    def merge(self, x, read, label=None, rng=None):
+    def merge(self, x, read, condition=None, label=None, rng=None):
         """Take what was read, (N, H, W, hidden_units / 2), into x (N, H, W, hidden_units)."""
         features = self.second(F.elu(self.first(F.elu(x)) + self.read(F.elu(read))))
-        return self.gate(x, features, label=label, rng=rng)
+        return self.gate(x, features, condition, label, rng)
 
     def _heads(self, maps):
         """(N, H, W, heads * d) -> (N * heads, H * W, d)."""

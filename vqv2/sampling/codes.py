@@ -23,8 +23,8 @@ class Settings:
 
     def check(self):
         """Raise `InputError` for settings that mean nothing; returns self."""
-        if not 0 <= self.temperature < float("inf"):
-            raise InputError(f"temperature {self.temperature} must be a number of at least 0")
+        if self.temperature != 0 and not 1e-3 <= self.temperature < float("inf"):
+            raise InputError(f"temperature {self.temperature} must be 0, or at least 0.001")
         if self.top_k < 0:
             raise InputError(f"top-k {self.top_k} must be at least 0 (0 keeps all codes)")
         if not 0 < self.top_p <= 1:
@@ -58,7 +58,10 @@ def sample_codes(
     `InputError` for wrong inputs.
     """
     settings = (settings or Settings()).check()
-    given = _check_given(given, count, prior)
+    if given is None:
+        given = np.full((count, prior.size, prior.size), -1)
+    check_given(given, count, prior.size, prior.codebook_size)
+    given = np.asarray(given).reshape(count, -1)
     stepper = METHODS[method](prior, count, label, coarser)
     codes = np.empty((count, prior.size**2), np.int64)
     with progress_bar(prior.size**2, progress, "code", progress is not None) as bar:
@@ -78,13 +81,17 @@ def _draw(logits, gumbel, settings):
     return to_host(sample.sample_codes(logits, noise, *choice))
 
 
-def _check_given(given, count, prior):
-    if given is None:
-        return np.full((count, prior.size**2), -1)
+def check_given(given, count, size, codebook_size, name="the prior"):
+    """Raise `InputError` unless `given` are codes to keep, with -1 where to draw."""
     given = np.asarray(given)
-    shape = (count, prior.size, prior.size)
+    shape = (count, size, size)
     if given.shape != shape or given.dtype.kind not in "iu":
-        raise InputError(f"given codes must be whole numbers of shape {shape}, not {given.shape}")
-    if given.size and int(given.max()) >= prior.codebook_size:
-        raise InputError(f"given code {int(given.max())} is not below {prior.codebook_size}")
-    return given.reshape(count, -1).astype(np.int64)
+        raise InputError(
+            f"given codes of {name} must be whole numbers of shape {shape}, not {given.dtype} of "
+            f"shape {given.shape}"
+        )
+    if given.size and (int(given.max()) >= codebook_size or int(given.min()) < -1):
+        raise InputError(
+            f"given codes of {name} go from {int(given.min())} to {int(given.max())}: they must be "
+            f"below {codebook_size}, and -1 where to draw"
+        )

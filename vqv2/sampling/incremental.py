@@ -45,12 +45,12 @@ class IncrementalPrior:
         condition = None if condition is None else condition.array
         self.first = _causal_convolution(prior.first, shape)
         self.blocks = [
-            _Attention(block, shape, label)
+            _Attention(block, shape, label, condition)
             if isinstance(block, AttentionBlock)
             else _GatedLayer(block, shape, label, condition)
             for block in prior.blocks
         ]
-        self.output = [_GatedLayer(block, shape, label, None) for block in prior.output.blocks]
+        self.output = [_GatedLayer(block, shape, label, condition) for block in prior.output.blocks]
         self.position = 0
 
     def logits(self):
@@ -146,23 +146,41 @@ def _causal_convolution(layer, shape):
     )
 
 
+class _Gate:
+    """A `Gate` with the class bias and, for the current row, what the coarser levels say."""
+
+    def __init__(self, gate, label, condition):
+        self.label = 0 if gate.label is None else gate.label.table.array[label]
+        self.condition = None if gate.condition is None else condition
+        self.weight = None if gate.condition is None else gate.condition.weight.array
+        self.projected = None
+
+    def start_row(self, row):
+        """Project the row's condition."""
+        if self.condition is not None:
+            self.projected = self.condition[:, row] @ self.weight
+
+    def step(self, x, features, column):
+        """x (N, hidden) and features (N, 2 * hidden) -> (N, hidden)."""
+        features = features + self.label
+        if self.projected is not None:
+            features += self.projected[:, column]
+        return x + elementwise.gate(features)
+
+
 class _GatedLayer:
     """A `GatedResidual`: two convolutions, and the gate with condition and class bias."""
 
     def __init__(self, block, shape, label, condition):
         self.first = _causal_convolution(block.first, shape)
         self.second = _causal_convolution(block.second, shape)
-        self.label = _label_bias(block.gate, label)
-        self.condition = condition if block.gate.condition is not None else None
-        self.weight = None if self.condition is None else block.gate.condition.weight.array
-        self.projected = None
+        self.gate = _Gate(block.gate, label, condition)
 
     def start_row(self, row):
-        """Start a row of both convolutions; project the row's condition."""
+        """Start a row of both convolutions and of the gate."""
         self.first.start_row(row)
         self.second.start_row(row)
-        if self.condition is not None:
-            self.projected = self.condition[:, row] @ self.weight
+        self.gate.start_row(row)
 
     def put(self, embedded, column):
         """Codes reach this layer through `step` only."""
@@ -171,16 +189,13 @@ class _GatedLayer:
         """(N, hidden) -> (N, hidden)."""
         self.first.put(elementwise.elu(x), column)
         self.second.put(elementwise.elu(self.first.step(column)), column)
-        features = self.second.step(column) + self.label
-        if self.projected is not None:
-            features += self.projected[:, column]
-        return x + elementwise.gate(features)
+        return self.gate.step(x, self.second.step(column), column)
 
 
 class _Attention:
     """An `AttentionBlock` with the keys and values of all earlier positions."""
 
-    def __init__(self, block, shape, label):
+    def __init__(self, block, shape, label, condition):
         count, size, dtype = shape
         xp = array_module(block.keys.weight.array)
         self.block, self.size = block, size
@@ -188,13 +203,14 @@ class _Attention:
         self.positions = positions(size, size, dtype)
         self.keys = xp.zeros((count, block.heads, size * size, self.width), dtype)
         self.values = xp.zeros_like(self.keys)
-        self.label = _label_bias(block.gate, label)
+        self.gate = _Gate(block.gate, label, condition)
         self.row = 0
         self.x = None
 
     def start_row(self, row):
-        """Remember which row it is."""
+        """Remember which row it is; start it in the gate."""
         self.row = row
+        self.gate.start_row(row)
 
     def put(self, embedded, column):
         """Keys and values of a position, once its code is known."""
@@ -210,7 +226,7 @@ class _Attention:
         query = self._heads(
             self.block.queries, xp.concatenate([x, self._position(column)], axis=-1)
         )
-        return self._merge(x, self._read(query, self.row * self.size + column))
+        return self._merge(x, self._read(query, self.row * self.size + column), column)
 
     def _read(self, query, count):
         """(N, heads, width) -> (N, heads * width): attention over the first `count` positions."""
@@ -222,12 +238,12 @@ class _Attention:
         weights /= weights.sum(axis=-1, keepdims=True)
         return (weights[:, :, None] @ values).reshape(len(query), -1)
 
-    def _merge(self, x, read):
+    def _merge(self, x, read, column):
         block, elu = self.block, elementwise.elu
         features = elu(x) @ block.first.weight.array + block.first.bias.array
         features = elu(features + elu(read) @ block.read.weight.array)
-        features = features @ block.second.weight.array + block.second.bias.array + self.label
-        return x + elementwise.gate(features)
+        features = features @ block.second.weight.array + block.second.bias.array
+        return self.gate.step(x, features, column)
 
     def _heads(self, layer, source):
         projected = source @ layer.weight.array + layer.bias.array
@@ -236,10 +252,3 @@ class _Attention:
     def _position(self, column):
         grid = self.positions[self.row, column]
         return array_module(grid).broadcast_to(grid, (len(self.keys), 2))
-
-
-def _label_bias(gate, label):
-    """The class bias (N, 2 * hidden) of a gate; zero for an unconditional prior."""
-    if gate.label is None:
-        return 0
-    return gate.label.table.array[label]

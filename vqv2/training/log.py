@@ -26,13 +26,15 @@ class Log:
 
 
 def read_log(path):
-    """The lines of a log as dictionaries; an unfinished last line is left out."""
-    lines = []
+    """The lines of a log as dictionaries; damaged and unfinished lines are left out."""
     if not Path(path).exists():
-        return lines
-    for text in Path(path).read_text().splitlines():
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            break  # the line that was being written when the program was ended
-    return lines
+        return []
+    texts = Path(path).read_text(errors="replace").splitlines()
+    return [line for line in map(_parse, texts) if isinstance(line, dict) and "step" in line]
+
+
+def _parse(text):
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None  # for one, the line that was being written when the program was ended

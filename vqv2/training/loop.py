@@ -13,6 +13,7 @@ A *task* says what to train. It has
 
 import contextlib
 import dataclasses
+import json
 import signal
 import threading
 import time
@@ -41,8 +42,10 @@ class Schedule:
     progress: bool = True  # a progress bar on the terminal
 
 
-def train(task, folder, seed, resume=False, schedule=None):
+def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None):
     """Train `task` in `folder` up to its configuration's number of steps; the last metrics.
+
+    `on_start` is called once everything has been found in order, before anything is written.
 
     Same seed, same backend: same weights, whether interrupted and resumed or not. With `resume`
     and all steps done already, nothing happens and the metrics are {}. Ctrl-C finishes the step,
@@ -58,6 +61,7 @@ def train(task, folder, seed, resume=False, schedule=None):
     steps = task.config.steps
     if start >= steps:
         return {}
+    on_start()
     bar = progress_bar(steps, task.stage, "step", schedule.progress, start)
     with bar, interruption() as interrupted, ThreadPoolExecutor(1) as loader:
         record = _Record(task, Log(folder / "log.jsonl", start), bar, start)
@@ -79,7 +83,7 @@ def train(task, folder, seed, resume=False, schedule=None):
             bar.update()
             if last:
                 break
-    if step < steps:
+    if interrupted.is_set():
         raise KeyboardInterrupt(f"stopped and saved at step {step}: continue with --resume")
     return record.last_held_out
 
@@ -131,31 +135,46 @@ def _shown(metrics):
 
 
 def save_training(task, path, step, seed):
-    """Write everything that continuing needs: weights, averages, Adam's moments, step and seed."""
+    """Write everything that continuing needs: weights, averages, Adam's moments, step and seed.
+
+    Raises `TrainingError` rather than replace a good checkpoint by weights that are no numbers.
+    """
     arrays = {f"model.{name}": array for name, array in task.model.state().items()}
     arrays.update(task.optimizer.state())
-    configuration = dataclasses.asdict(task.config)
-    metadata = {"stage": task.stage, "step": step, "seed": seed, "config": configuration}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise TrainingError(
+                f"{name} of {task.stage} holds numbers that are not finite at step {step}: lower "
+                "the learning rate; the last checkpoint is unchanged"
+            )
+    metadata = {"stage": task.stage, "step": step, "seed": seed, "config": as_json(task.config)}
     checkpoint.save(path, arrays, {**metadata, **task.metadata})
 
 
 def load_training(task, path, seed):
     """Fill task.model and task.optimizer from a checkpoint; its step.
 
-    Raises `InputError` when it is of another stage, seed or data source than the task.
+    Raises `InputError` when it is of another stage, seed, data or configuration than the task; the
+    number of steps may be another.
     """
     arrays, metadata = checkpoint.load(path)
-    wanted = {"stage": task.stage, "seed": seed, **task.metadata}
+    wanted = {"stage": task.stage, "seed": seed, **task.metadata, **as_json(task.config)}
+    found = {**metadata, **metadata["config"], "steps": task.config.steps}
     for name, value in wanted.items():
-        if metadata.get(name) != value:
+        if found.get(name) != value:
             raise InputError(
-                f"{path} cannot be continued: its {name} is {metadata.get(name)!r}, not {value!r}"
+                f"{path} cannot be continued: its {name} is {found.get(name)!r}, not {value!r}"
             )
     task.model.load_state(
         {name[len("model.") :]: a for name, a in arrays.items() if name.startswith("model.")}
     )
     task.optimizer.load_state(arrays, metadata["step"])
     return metadata["step"]
+
+
+def as_json(config):
+    """A configuration as what it will be when read back from JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 @contextlib.contextmanager

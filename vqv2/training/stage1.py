@@ -5,6 +5,7 @@ import numpy as np
 from vqv2.autodiff import no_grad
 from vqv2.data import augment
 from vqv2.data.codes import write_codes
+from vqv2.data.split import spread_indices
 from vqv2.models.quantizer import usage
 from vqv2.optim import Adam, autoencoder_learning_rate
 from vqv2.progress import progress_bar
@@ -28,8 +29,14 @@ class AutoencoderTask:
         self.images = images
         self.held_out = held_out
         self.seed = seed
-        self.optimizer = Adam(model.parameters(), self.config.polyak_decay)
-        self.metadata = {}
+        parameters = model.parameters()
+        codebooks = {name for name in parameters if name.endswith(".codebook")}
+        self.optimizer = Adam(parameters, self.config.polyak_decay, not_averaged=codebooks)
+        self.metadata = {
+            "data": images.name,
+            "images": len(images),
+            "class_names": list(images.class_names),
+        }
 
     def batch(self, step):
         """Images (N, H, W, C) in [0, 1] of a step, augmented."""
@@ -64,14 +71,14 @@ class AutoencoderTask:
 
 def evaluate_loss(model, images, batch, limit):
     """{"loss", "reconstruction" (mean squared error of pixels in [0, 1]), "commitment": number}."""
-    totals, count = {}, min(limit, len(images))
-    for start in range(0, count, batch):
-        indices = np.arange(start, min(start + batch, count))
+    totals, chosen = {}, spread_indices(len(images), limit)
+    for start in range(0, len(chosen), batch):
+        indices = chosen[start : start + batch]
         with no_grad():
             loss, parts, _ = model.loss(images.batch(indices))
         for name, part in {"loss": loss, **parts}.items():
             totals[name] = totals.get(name, 0.0) + part.item() * len(indices)
-    return {name: total / max(1, count) for name, total in totals.items()}
+    return {name: total / len(chosen) for name, total in totals.items()}
 
 
 def encode_dataset(model, identity, sources, folder, batch, progress=True):

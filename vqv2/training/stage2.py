@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from vqv2.autodiff import no_grad
+from vqv2.data.split import spread_indices
 from vqv2.optim import Adam, prior_learning_rate
 from vqv2.training.order import batch_indices
 
@@ -20,7 +21,7 @@ class PriorTask:
         self.store = store
         self.seed = seed
         self.optimizer = Adam(model.parameters(), self.config.polyak_decay)
-        self.metadata = {"autoencoder": store.identity}
+        self.metadata = {"autoencoder": store.identity, "codes": store.checksum}
 
     def batch(self, step):
         """(codes, labels or None, coarser codes) of a step."""
@@ -55,11 +56,11 @@ def read_codes(store, split, level, indices, conditional):
 
 
 def evaluate_prior(model, store, level, split, limit=1024, batch=64):
-    """Mean nats per code over the first `limit` maps of a split; NaN when it has none."""
-    count, total = min(limit, store.counts.get(split, 0)), 0.0
-    for start in range(0, count, batch):
-        indices = np.arange(start, min(start + batch, count))
+    """Mean nats per code over `limit` maps spread over a split; NaN when it has none."""
+    chosen, total = spread_indices(store.counts.get(split, 0), limit), 0.0
+    for start in range(0, len(chosen), batch):
+        indices = chosen[start : start + batch]
         with no_grad():
             data = read_codes(store, split, level, indices, bool(model.classes))
             total += model.loss(*data).item() * len(indices)
-    return total / count if count else math.nan
+    return total / len(chosen) if len(chosen) else math.nan
