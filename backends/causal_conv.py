@@ -10,6 +10,7 @@ import numpy as np
 
 from backends.compiled import compiled, prange
 from backends.conv import patch_blocks
+from backends.product import Columns, multiply
 from backends.selection import kernel
 from backends.transfer import array_module
 
@@ -74,11 +75,12 @@ def _causal_conv2d_numba(x, w, kernel_size):
     matrix = w.reshape(-1, channels_out)
     n, height, width, _ = x.shape
     map_lines = np.ascontiguousarray(x).reshape(n, height, width * channels)
+    columns_of_w = Columns(matrix)
     y = np.empty((n * height, width, channels_out), x.dtype)
     for lines, patches in patch_blocks(n * height, (width, taps * channels), x.dtype):
         _unfold_loop(map_lines, channels, lines.start, kernel_size, patches)
         out = y[lines].reshape(-1, channels_out)
-        np.matmul(patches.reshape(-1, len(matrix)), matrix, out=out)
+        multiply(patches.reshape(-1, len(matrix)), columns_of_w, out)
     return y.reshape(n, height, width, channels_out)
 
 
@@ -88,10 +90,11 @@ def _causal_conv2d_input_gradient_numba(dy, w, kernel_size):
     matrix = w.reshape(-1, channels_out)
     n, height, width, _ = dy.shape
     dy = dy.reshape(n * height, width, channels_out)
+    columns_of_w = Columns(matrix.T)
     dx = np.zeros((n, height, width * channels), dy.dtype)
     for lines, patches in patch_blocks(n * height, (width, taps * channels), dy.dtype):
         out = patches.reshape(-1, len(matrix))
-        np.matmul(dy[lines].reshape(-1, channels_out), matrix.T, out=out)
+        multiply(dy[lines].reshape(-1, channels_out), columns_of_w, out)
         _fold_loop(patches, channels, lines.start, kernel_size, dx)
     return dx.reshape(n, height, width, channels)
 
@@ -105,7 +108,8 @@ def _causal_conv2d_weight_gradient_numba(x, dy, kernel_size, taps):
     dw = np.zeros((taps * channels, channels_out), x.dtype)
     for lines, patches in patch_blocks(n * height, (width, taps * channels), x.dtype):
         _unfold_loop(map_lines, channels, lines.start, kernel_size, patches)
-        dw += patches.reshape(-1, len(dw)).T @ dy[lines].reshape(-1, channels_out)
+        columns_of_dy = Columns(dy[lines].reshape(-1, channels_out))
+        multiply(patches.reshape(-1, len(dw)).T, columns_of_dy, dw, add=True)
     return dw.reshape(taps, channels, channels_out)
 
 

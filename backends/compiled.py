@@ -7,13 +7,59 @@ Set NUMBA_DISABLE_JIT=1 to run such functions as plain Python, under a debugger 
 
 import functools
 import time
+import types
 
 # NaN and infinity keep their meaning (no "nnan", "ninf"); sums may be reordered to vectorise.
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 
-prange = range  # what a kernel's source imports; replaced by `numba.prange` when it is compiled
+prange = range  # what a kernel's source imports; `numba.prange` when it is compiled
 
 _functions = []
+
+
+class Part:
+    """A piece of a kernel in a function of its own, compiled along with the kernels that call it.
+
+    From Python it runs as what it is written as. `build`, where given, makes what compiled code
+    calls in its place; otherwise that is the function compiled.
+    """
+
+    def __init__(self, function, build=None):
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._build = build or self._compile
+        self._dispatcher = None
+
+    def __call__(self, *arguments):
+        """Run it as plain Python."""
+        return self._function(*arguments)
+
+    def dispatcher(self):
+        """What compiled code calls in its place."""
+        if self._dispatcher is None:
+            self._dispatcher = self._build()
+        return self._dispatcher
+
+    def _compile(self):
+        import numba
+
+        return numba.njit(fastmath=FASTMATH, error_model="numpy", nogil=True)(
+            _with_compiled_names(self._function)
+        )
+
+
+def _with_compiled_names(function):
+    """A copy of a function in which `prange` and the names of parts mean what is compiled."""
+    import numba
+
+    if numba.config.DISABLE_JIT:
+        return function
+    names = {**function.__globals__, "prange": numba.prange}
+    for name in function.__code__.co_names:
+        if isinstance(names.get(name), Part):
+            names[name] = names[name].dispatcher()
+    copy = types.FunctionType(function.__code__, names, function.__name__)
+    return functools.update_wrapper(copy, function)
 
 
 class Compiled:
@@ -23,6 +69,7 @@ class Compiled:
         functools.update_wrapper(self, function)
         self._function = function
         self._dispatcher = None
+        self._compiled = 0
         self.seconds = 0.0
         _functions.append(self)
 
@@ -31,15 +78,18 @@ class Compiled:
         if self._dispatcher is None:
             import numba
 
-            self._function.__globals__["prange"] = numba.prange
             self._dispatcher = numba.njit(
                 parallel=True, cache=True, fastmath=FASTMATH, error_model="numpy", nogil=True
-            )(self._function)
-        before, start = self.counts()[0], time.perf_counter()
+            )(_with_compiled_names(self._function))
+        known, start = self._specialisations(), time.perf_counter()
         result = self._dispatcher(*arguments)
-        if self.counts()[0] > before:
+        if self._specialisations() > known and self.counts()[0] > self._compiled:
+            self._compiled = self.counts()[0]
             self.seconds += time.perf_counter() - start
         return result
+
+    def _specialisations(self):
+        return len(getattr(self._dispatcher, "overloads", ()))
 
     def counts(self):
         """(compiled in this process, loaded from the disk cache) for this function."""
@@ -53,9 +103,18 @@ def compiled(function):
     """Decorator: compile `function` with Numba at its first call (see `Compiled`).
 
     The function must stand alone: loops over arrays and `math` functions, `numba.prange` spelled
-    `prange`, imported from here.
+    `prange`, imported from here. What several kernels share is a function marked `@part`.
     """
     return Compiled(function)
+
+
+def part(function):
+    """Decorator: a function that compiled kernels may call (see `Part`).
+
+    Numba's disk cache notices changes of a kernel's own file only: after changing a part that
+    kernels of other files use, delete their `__pycache__`.
+    """
+    return Part(function)
 
 
 def compilation_counts():

@@ -17,6 +17,7 @@ import math
 import numpy as np
 
 from backends.compiled import compiled, prange
+from backends.product import Columns, matmul, multiply
 from backends.selection import kernel
 from backends.transfer import array_module
 
@@ -105,17 +106,19 @@ def _conv2d_numba(x, w, stride, padding):
     kernel_size, _, channels, channels_out = w.shape
     matrix = w.reshape(-1, channels_out)
     if _is_pointwise(kernel_size, stride, padding):
-        return (x.reshape(-1, channels) @ matrix).reshape(*x.shape[:3], channels_out)
+        y = matmul.versions["numba"](x.reshape(-1, channels), matrix)
+        return y.reshape(*x.shape[:3], channels_out)
     n, height, width, _ = x.shape
     rows = output_size(height, kernel_size, stride, padding)
     columns = output_size(width, kernel_size, stride, padding)
     image_lines = np.ascontiguousarray(x).reshape(n, height, width * channels)
+    columns_of_w = Columns(matrix)
     y = np.empty((n * rows, columns, channels_out), x.dtype)
     shape = (columns, kernel_size, kernel_size * channels)
     for lines, patches in patch_blocks(n * rows, shape, x.dtype):
         _unfold_loop(image_lines, channels, lines.start, rows, stride, padding, patches)
         out = y[lines].reshape(-1, channels_out)
-        np.matmul(patches.reshape(-1, len(matrix)), matrix, out=out)
+        multiply(patches.reshape(-1, len(matrix)), columns_of_w, out)
     return y.reshape(n, rows, columns, channels_out)
 
 
@@ -124,14 +127,16 @@ def _conv2d_input_gradient_numba(dy, w, stride, padding, height, width):
     kernel_size, _, channels, channels_out = w.shape
     matrix = w.reshape(-1, channels_out)
     if _is_pointwise(kernel_size, stride, padding):
-        return (dy.reshape(-1, channels_out) @ matrix.T).reshape(*dy.shape[:3], channels)
+        dx = matmul.versions["numba"](dy.reshape(-1, channels_out), matrix.T)
+        return dx.reshape(*dy.shape[:3], channels)
     n, rows, columns, _ = dy.shape
     dy = dy.reshape(n * rows, columns, channels_out)
+    columns_of_w = Columns(matrix.T)
     dx = np.zeros((n, height, width * channels), dy.dtype)
     shape = (columns, kernel_size, kernel_size * channels)
     for lines, patches in patch_blocks(n * rows, shape, dy.dtype):
         out = patches.reshape(-1, len(matrix))
-        np.matmul(dy[lines].reshape(-1, channels_out), matrix.T, out=out)
+        multiply(dy[lines].reshape(-1, channels_out), columns_of_w, out)
         _fold_loop(patches, channels, lines.start, rows, stride, padding, dx)
     return dx.reshape(n, height, width, channels)
 
@@ -141,7 +146,8 @@ def _conv2d_weight_gradient_numba(x, dy, kernel_size, stride, padding):
     n, rows, columns, channels_out = dy.shape
     _, height, width, channels = x.shape
     if _is_pointwise(kernel_size, stride, padding):
-        dw = x.reshape(-1, channels).T @ dy.reshape(-1, channels_out)
+        rows = x.reshape(-1, channels)
+        dw = matmul.versions["numba"](rows.T, dy.reshape(-1, channels_out))
         return dw.reshape(1, 1, channels, channels_out)
     image_lines = np.ascontiguousarray(x).reshape(n, height, width * channels)
     dy = dy.reshape(n * rows, columns, channels_out)
@@ -149,7 +155,8 @@ def _conv2d_weight_gradient_numba(x, dy, kernel_size, stride, padding):
     shape = (columns, kernel_size, kernel_size * channels)
     for lines, patches in patch_blocks(n * rows, shape, x.dtype):
         _unfold_loop(image_lines, channels, lines.start, rows, stride, padding, patches)
-        dw += patches.reshape(-1, len(dw)).T @ dy[lines].reshape(-1, channels_out)
+        columns_of_dy = Columns(dy[lines].reshape(-1, channels_out))
+        multiply(patches.reshape(-1, len(dw)).T, columns_of_dy, dw, add=True)
     return dw.reshape(kernel_size, kernel_size, channels, channels_out)
 
 

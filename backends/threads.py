@@ -2,11 +2,13 @@
 
 Both pools keep their idle threads spinning by default, each for itself. A training step goes back
 and forth between matrix products (OpenBLAS) and Numba kernels (OpenMP), so one pool's idle threads
-take the cores from the other's busy ones: on two cores a step was 3 to 20 times slower. Asleep,
-they cost some microseconds to wake. A value set by the user stays.
+take the cores from the other's busy ones: on two cores a step was 3 to 20 times slower. So idle
+threads sleep, OpenMP's after some ten microseconds: a sampling step calls a hundred kernels in a
+row, and waking the threads takes longer than a small kernel. A value set by the user stays.
 """
 
 import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # turns of a waiting thread before it sleeps
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # 2^4 cycles, the least it takes

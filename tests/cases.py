@@ -17,8 +17,10 @@ from backends import (
     conv,
     cross_entropy,
     elementwise,
+    product,
     quantize,
     sample,
+    sampling_step,
 )
 
 LAYOUTS = ("contiguous", "strided", "transposed")
@@ -275,6 +277,59 @@ def _sample_codes(rows, count, temperature, top_k, top_p, draw):
     return draw(rows, count), draw(rows, count), temperature, top_k, top_p
 
 
+# rows, length, columns
+PRODUCTS = {
+    "one-row": (1, 70, 130),
+    "two-rows": (2, 5, 64),
+    "off-the-tile": (9, 300, 65),
+    "narrow": (40, 5, 3),
+    "several-panels": (500, 7, 128),
+    "many-blocks": (13, 12, 200),
+    "one-number": (1, 1, 1),
+    "no-rows": (0, 4, 5),
+    "no-length": (4, 0, 5),
+    "no-columns": (4, 5, 0),
+}
+
+
+def _matmul(rows, length, columns, draw):
+    return draw(rows, length), draw(length, columns)
+
+
+def _affine(rows, length, columns, storage, activated, draw):
+    w = sampling_step.prepare(draw(length, columns), storage)
+    return draw(rows, length), w, draw(rows, columns), activated
+
+
+def _affine_gate(rows, length, channels, storage, draw):
+    w = sampling_step.prepare(draw(length, 2 * channels), storage, halves=2)
+    return draw(rows, length), w, draw(rows, 2 * channels), draw(rows, channels)
+
+
+# images, heads, positions, width, count
+READINGS = {
+    "some": (2, 3, 9, 4, 5),
+    "all": (1, 2, 6, 3, 6),
+    "one": (2, 1, 4, 5, 1),
+    "none": (2, 3, 4, 2, 0),
+    "no-images": (0, 2, 4, 3, 2),
+}
+
+
+def _attend(images, heads, positions, width, count, draw):
+    past = (images, heads, positions, width)
+    return draw(images, heads, width), draw(*past), draw(*past), count
+
+
+def _step_cases(builder, *more):
+    """Every product in both storages."""
+    return {
+        f"{name}-{storage}": partial(builder, *row, storage, *more)
+        for name, row in PRODUCTS.items()
+        for storage in sampling_step.STORAGES
+    }
+
+
 def _adam_update(shape, step, draw):
     square = draw.place(draw(*shape) ** 2)
     arrays = (draw(*shape), draw(*shape), draw(*shape), square, draw(*shape))
@@ -321,6 +376,13 @@ CASES = {
     cross_entropy.cross_entropy: _table(_cross_entropy, LOGITS),
     cross_entropy.cross_entropy_gradient: _table(_cross_entropy_gradient, LOGITS),
     sample.sample_codes: _table(_sample_codes, SAMPLINGS),
+    product.matmul: _table(_matmul, PRODUCTS),
+    sampling_step.affine: {
+        **_step_cases(_affine, False),
+        "activated": partial(_affine, 9, 70, 65, "float32", True),
+    },
+    sampling_step.affine_gate: _step_cases(_affine_gate),
+    sampling_step.attend: _table(_attend, READINGS),
     adam.adam_update: {
         **{name: partial(_adam_update, shape, 3) for name, shape in SHAPES.items()},
         "first-step": partial(_adam_update, (3, 5), 1),

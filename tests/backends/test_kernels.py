@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 import backends
-from backends import attention, causal_conv, conv, cross_entropy, elementwise, quantize
+from backends import (
+    attention,
+    causal_conv,
+    conv,
+    cross_entropy,
+    elementwise,
+    product,
+    quantize,
+    sampling_step,
+)
 from backends.selection import Kernel
 from tests.cases import CASES, CHANGED, LAYOUTS, Draw, run
 
@@ -100,6 +109,14 @@ POISONED = [
     (cross_entropy.cross_entropy, "rows", 0),
     (cross_entropy.cross_entropy_gradient, "rows", 0),
     (cross_entropy.cross_entropy_gradient, "rows", 2),
+    (product.matmul, "off-the-tile", 0),
+    (product.matmul, "off-the-tile", 1),
+    (sampling_step.affine, "off-the-tile-float32", 0),
+    (sampling_step.affine, "off-the-tile-bfloat16", 2),
+    (sampling_step.affine_gate, "two-rows-bfloat16", 0),
+    (sampling_step.affine_gate, "off-the-tile-float32", 2),
+    (sampling_step.affine_gate, "off-the-tile-float32", 3),
+    (sampling_step.attend, "some", 0),
     *((kernel, "images", i) for kernel in CHANGED for i in range(5)),
 ]
 

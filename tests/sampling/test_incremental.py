@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import backends
+from backends import sampling_step
 from vqv2.autodiff import no_grad
 from vqv2.config import PriorConfig
 from vqv2.errors import InputError
@@ -58,6 +59,60 @@ def test_logits_equal_the_full_pass_at_every_position(variant, coarser, backend)
             row, column = divmod(i, SIZE)
             np.testing.assert_allclose(stepper.logits(), full[:, row, column], atol=1e-11)
             stepper.append(codes[:, row, column])
+
+
+def assert_follows(stepper, codes, full, atol):
+    """The stepper's logits at every position are those of a full pass."""
+    for i in range(SIZE * SIZE):
+        row, column = divmod(i, SIZE)
+        logits = stepper.logits()
+        assert logits.dtype == np.float32
+        np.testing.assert_allclose(logits, full[:, row, column], atol=atol)
+        stepper.append(codes[:, row, column])
+
+
+@pytest.mark.parametrize("count", [1, 3, 7])
+@pytest.mark.parametrize("coarser", [(), ((5, 2), (6, 4))], ids=["top", "conditioned"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_float32_logits_equal_the_full_pass_to_rounding(variant, coarser, count):
+    """In float32 the weights are laid out in blocks, and another kernel multiplies them."""
+    label, coarse = given(coarser, count)
+    codes = np.random.default_rng(3).integers(0, K, (count, SIZE, SIZE))
+    with no_grad():
+        full = prior(variant, coarser)(codes, label, coarse).array
+    stepper = IncrementalPrior(prior(variant, coarser, dtype=np.float32), count, label, coarse)
+    assert_follows(stepper, codes, full, 2e-5 * np.abs(full).max())
+
+
+def rounded(model):
+    """The prior with the weights that its incremental sampler stores as bfloat16 rounded so."""
+    for name, parameter in model.parameters().items():
+        if not name.endswith("weight") or name.startswith("conditioning."):
+            continue
+        projects = name.split(".")[-2] in ("queries", "keys", "values")
+        weights = parameter.array[:-2] if projects else parameter.array  # but for the position
+        flat = weights.reshape(-1, weights.shape[-1])
+        flat[...] = sampling_step.matrix(sampling_step.prepare(flat, "bfloat16"), flat.shape[-1])
+    return model
+
+
+@pytest.mark.parametrize("coarser", [(), ((5, 2), (6, 4))], ids=["top", "conditioned"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_bfloat16_storage_is_the_prior_with_rounded_weights(variant, coarser):
+    label, coarse = given(coarser)
+    codes = np.random.default_rng(3).integers(0, K, (3, SIZE, SIZE))
+    with no_grad():
+        full = rounded(prior(variant, coarser, dtype=np.float32))(codes, label, coarse).array
+        exact = prior(variant, coarser)(codes, label, coarse).array
+    model = prior(variant, coarser, dtype=np.float32)
+    stepper = IncrementalPrior(model, 3, label, coarse, storage="bfloat16")
+    assert_follows(stepper, codes, full, 2e-5 * np.abs(full).max())
+    assert 0.1 > np.abs(full - exact).max() / np.abs(exact).max() > 1e-4
+
+
+def test_an_unknown_storage_is_refused():
+    with pytest.raises(InputError, match="storage 'int8' must be one of"):
+        IncrementalPrior(prior("top", classes=0), 1, storage="int8")
 
 
 def test_every_layers_cache_holds_what_the_full_pass_computes():

@@ -1,5 +1,6 @@
 """Matrix products."""
 
+from backends import product
 from vqv2.autodiff import Tensor, differentiable
 
 
@@ -17,15 +18,15 @@ def linear(x, w, b=None):
     dx = dy w^T, dw = x^T dy, db = sum of dy over the rows.
     """
     rows = x.reshape(-1, x.shape[-1])
-    y = rows @ w
+    y = product.matmul(rows, w)
     if b is not None:
         y += b
 
     def gradient(dy):
         d_rows = dy.reshape(-1, dy.shape[-1])
         return (
-            lambda: (d_rows @ w.T).reshape(x.shape),
-            lambda: rows.T @ d_rows,
+            lambda: product.matmul(d_rows, w.T).reshape(x.shape),
+            lambda: product.matmul(rows.T, d_rows),
             lambda: d_rows.sum(axis=0),
         )[: 2 if b is None else 3]
 

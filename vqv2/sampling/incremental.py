@@ -9,15 +9,16 @@ code is added. Each layer keeps what later positions will read of it:
 * An attention block keeps keys and values of all earlier positions.
 * What the coarser levels say is computed once per sample, and projected for a row at a time.
 
-The weights are read from the `Prior`; evaluation only, on arrays, without a tape.
+The weights are the `Prior`'s; what every position reads of them is laid out anew for that, see
+`backends.sampling_step`. Evaluation only, on arrays, without a tape.
 """
-
-import math
 
 import numpy as np
 
 from backends import array_module, elementwise
+from backends.sampling_step import STORAGES, affine, affine_gate, attend, prepare
 from vqv2.autodiff import no_grad
+from vqv2.errors import InputError
 from vqv2.nn import AttentionBlock, CausalConv2d
 from vqv2.nn.attention import positions
 
@@ -31,39 +32,44 @@ class IncrementalPrior:
         logits = stepper.logits()      # for position (0, 1), and so on in raster order
 
     `logits` may be called once per position; the last position may be left without `append`.
-    Raises `InputError` as `Prior` does.
+    With `storage="bfloat16"` the weights that every position reads are rounded to bfloat16, which
+    halves the time of small batches. Raises `InputError` as `Prior` does.
     """
 
-    def __init__(self, prior, count, label=None, coarser=()):
+    def __init__(self, prior, count, label=None, coarser=(), storage="float32"):
+        if storage not in STORAGES:
+            raise InputError(f"storage {storage!r} must be one of {', '.join(STORAGES)}")
         codes = np.zeros((count, prior.size, prior.size), np.int64)
         _, label = prior.check(codes, label)
         with no_grad():
             condition = prior.condition(coarser)
+        condition = None if condition is None else condition.array
         self.prior = prior
         self.table = prior.embedding.table.array
-        shape = (count, prior.size, self.table.dtype)
-        condition = None if condition is None else condition.array
-        self.first = _causal_convolution(prior.first, shape)
+        maps = _Maps(count, prior.size, self.table.dtype, storage)
+        self.first = _CausalConvolution(prior.first, maps)
         self.blocks = [
-            _Attention(block, shape, label, condition)
+            _Attention(block, maps, label, condition)
             if isinstance(block, AttentionBlock)
-            else _GatedLayer(block, shape, label, condition)
+            else _GatedLayer(block, maps, label, condition)
             for block in prior.blocks
         ]
-        self.output = [_GatedLayer(block, shape, label, condition) for block in prior.output.blocks]
+        self.output = [_GatedLayer(block, maps, label, condition) for block in prior.output.blocks]
+        self.final = _Pointwise(prior.output.logits, maps)
         self.position = 0
 
     def logits(self):
         """Logits (N, K) of the next position in raster order."""
         row, column = divmod(self.position, self.prior.size)
         if column == 0:
-            for layer in (self.first, *self.blocks, *self.output):
+            for layer in (self.first, *self.blocks, *self.output, self.final):
                 layer.start_row(row)
         x = self.first.step(column)
+        activation = elementwise.elu(x)
         for layer in (*self.blocks, *self.output):
-            x = layer.step(x, column)
-        final = self.prior.output.logits
-        return elementwise.elu(x) @ final.weight.array + final.bias.array
+            x, activation = layer.step(x, activation, column)
+        self.final.put(activation, column)
+        return self.final.step(column)
 
     def append(self, codes):
         """Fix the codes (N,) of the next position and go on to the one after."""
@@ -74,31 +80,51 @@ class IncrementalPrior:
             block.put(embedded, column)
         self.position += 1
 
+    def skip_to(self, row):
+        """Go on at the start of `row` as if all the rows before had left nothing behind.
+
+        For measuring how long a stretch of a map takes without computing what is before it.
+        """
+        self.position = row * self.prior.size
+
+
+class _Maps:
+    """What all layers have to know: number and size of the maps, dtype, storage of the weights."""
+
+    def __init__(self, count, size, dtype, storage):
+        self.count, self.size, self.dtype, self.storage = count, size, dtype, storage
+
+    def prepare(self, weight, halves=1):
+        """Weights (K, D) laid out for the kernels of a step."""
+        return prepare(weight, self.storage, halves)
+
 
 class _CausalConvolution:
     """A `CausalConv2d` with the rows of its input that later positions read.
 
-    rows   (N, half + 1, W + 2 * half, C): the rows above and, last, the current one, zero-padded
-    above  (N, W, D): bias and the share of the rows above in every position of the current row
+    rows     (N, half + 1, W + 2 * half, C): the rows above and, last, the current one, zero-padded
+    offsets  (N, W, D): bias and the share of the rows above in every position of the current row
     """
 
-    def __init__(self, layer, shape):
-        count, size, dtype = shape
+    def __init__(self, layer, maps, halves=1):
         taps, channels, channels_out = layer.weight.shape
         half = layer.kernel_size // 2
         upper = half * layer.kernel_size
         weight = layer.weight.array
-        self.half, self.size, self.kernel_size = half, size, layer.kernel_size
-        self.upper_weight = weight[:upper].reshape(-1, channels_out)
-        self.row_weight = weight[upper:].reshape(-1, channels_out)
+        self.half, self.size, self.kernel_size = half, maps.size, layer.kernel_size
+        self.upper_weight = maps.prepare(weight[:upper].reshape(-1, channels_out))
+        self.weight = maps.prepare(weight[upper:].reshape(-1, channels_out), halves)
         self.row_taps = taps - upper
         self.bias = layer.bias.array
         xp = array_module(weight)
-        self.rows = xp.zeros((count, half + 1, size + 2 * half, channels), dtype)
-        self.above = None
+        self.rows = xp.zeros((maps.count, half + 1, maps.size + 2 * half, channels), maps.dtype)
+        self.offsets = None
 
-    def start_row(self, row):
-        """Move down a row; multiply the taps that lie above it, for all its positions."""
+    def start_row(self, row, more=0):
+        """Move down a row; multiply the taps that lie above it, for all its positions.
+
+        `more` (N, W, D) is added to all outputs of the row.
+        """
         if row:
             self.rows[:, :-1] = self.rows[:, 1:].copy()
             self.rows[:, -1] = 0
@@ -107,148 +133,169 @@ class _CausalConvolution:
             for a in range(self.half)
             for b in range(self.kernel_size)
         ]
-        patches = array_module(self.rows).concatenate(taps, axis=-1)
-        self.above = patches @ self.upper_weight + self.bias
+        xp = array_module(self.rows)
+        patches = xp.concatenate(taps, axis=-1)
+        n, size, length = patches.shape
+        offsets = xp.broadcast_to(self.bias + more, (n, size, len(self.bias)))
+        offsets = offsets.reshape(n * size, -1)
+        sums = affine(patches.reshape(n * size, length), self.upper_weight, offsets, False)
+        self.offsets = sums.reshape(n, size, -1)
 
     def put(self, x, column):
         """Set the input (N, C) at a column of the current row."""
         self.rows[:, -1, column + self.half] = x
 
-    def step(self, column):
-        """The output (N, D) at a column of the current row."""
-        patch = self.rows[:, -1, column : column + self.row_taps]
-        return patch.reshape(len(patch), -1) @ self.row_weight + self.above[:, column]
+    def patch(self, column):
+        """The inputs (N, taps * C) that the taps of the current row meet at a column."""
+        return self.rows[:, -1, column : column + self.row_taps].reshape(len(self.rows), -1)
+
+    def step(self, column, activated=False):
+        """The output (N, D) at a column of the current row, or ELU of it."""
+        return affine(self.patch(column), self.weight, self.offsets[:, column], activated)
 
 
 class _Pointwise:
-    """A 1x1 convolution, which has nothing to remember."""
+    """A 1x1 convolution, which has nothing to remember; the same interface."""
 
-    def __init__(self, layer):
-        self.weight = layer.weight.array
-        self.bias = layer.bias.array
+    def __init__(self, layer, maps, halves=1):
+        self.weight = maps.prepare(layer.weight.array, halves)
+        shape = (maps.count, maps.size, layer.bias.shape[0])
+        self.bias = array_module(layer.bias.array).broadcast_to(layer.bias.array, shape)
+        self.offsets = self.bias
         self.input = None
 
-    def start_row(self, row):
-        """Nothing lies above."""
+    def start_row(self, row, more=None):
+        """Add `more` (N, W, D) to all outputs of the row."""
+        self.offsets = self.bias if more is None else self.bias + more
 
     def put(self, x, column):
         """Set the input (N, C)."""
         self.input = x
 
-    def step(self, column):
-        """The output (N, D)."""
-        return self.input @ self.weight + self.bias
+    def patch(self, column):
+        """The input (N, C)."""
+        return self.input
+
+    def step(self, column, activated=False):
+        """The output (N, D), or ELU of it."""
+        return affine(self.input, self.weight, self.offsets[:, column], activated)
 
 
-def _causal_convolution(layer, shape):
-    return (
-        _CausalConvolution(layer, shape) if isinstance(layer, CausalConv2d) else _Pointwise(layer)
-    )
+def _convolution(layer, maps, halves=1):
+    kind = _CausalConvolution if isinstance(layer, CausalConv2d) else _Pointwise
+    return kind(layer, maps, halves)
 
 
 class _Gate:
-    """A `Gate` with the class bias and, for the current row, what the coarser levels say."""
+    """What a `Gate` adds to its features: the class bias, and what the coarser levels say."""
 
-    def __init__(self, gate, label, condition):
-        self.label = 0 if gate.label is None else gate.label.table.array[label]
+    def __init__(self, gate, maps, label, condition):
+        self.label = 0 if gate.label is None else gate.label.table.array[label][:, None]
         self.condition = None if gate.condition is None else condition
-        self.weight = None if gate.condition is None else gate.condition.weight.array
-        self.projected = None
-
-    def start_row(self, row):
-        """Project the row's condition."""
         if self.condition is not None:
-            self.projected = self.condition[:, row] @ self.weight
+            weight = gate.condition.weight.array
+            self.weight = maps.prepare(weight)
+            shape = (maps.count * maps.size, weight.shape[-1])
+            self.none = array_module(weight).zeros(shape, maps.dtype)
 
-    def step(self, x, features, column):
-        """x (N, hidden) and features (N, 2 * hidden) -> (N, hidden)."""
-        features = features + self.label
-        if self.projected is not None:
-            features += self.projected[:, column]
-        return x + elementwise.gate(features)
+    def offsets(self, row):
+        """Class bias and projected condition of a row, (N, W, 2 * hidden) or broadcasting to it."""
+        if self.condition is None:
+            return self.label
+        n, size = self.condition.shape[:2]
+        rows = self.condition[:, row].reshape(n * size, -1)
+        return affine(rows, self.weight, self.none, False).reshape(n, size, -1) + self.label
 
 
 class _GatedLayer:
     """A `GatedResidual`: two convolutions, and the gate with condition and class bias."""
 
-    def __init__(self, block, shape, label, condition):
-        self.first = _causal_convolution(block.first, shape)
-        self.second = _causal_convolution(block.second, shape)
-        self.gate = _Gate(block.gate, label, condition)
+    def __init__(self, block, maps, label, condition):
+        self.first = _convolution(block.first, maps)
+        self.second = _convolution(block.second, maps, halves=2)
+        self.gate = _Gate(block.gate, maps, label, condition)
 
     def start_row(self, row):
         """Start a row of both convolutions and of the gate."""
         self.first.start_row(row)
-        self.second.start_row(row)
-        self.gate.start_row(row)
+        self.second.start_row(row, self.gate.offsets(row))
 
     def put(self, embedded, column):
         """Codes reach this layer through `step` only."""
 
-    def step(self, x, column):
-        """(N, hidden) -> (N, hidden)."""
-        self.first.put(elementwise.elu(x), column)
-        self.second.put(elementwise.elu(self.first.step(column)), column)
-        return self.gate.step(x, self.second.step(column), column)
+    def step(self, x, activation, column):
+        """x and ELU(x), (N, hidden), at a column -> both of this layer's output."""
+        self.first.put(activation, column)
+        self.second.put(self.first.step(column, activated=True), column)
+        second = self.second
+        return affine_gate(second.patch(column), second.weight, second.offsets[:, column], x)
 
 
 class _Attention:
-    """An `AttentionBlock` with the keys and values of all earlier positions."""
+    """An `AttentionBlock` with the keys and values of all earlier positions.
 
-    def __init__(self, block, shape, label, condition):
-        count, size, dtype = shape
+    The two position channels' share in queries, keys and values is known beforehand.
+    """
+
+    def __init__(self, block, maps, label, condition):
         xp = array_module(block.keys.weight.array)
-        self.block, self.size = block, size
+        self.heads, self.size = block.heads, maps.size
         self.width = block.keys.weight.shape[-1] // block.heads
-        self.positions = positions(size, size, dtype)
-        self.keys = xp.zeros((count, block.heads, size * size, self.width), dtype)
+        grid = positions(maps.size, maps.size, maps.dtype).reshape(-1, 2)
+        both = _joined(block.keys, block.values)
+        self.queries = _Projection(block.queries.weight.array, block.queries.bias.array, grid, maps)
+        self.keys_and_values = _Projection(*both, grid, maps)
+        self.keys = xp.zeros((maps.count, block.heads, maps.size**2, self.width), maps.dtype)
         self.values = xp.zeros_like(self.keys)
-        self.gate = _Gate(block.gate, label, condition)
+        merged = [block.first.weight.array, block.read.weight.array]
+        self.merge_weight = maps.prepare(xp.concatenate(merged))
+        bias = block.first.bias.array
+        self.merge_bias = xp.ascontiguousarray(xp.broadcast_to(bias, (maps.count, len(bias))))
+        self.second = _Pointwise(block.second, maps, halves=2)
+        self.gate = _Gate(block.gate, maps, label, condition)
         self.row = 0
         self.x = None
 
     def start_row(self, row):
         """Remember which row it is; start it in the gate."""
         self.row = row
-        self.gate.start_row(row)
+        self.second.start_row(row, self.gate.offsets(row))
 
     def put(self, embedded, column):
         """Keys and values of a position, once its code is known."""
-        xp, i = array_module(self.keys), self.row * self.size + column
-        source = xp.concatenate([embedded, self.x, self._position(column)], axis=-1)
-        self.keys[:, :, i] = self._heads(self.block.keys, source)
-        self.values[:, :, i] = self._heads(self.block.values, source)
+        i = self.row * self.size + column
+        source = array_module(embedded).concatenate([embedded, self.x], axis=-1)
+        both = self.keys_and_values(source, i).reshape(len(source), 2, self.heads, self.width)
+        self.keys[:, :, i], self.values[:, :, i] = both[:, 0], both[:, 1]
 
-    def step(self, x, column):
-        """(N, hidden) -> (N, hidden), reading from all earlier positions."""
-        xp = array_module(x)
+    def step(self, x, activation, column):
+        """x and ELU(x), (N, hidden), at a column -> both of this block's output."""
         self.x = x
-        query = self._heads(
-            self.block.queries, xp.concatenate([x, self._position(column)], axis=-1)
-        )
-        return self._merge(x, self._read(query, self.row * self.size + column), column)
+        i = self.row * self.size + column
+        query = self.queries(x, i).reshape(len(x), self.heads, self.width)
+        read = elementwise.elu(attend(query, self.keys, self.values, i).reshape(len(x), -1))
+        joined = array_module(x).concatenate([activation, read], axis=-1)
+        features = affine(joined, self.merge_weight, self.merge_bias, True)
+        return affine_gate(features, self.second.weight, self.second.offsets[:, column], x)
 
-    def _read(self, query, count):
-        """(N, heads, width) -> (N, heads * width): attention over the first `count` positions."""
-        if count == 0:
-            return query.reshape(len(query), -1) * 0  # the first position reads exactly zero
-        keys, values = self.keys[:, :, :count], self.values[:, :, :count]
-        logits = (keys @ query[..., None])[..., 0] * query.dtype.type(1 / math.sqrt(self.width))
-        weights = array_module(logits).exp(logits - logits.max(axis=-1, keepdims=True))
-        weights /= weights.sum(axis=-1, keepdims=True)
-        return (weights[:, :, None] @ values).reshape(len(query), -1)
 
-    def _merge(self, x, read, column):
-        block, elu = self.block, elementwise.elu
-        features = elu(x) @ block.first.weight.array + block.first.bias.array
-        features = elu(features + elu(read) @ block.read.weight.array)
-        features = features @ block.second.weight.array + block.second.bias.array
-        return self.gate.step(x, features, column)
+class _Projection:
+    """A `Linear` whose last two inputs are a position: their share is added, not multiplied."""
 
-    def _heads(self, layer, source):
-        projected = source @ layer.weight.array + layer.bias.array
-        return projected.reshape(len(source), self.block.heads, self.width)
+    def __init__(self, weight, bias, grid, maps):
+        self.weight = maps.prepare(weight[:-2])
+        self.offsets = grid @ weight[-2:] + bias
+        self.count = maps.count
 
-    def _position(self, column):
-        grid = self.positions[self.row, column]
-        return array_module(grid).broadcast_to(grid, (len(self.keys), 2))
+    def __call__(self, x, i):
+        """(N, C) at position i -> (N, D)."""
+        offset = self.offsets[i]
+        offset = array_module(offset).broadcast_to(offset, (self.count, len(offset)))
+        return affine(x, self.weight, offset, False)
+
+
+def _joined(*layers):
+    """(weights, biases) of several `Linear` layers of the same inputs, side by side."""
+    xp = array_module(layers[0].weight.array)
+    weights = xp.concatenate([layer.weight.array for layer in layers], axis=-1)
+    return weights, xp.concatenate([layer.bias.array for layer in layers])

@@ -1,0 +1,125 @@
+"""Matrix products, in the same threads as all other Numba kernels.
+
+BLAS has threads of its own, and a training step goes back and forth between products and
+elementwise kernels: the idle threads of one pool then hinder the busy ones of the other. Here a
+product is cut into tasks, each a panel of rows times a block of columns, which `backends.tile`
+computes; whatever the number of threads, every number is summed up in the same order.
+"""
+
+import math
+
+import numpy as np
+
+from backends.compiled import compiled, prange
+from backends.selection import kernel
+from backends.tile import BLOCK, CHUNK, TILE_ROWS, add_product
+from backends.transfer import array_module
+
+PANEL_ROWS = 40 * TILE_ROWS  # of x, at most: with a chunk of columns they stay in the cache
+STRETCH = 2**19  # numbers of a transposed factor, read across memory, that stay in the cache
+TASKS = 16  # at least, where there are rows enough: the threads should end together
+
+
+def pack(w, halves=1):
+    """A matrix (K, D) cut into column blocks (D / BLOCK, K, BLOCK), the last filled up with zeros.
+
+    With `halves` = 2 a block holds BLOCK / 2 columns of the first half of D and the same columns of
+    the second, for what combines the two (`sampling_step.affine_gate`).
+    """
+    xp, (length, columns) = array_module(w), w.shape
+    width = BLOCK // halves
+    blocks = math.ceil(columns / halves / width)
+    packed = xp.zeros((blocks, length, halves, width), w.dtype)
+    w = w.reshape(length, halves, columns // halves)
+    for block in range(blocks):
+        part = w[:, :, block * width : (block + 1) * width]
+        packed[block, :, :, : part.shape[-1]] = part
+    return packed.reshape(blocks, length, BLOCK)
+
+
+def unpack(packed, columns, halves=1):
+    """The inverse of `pack`: (K, columns)."""
+    blocks, length, _ = packed.shape
+    cut = packed.reshape(blocks, length, halves, BLOCK // halves)
+    joined = cut.transpose(1, 2, 0, 3).reshape(length, halves, blocks * BLOCK // halves)
+    return joined[:, :, : columns // halves].reshape(length, columns)
+
+
+@kernel
+def matmul(a, b):
+    """a b: (M, K), (K, N) -> (M, N). Either may be a transposed matrix."""
+    return a @ b
+
+
+@matmul.version("numba")
+def _matmul_numba(a, b):
+    return multiply(a, Columns(b))
+
+
+class Columns:
+    """The right factor (K, N) of float32 products, as the kernel reads it: made once, used often.
+
+    data, start of block i = i * block_step, from row to row = step
+    """
+
+    def __init__(self, matrix):
+        self.shape = matrix.shape
+        self.matrix = matrix  # for float64, which only tests use and BLAS multiplies
+        if matrix.dtype != np.float32:
+            return
+        length, columns = matrix.shape
+        if columns in (BLOCK, 2 * BLOCK) and matrix.flags.c_contiguous:
+            self.data, self.block_step, self.step = matrix.reshape(-1), BLOCK, columns
+        else:
+            self.data, self.block_step, self.step = pack(matrix).reshape(-1), length * BLOCK, BLOCK
+
+
+def multiply(a, columns, out=None, add=False):
+    """a (M, K) times `Columns` (K, N), into the contiguous `out` (M, N) where given.
+
+    With `add` the product is added to what `out` holds.
+    """
+    rows, length = a.shape
+    if out is None:
+        out = np.empty((rows, columns.shape[1]), a.dtype)
+    if a.dtype != np.float32:
+        out[...] = a @ columns.matrix + (out if add else 0)
+        return out
+    if a.T.flags.c_contiguous:
+        flat, row_step, step = a.T.reshape(-1), 1, rows
+    else:
+        flat, row_step, step = np.ascontiguousarray(a).reshape(-1), length, 1
+    panel = panel_rows(rows, math.ceil(columns.shape[1] / BLOCK))
+    place = (columns.data, columns.block_step, columns.step)
+    stretch = length if step == 1 else max(CHUNK, STRETCH // max(1, rows))
+    for first in range(0, max(1, length), max(1, stretch)):
+        count = min(stretch, length - first)
+        _product_loop(flat, row_step, step, first, count, *place, panel, add or first > 0, out)
+    return out
+
+
+def panel_rows(rows, blocks):
+    """Rows of a task: as many as stay in the cache, but so few that there are `TASKS` tasks."""
+    panels = max(TASKS // max(1, blocks), math.ceil(rows / PANEL_ROWS), 1)
+    return TILE_ROWS * max(1, math.ceil(rows / panels / TILE_ROWS))
+
+
+@compiled
+def _product_loop(x, row_step, step, first, length, w, block_step, w_step, panel, add, y):
+    rows, columns = y.shape
+    blocks = (columns + BLOCK - 1) // BLOCK
+    for task in prange((rows + panel - 1) // panel * blocks):
+        top, block = task // blocks * panel, task % blocks
+        sums = np.zeros((min(panel, rows - top), BLOCK), np.float32)
+        start, w_start = top * row_step + first * step, block * block_step + first * w_step
+        add_product(x, start, row_step, step, length, w, w_start, w_step, sums)
+        left = block * BLOCK
+        width = min(BLOCK, columns - left)
+        for m in range(len(sums)):
+            line = y[top + m, left : left + width]
+            if add:
+                for j in range(width):
+                    line[j] += sums[m, j]
+            else:
+                for j in range(width):
+                    line[j] = sums[m, j]

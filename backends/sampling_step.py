@@ -1,0 +1,207 @@
+"""What sampling one more position is made of: products of few rows with large weights (section F).
+
+At batch 1 a position is one row, and its cost is reading the weights from memory. `prepare` lays
+them out for that: in blocks of columns, each of which one core reads from front to back exactly
+once, whatever follows the product being done while the results are still in its cache. Stored as
+bfloat16 (the upper half of a float32) they are half as many bytes. For more rows the cost is
+arithmetic; BLAS would lay out the weights anew for every product, which takes as long as the
+product does.
+
+Shapes: x (M, K), weights (K, D), M being the number of images sampled side by side, or of all
+positions of a row of theirs.
+"""
+
+import math
+
+import numpy as np
+
+from backends.compiled import compiled, part, prange
+from backends.elementwise import elu, gate
+from backends.product import pack, panel_rows, unpack
+from backends.selection import kernel
+from backends.tile import BLOCK, add_product, widen
+from backends.transfer import array_module
+
+STORAGES = ("float32", "bfloat16")
+
+
+def prepare(w, storage="float32", halves=1):
+    """Weights (K, D) as the kernels below read them.
+
+    Float32 weights are packed into column blocks (`product.pack`, `halves` = 2 for `affine_gate`)
+    of float32, or of the bit patterns of bfloat16, uint16, rounded to nearest. Float64 weights,
+    which only tests sample from, stay a matrix. Raises `ValueError` for an unknown storage.
+    """
+    if storage not in STORAGES:
+        raise ValueError(f"storage {storage!r} must be one of {', '.join(STORAGES)}")
+    if storage == "bfloat16":
+        bits = _round_to_bfloat16(w.astype(np.float32).view(np.uint32))
+        return pack(bits, halves) if w.dtype == np.float32 else widen(bits).astype(w.dtype)
+    return pack(w, halves) if w.dtype == np.float32 else w
+
+
+def _round_to_bfloat16(bits):
+    """The upper halves of float32 bit patterns, rounded to nearest, ties to even; NaN stays NaN."""
+    is_nan = (bits & 0x7FFFFFFF) > 0x7F800000
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    return array_module(bits).where(is_nan, (bits >> 16) | 1, rounded).astype(np.uint16)
+
+
+def matrix(prepared, columns, halves=1):
+    """The weights (K, columns) in `prepared`, as they are used: rounded where they were."""
+    return prepared if prepared.ndim == 2 else unpack(widen(prepared), columns, halves)
+
+
+@kernel
+def affine(x, w, offset, activated):
+    """x W + offset, then ELU where `activated`: (M, K), prepared (K, D), (M, D) -> (M, D)."""
+    y = x @ matrix(w, offset.shape[-1]).astype(x.dtype) + offset
+    return elu.reference(y) if activated else y
+
+
+@kernel
+def affine_gate(x, w, offset, residual):
+    """residual + gate(x W + offset), and ELU of that, which the next layer reads.
+
+    (M, K), prepared with halves (K, 2C), (M, 2C), (M, C) -> two of (M, C). [a, b] = x W + offset
+    is a sigmoid(b), as in `elementwise.gate`.
+    """
+    weights = matrix(w, offset.shape[-1], 2).astype(x.dtype)
+    y = residual + gate.reference(x @ weights + offset)
+    return y, elu.reference(y)
+
+
+@kernel
+def attend(query, keys, values, count):
+    """Attention of one position to the first `count` positions: (M, heads, d) -> the same shape.
+
+    keys, values: (M, heads, L, d). softmax(q . k / sqrt(d)) v; without any position exactly zero.
+    """
+    xp = array_module(query)
+    if count == 0:
+        return xp.zeros_like(query)
+    keys, values = keys[:, :, :count], values[:, :, :count]
+    logits = (keys @ query[..., None])[..., 0] / math.sqrt(query.shape[-1])
+    weights = xp.exp(logits - logits.max(axis=-1, keepdims=True))
+    weights = weights / weights.sum(axis=-1, keepdims=True)
+    return (weights[:, :, None] @ values)[:, :, 0]
+
+
+@affine.version("numba")
+def _affine_numba(x, w, offset, activated):
+    offset = np.ascontiguousarray(offset)
+    y = np.empty(offset.shape, x.dtype)
+    if w.ndim == 2:
+        np.matmul(x, w, out=y)
+        _finish_loop(offset, activated, y)
+    else:
+        panel = panel_rows(len(x), len(w))
+        _affine_loop(np.ascontiguousarray(x).reshape(-1), w, offset, panel, activated, y)
+    return y
+
+
+@affine_gate.version("numba")
+def _affine_gate_numba(x, w, offset, residual):
+    offset, residual = np.ascontiguousarray(offset), np.ascontiguousarray(residual)
+    y, activation = np.empty(residual.shape, x.dtype), np.empty(residual.shape, x.dtype)
+    if w.ndim == 2:
+        _gate_loop(x @ w, offset, residual, y, activation)
+    else:
+        _affine_gate_loop(np.ascontiguousarray(x).reshape(-1), w, offset, residual, y, activation)
+    return y, activation
+
+
+@attend.version("numba")
+def _attend_numba(query, keys, values, count):
+    output = np.empty(query.shape, query.dtype)
+    scale = query.dtype.type(1 / math.sqrt(query.shape[-1]))
+    query, keys, values = (np.ascontiguousarray(array) for array in (query, keys, values))
+    _attend_loop(query, keys, values, count, scale, output)
+    return output
+
+
+@part
+def _elu(x):
+    return x if x > 0 else math.exp(x) - 1
+
+
+@part
+def _gated(a, b):
+    return a / (1 + math.exp(-b))
+
+
+@compiled
+def _affine_loop(x, w, offset, panel, activated, y):
+    rows, columns = y.shape
+    blocks, length, _ = w.shape
+    for task in prange((rows + panel - 1) // panel * blocks):
+        top, block = task // blocks * panel, task % blocks
+        sums = np.zeros((min(panel, rows - top), BLOCK), x.dtype)
+        start = block * length * BLOCK
+        add_product(x, top * length, length, 1, length, w, start, BLOCK, sums)
+        left = block * BLOCK
+        for m in range(len(sums)):
+            for j in range(min(BLOCK, columns - left)):
+                result = sums[m, j] + offset[top + m, left + j]
+                y[top + m, left + j] = _elu(result) if activated else result
+
+
+@compiled
+def _affine_gate_loop(x, w, offset, residual, y, activation):
+    rows, columns = y.shape
+    blocks, length, _ = w.shape
+    half = BLOCK // 2
+    for block in prange(blocks):
+        sums = np.zeros((rows, BLOCK), x.dtype)
+        add_product(x, 0, length, 1, length, w, block * length * BLOCK, BLOCK, sums)
+        left = block * half
+        for m in range(rows):
+            for j in range(left, min(left + half, columns)):
+                a = sums[m, j - left] + offset[m, j]
+                b = sums[m, j - left + half] + offset[m, columns + j]
+                y[m, j] = residual[m, j] + _gated(a, b)
+                activation[m, j] = _elu(y[m, j])
+
+
+@compiled
+def _finish_loop(offset, activated, y):
+    rows, columns = y.shape
+    for m in prange(rows):
+        for j in range(columns):
+            result = y[m, j] + offset[m, j]
+            y[m, j] = _elu(result) if activated else result
+
+
+@compiled
+def _gate_loop(products, offset, residual, y, activation):
+    rows, columns = y.shape
+    for m in prange(rows):
+        for j in range(columns):
+            a = products[m, j] + offset[m, j]
+            b = products[m, columns + j] + offset[m, columns + j]
+            y[m, j] = residual[m, j] + _gated(a, b)
+            activation[m, j] = _elu(y[m, j])
+
+
+@compiled
+def _attend_loop(query, keys, values, count, scale, output):
+    batch, heads, width = query.shape
+    for task in prange(batch * heads):
+        b, h = task // heads, task % heads
+        logits = np.empty(count, query.dtype)
+        peak = -np.inf
+        for i in range(count):
+            total = 0 * scale
+            for d in range(width):
+                total += query[b, h, d] * keys[b, h, i, d]
+            logits[i] = total * scale
+            peak = max(peak, logits[i])
+        read, total = output[b, h], 0 * scale
+        read[:] = 0
+        for i in range(count):
+            weight = math.exp(logits[i] - peak)
+            total += weight
+            for d in range(width):
+                read[d] += weight * values[b, h, i, d]
+        for d in range(width):
+            read[d] = read[d] / total if count else 0
