@@ -7,6 +7,7 @@ Set NUMBA_DISABLE_JIT=1 to run such functions as plain Python, under a debugger 
 
 import functools
 import time
+from pathlib import Path
 
 # NaN and infinity keep their meaning (no "nnan", "ninf"); sums may be reordered to vectorise.
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
@@ -28,6 +29,15 @@ class Compiled:
 
     def __call__(self, *arguments):
         """Run the function; compile it first where that has not been done."""
+        dispatcher = self.dispatcher()
+        before, start = self.counts()[0], time.perf_counter()
+        result = dispatcher(*arguments)
+        if self.counts()[0] > before:
+            self.seconds += time.perf_counter() - start
+        return result
+
+    def dispatcher(self):
+        """Numba's object for the function; makes it, and imports Numba, where that is not done."""
         if self._dispatcher is None:
             import numba
 
@@ -35,11 +45,7 @@ class Compiled:
             self._dispatcher = numba.njit(
                 parallel=True, cache=True, fastmath=FASTMATH, error_model="numpy", nogil=True
             )(self._function)
-        before, start = self.counts()[0], time.perf_counter()
-        result = self._dispatcher(*arguments)
-        if self.counts()[0] > before:
-            self.seconds += time.perf_counter() - start
-        return result
+        return self._dispatcher
 
     def counts(self):
         """(compiled in this process, loaded from the disk cache) for this function."""
@@ -67,3 +73,19 @@ def compilation_counts():
 def compilation_seconds():
     """Seconds that this process spent compiling, the first runs of what it compiled included."""
     return sum(function.seconds for function in _functions)
+
+
+def compilation_summary():
+    """Counts and seconds in words: "3 compiled in 12 s, 20 loaded from disk"."""
+    made, loaded = compilation_counts()
+    return f"{made} compiled in {compilation_seconds():.0f} s, {loaded} loaded from disk"
+
+
+def cached_kernels():
+    """{folder: number of specialisations} of the disk cache; imports Numba to ask where it is."""
+    folders = {}
+    for function in _functions:
+        stats = getattr(function.dispatcher(), "stats", None)  # none with NUMBA_DISABLE_JIT
+        if stats is not None and stats.cache_path not in folders:
+            folders[stats.cache_path] = len(list(Path(stats.cache_path).glob("*.nbc")))
+    return folders
