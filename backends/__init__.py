@@ -7,7 +7,12 @@ which reads like the formula, then its fast versions with the same signature and
 """
 
 import backends.threads  # noqa: F401  (first: it is read when NumPy loads)
-from backends.compiled import compilation_counts, compilation_seconds
+from backends.compiled import (
+    cached_kernels,
+    compilation_counts,
+    compilation_seconds,
+    compilation_summary,
+)
 from backends.selection import (
     BACKENDS,
     BackendError,
@@ -24,8 +29,10 @@ __all__ = [
     "BackendError",
     "Kernel",
     "array_module",
+    "cached_kernels",
     "compilation_counts",
     "compilation_seconds",
+    "compilation_summary",
     "current",
     "kernel",
     "to_device",

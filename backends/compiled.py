@@ -8,6 +8,7 @@ Set NUMBA_DISABLE_JIT=1 to run such functions as plain Python, under a debugger 
 import functools
 import time
 import types
+from pathlib import Path
 
 # NaN and infinity keep their meaning (no "nnan", "ninf"); sums may be reordered to vectorise.
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
@@ -75,18 +76,23 @@ class Compiled:
 
     def __call__(self, *arguments):
         """Run the function; compile it first where that has not been done."""
+        dispatcher = self.dispatcher()
+        known, start = self._specialisations(), time.perf_counter()
+        result = dispatcher(*arguments)
+        if self._specialisations() > known and self.counts()[0] > self._compiled:
+            self._compiled = self.counts()[0]
+            self.seconds += time.perf_counter() - start
+        return result
+
+    def dispatcher(self):
+        """Numba's object for the function; makes it, and imports Numba, where that is not done."""
         if self._dispatcher is None:
             import numba
 
             self._dispatcher = numba.njit(
                 parallel=True, cache=True, fastmath=FASTMATH, error_model="numpy", nogil=True
             )(_with_compiled_names(self._function))
-        known, start = self._specialisations(), time.perf_counter()
-        result = self._dispatcher(*arguments)
-        if self._specialisations() > known and self.counts()[0] > self._compiled:
-            self._compiled = self.counts()[0]
-            self.seconds += time.perf_counter() - start
-        return result
+        return self._dispatcher
 
     def _specialisations(self):
         return len(getattr(self._dispatcher, "overloads", ()))
@@ -126,3 +132,19 @@ def compilation_counts():
 def compilation_seconds():
     """Seconds that this process spent compiling, the first runs of what it compiled included."""
     return sum(function.seconds for function in _functions)
+
+
+def compilation_summary():
+    """Counts and seconds in words: "3 compiled in 12 s, 20 loaded from disk"."""
+    made, loaded = compilation_counts()
+    return f"{made} compiled in {compilation_seconds():.0f} s, {loaded} loaded from disk"
+
+
+def cached_kernels():
+    """{folder: number of specialisations} of the disk cache; imports Numba to ask where it is."""
+    folders = {}
+    for function in _functions:
+        stats = getattr(function.dispatcher(), "stats", None)  # none with NUMBA_DISABLE_JIT
+        if stats is not None and stats.cache_path not in folders:
+            folders[stats.cache_path] = len(list(Path(stats.cache_path).glob("*.nbc")))
+    return folders

@@ -4,11 +4,11 @@ import argparse
 import sys
 
 from backends import BackendError
-from vqv2.commands import demo, encode, info, reconstruct, sample, train
+from vqv2.commands import bench, demo, encode, info, reconstruct, sample, train
 from vqv2.errors import InputError
 from vqv2.training import TrainingError
 
-COMMANDS = (demo, train, encode, sample, reconstruct, info)
+COMMANDS = (demo, train, encode, sample, reconstruct, info, bench)
 
 EXAMPLES = """\
 examples:

@@ -59,7 +59,8 @@ def run_demo(folder, quick=False, seed=0):
     print("Sampling and writing the report")
     figures = _report(run, sources, seed, started)
     print(figures)
-    print(f"\nOpen {run.folder / 'report.html'} ({_minutes(time.monotonic() - started)}).")
+    print(f"\nKernels: {backends.compilation_summary()}")
+    print(f"Open {run.folder / 'report.html'} ({_minutes(time.monotonic() - started)}).")
 
 
 def _open_run(folder, config):

@@ -68,3 +68,31 @@ def test_another_memory_layout_compiles_nothing_new():
     run_all_cases("strided")
     run_all_cases("transposed")
     assert compilation_counts() == before
+
+
+COUNT_CACHED = """
+import numpy as np
+import backends
+from backends import elementwise
+before = backends.cached_kernels()
+elementwise.elu(np.ones((2, 3), np.float32))
+after = backends.cached_kernels()
+print(sum(before.values()), sum(after.values()), len(after), *after)
+print(backends.compilation_summary())
+"""
+
+
+def test_the_disk_cache_is_found_and_counted(tmp_path):
+    variables = {"PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_CACHE_DIR": str(tmp_path)}
+    output = subprocess.run(
+        [sys.executable, "-c", COUNT_CACHED],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    before, after, folders, folder = output[0].split(maxsplit=3)
+    assert (before, after, folders) == ("0", "1", "1")
+    assert folder.startswith(str(tmp_path))
+    assert output[1].startswith("1 compiled in ")
+    assert output[1].endswith(", 0 loaded from disk")

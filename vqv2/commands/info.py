@@ -46,6 +46,11 @@ def _info(arguments):
     print(f"\n{os.cpu_count()} processor cores; threads are limited by")
     for variable in ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         print(f"  {variable:22} {os.environ.get(variable, 'not set: all cores')}")
+    print(f"\nkernels in this process: {backends.compilation_summary()}")
+    cached = backends.cached_kernels()
+    print(f"kernels on disk: {sum(cached.values())}, in")
+    for folder, count in cached.items():
+        print(f"  {folder} ({count})")
 
 
 def _selected_backend():

@@ -1,0 +1,88 @@
+"""`vqv2 bench` at tiny sizes: every benchmark gives rows and JSON, and says what it cannot do."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from vqv2 import cli
+from vqv2.bench import kernels
+
+REQUIRED = {"name", "ours_s", "peer_s", "ratio", "threads", "peak_bytes"}
+ROWS = {
+    "kernels": list(kernels.names()),
+    "train": ["autoencoder", "prior", "conditioned prior"],
+    "memory": ["autoencoder", "prior", "conditioned prior"],
+    "sample": ["top 8x8, batch 2", "bottom 8x8, batch 2", "decoding, batch 2", "all, batch 2"],
+    "scaling": ["step, batch 1", "sampling, batch 1", "step, threads 1", "sampling, threads 1"],
+}
+BRIEFLY = ("--quick", "--repetitions", "1", "--warmup", "0", "--threads", "1")
+
+
+def bench(*arguments):
+    return cli.main(["bench", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rows_and_json(name, tmp_path, capsys):
+    path = tmp_path / "rows.json"
+    more = ("--batch", "2") if name == "sample" else ()
+    assert bench(name, *BRIEFLY, *more, "--json", path) == 0
+    content = json.loads(path.read_text())
+    printed = capsys.readouterr().out
+    names = [row["name"] for row in content["rows"]]
+    assert set(ROWS[name]) <= set(names)
+    for row in content["rows"]:
+        assert set(row) >= REQUIRED
+        assert row["ours_s"] > 0
+        assert (row["peer_s"], row["ratio"], row["threads"]) == (None, None, 1)
+        assert row["name"] in printed
+    assert content["limits"]["flops_per_s"] > 0
+    assert content["machine"]["cores"] > 0
+
+
+def test_peer_takes_part(tmp_path):
+    pytest.importorskip("torch", reason="the peer needs PyTorch: pip install -e '.[bench]'")
+    path = tmp_path / "rows.json"
+    assert bench("train", *BRIEFLY, "--peer", "torch", "--json", path) == 0
+    for row in json.loads(path.read_text())["rows"]:
+        assert row["ratio"] == pytest.approx(row["peer_s"] / row["ours_s"])
+
+
+def test_a_missing_peer_is_one_sentence(tmp_path, monkeypatch, capsys):
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert bench("kernels", *BRIEFLY, "--peer", "torch") == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error == (
+        'vqv2: the peer needs PyTorch, which is not installed: pip install -e ".[bench]"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("train", "--threads", "0"), "--threads 0"),
+        (("kernels", "--repetitions", "0"), "--repetitions 0"),
+        (("sample", *BRIEFLY, "--fraction", "2"), "--fraction 2"),
+        (("sample", *BRIEFLY, "--batch", "two"), "--batch two"),
+        (("sample", *BRIEFLY, "--batch", "0"), "--batch 0"),
+        (("first-use", "--repetitions", "0"), "--repetitions 0"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, named, capsys):
+    assert bench(*arguments) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("vqv2: ")
+    assert named in error
+
+
+def test_first_use(capsys):
+    assert bench("first-use", "--repetitions", 1) == 0
+    assert "import vqv2" in capsys.readouterr().out
+
+
+def test_only_the_peer_imports_torch():
+    code = "import sys, vqv2.commands.bench, vqv2.bench.train; assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

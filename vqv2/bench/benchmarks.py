@@ -1,0 +1,152 @@
+"""The benchmarks themselves: which rows each one has. All yield a `Row` as soon as it is measured.
+
+`settings` says how to measure, `limits` what the machine can do (`measure.py`).
+"""
+
+import dataclasses
+
+from vqv2.bench import kernels as kernel_cases
+from vqv2.bench.cases import training_case
+from vqv2.bench.measure import compare, compare_in_sequence, total, workers
+from vqv2.bench.sample import level_case
+from vqv2.config import preset
+
+TRAINED = ("autoencoder", "prior", "conditioned prior")
+
+
+def kernels(settings, limits):
+    """Every kernel family, forward and backward."""
+    with workers(settings) as pair:
+        for name in kernel_cases.names():
+            yield compare(pair, "kernels", name, {"quick": settings.quick}, settings, limits)
+
+
+def train(settings, limits):
+    """Whole training steps: forward, backward, Adam with Polyak averaging."""
+    for name in TRAINED:
+        with workers(settings) as pair:
+            yield compare(pair, "train", name, {"quick": settings.quick}, settings, limits)
+
+
+def memory(settings, limits, full=False):
+    """Training steps for their memory: each side alone in a fresh process, plain and checkpointed.
+
+    `full` adds one step of Table 1's top prior at batch 1, ours only: it takes 10 GB and minutes.
+    """
+    for name in TRAINED:
+        for checkpointed in _checkpointing(name, settings.quick):
+            options = {"quick": settings.quick, "settings": checkpointed}
+            title = f"{name}, checkpointed" if checkpointed else name
+            yield compare_in_sequence("train", name, options, settings, limits, title)
+    if full:
+        once = dataclasses.replace(settings, repetitions=1, warmup=0, peer=None)
+        name = "full-size prior"
+        checkpointed = _checkpointing(name, settings.quick)[-1]
+        options = {"quick": settings.quick, "settings": checkpointed}
+        yield compare_in_sequence("train", name, options, once, limits)
+
+
+def _checkpointing(name, quick):
+    """Settings of a case without and, where its configuration can, with checkpointing."""
+    config = training_case(name, quick).config
+    can = "checkpoint" in {field.name for field in dataclasses.fields(config)}
+    return ({}, {"checkpoint": True}) if can else ({},)
+
+
+def sample(settings, limits, preset_name, classes=0, batches=(1,), fraction=0.05):
+    """Sampling a preset with random weights, coarse to fine, then decoding; and their sum."""
+    levels = preset(preset_name).levels
+    if settings.quick:
+        levels = ("top", "bottom")
+    for batch in batches:
+        rows = []
+        for level in levels:
+            model = {"preset_name": preset_name, "level": level, "classes": classes}
+            model |= {"batch": batch, "quick": settings.quick}
+            size = level_case(**model).size
+            options, title = {"model": model, "fraction": fraction}, f"{level} {size}x{size}"
+            with workers(settings) as pair:
+                arguments = (options, settings, limits, f"{title}, batch {batch}")
+                rows.append(compare(pair, "sample", "map", *arguments))
+            yield rows[-1]
+        rows.append(_decoding(preset_name, batch, settings, limits))
+        yield rows[-1]
+        yield total(f"all, batch {batch}", rows, batch, "image")
+
+
+def _decoding(preset_name, batch, settings, limits):
+    alone = dataclasses.replace(settings, peer=None)
+    model = {"preset_name": preset_name, "batch": batch, "quick": settings.quick}
+    with workers(alone) as pair:
+        arguments = ({"model": model}, alone, limits, f"decoding, batch {batch}")
+        return compare(pair, "sample", "decode", *arguments)
+
+
+# One thing at a time is changed from the first setting of each list.
+GROWTH = {
+    "batch": [{"batch": n} for n in (1, 2, 4, 8)],
+    "hidden units": [
+        {"settings": {"hidden_units": n, "residual_units": 4 * n}} for n in (64, 128, 256)
+    ],
+    "layers": [{"settings": {"layers": n, "attention_layers": n // 5}} for n in (5, 10, 20)],
+    "map size": [{"size": n} for n in (16, 32, 64)],
+    "map size, no attention": [
+        {"size": n, "settings": {"attention_layers": 0}} for n in (16, 32, 64)
+    ],
+}
+_BASE = {
+    "batch": 1,
+    "size": 32,
+    "settings": {
+        "hidden_units": 64,
+        "residual_units": 256,
+        "layers": 10,
+        "attention_layers": 2,
+        "output_stack_layers": 4,
+    },
+}
+_QUICK_BASE = {"batch": 1, "size": 8, "settings": {}}
+_QUICK_GROWTH = {"batch": [{"batch": n} for n in (1, 2)]}
+
+
+def scaling(settings, limits, fraction=0.1):
+    """A small Table-1-shaped prior: how a training step and a sampled code grow; then threads."""
+    for what, changes in (_QUICK_GROWTH if settings.quick else GROWTH).items():
+        for change in changes:
+            model = _changed(change, settings.quick)
+            value = _value(what, model)
+            with workers(settings) as pair:
+                arguments = (model, settings, limits, f"step, {what} {value}")
+                yield compare(pair, "train", "prior", *arguments)
+            yield _sampling(model, f"sampling, {what} {value}", settings, limits, fraction)
+    for threads in sorted({1, settings.threads}):
+        model = _changed({}, settings.quick)
+        fewer = dataclasses.replace(settings, threads=threads)
+        with workers(fewer) as pair:
+            arguments = (model, fewer, limits, f"step, threads {threads}")
+            yield compare(pair, "train", "prior", *arguments)
+        yield _sampling(model, f"sampling, threads {threads}", fewer, limits, fraction)
+
+
+def _sampling(model, title, settings, limits, fraction):
+    """A row of sampling, for one code: seconds of the map over its positions. Ours only."""
+    alone = dataclasses.replace(settings, peer=None)
+    with workers(alone) as pair:
+        options = {"model": {"case": "prior", **model}, "fraction": fraction}
+        row = compare(pair, "sample", "map", options, alone, limits, title)
+    size = training_case("prior", **model).size
+    return dataclasses.replace(row, units=row.units * size**2, unit="code")
+
+
+def _changed(change, quick):
+    base = _QUICK_BASE if quick else _BASE
+    changed_settings = base["settings"] | change.get("settings", {})
+    return {**base, **change, "settings": changed_settings, "quick": quick}
+
+
+def _value(what, model):
+    if what == "batch":
+        return model["batch"]
+    if what.startswith("map size"):
+        return model["size"]
+    return model["settings"][what.replace(" ", "_")]

@@ -1,0 +1,98 @@
+"""The models that the training benchmarks train: the same configurations for us and for a peer."""
+
+import dataclasses
+
+import numpy as np
+
+from vqv2.config import AutoencoderConfig, PriorConfig, replace
+from vqv2.errors import InputError
+
+_TABLE_1 = PriorConfig(hidden_units=128, residual_units=512)
+_FINER = PriorConfig(
+    hidden_units=128,
+    residual_units=256,
+    attention_layers=0,
+    output_stack_layers=0,
+    conditioning_blocks=4,
+    conditioning_units=128,
+)
+_QUICK_PRIOR = {
+    "hidden_units": 16,
+    "residual_units": 16,
+    "layers": 2,
+    "attention_heads": 2,
+    "conditioning_units": 16,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingCase:
+    """A model and the shape of its batches.
+
+    config   an `AutoencoderConfig` or a `PriorConfig`
+    batch    images or maps in a batch
+    size     rows and columns of a prior's map
+    coarser  ((codebook size, map size), ...) that a prior is conditioned on
+    """
+
+    config: AutoencoderConfig | PriorConfig
+    batch: int
+    size: int = 0
+    coarser: tuple = ()
+    classes: int = 0
+    codes: int = 512  # Table 3, codebook size
+
+
+CASES = {
+    "autoencoder": TrainingCase(AutoencoderConfig(), 4),
+    "prior": TrainingCase(dataclasses.replace(_TABLE_1, attention_layers=4), 4, 32),
+    "conditioned prior": TrainingCase(_FINER, 1, 64, ((512, 32),)),
+    "full-size prior": TrainingCase(PriorConfig(), 1, 32, classes=1000),
+}
+_QUICK = {
+    "autoencoder": TrainingCase(
+        AutoencoderConfig(
+            image_size=16, latent_sizes=(4, 8), hidden_units=8, residual_units=4, codebook_size=16
+        ),
+        2,
+    ),
+    "prior": TrainingCase(
+        replace(_TABLE_1, {**_QUICK_PRIOR, "attention_layers": 1, "output_stack_layers": 1}),
+        2,
+        8,
+        codes=16,
+    ),
+    "conditioned prior": TrainingCase(
+        replace(_FINER, {**_QUICK_PRIOR, "conditioning_blocks": 2}), 2, 8, ((16, 4),), codes=16
+    ),
+}
+_QUICK["full-size prior"] = dataclasses.replace(_QUICK["prior"], classes=4)
+
+
+def training_case(name, quick=False, batch=None, size=None, settings=None):
+    """The case `name`; `quick` is the same in kind but tiny. The rest changes single fields.
+
+    `settings` {field: value} go to the configuration. Raises `InputError` for unknown names.
+    """
+    cases = _QUICK if quick else CASES
+    if name not in cases:
+        raise InputError(f"there is no training case {name!r}; there are {', '.join(cases)}")
+    case = cases[name]
+    return dataclasses.replace(
+        case,
+        config=replace(case.config, settings or {}),
+        batch=batch or case.batch,
+        size=size or case.size,
+    )
+
+
+def training_data(case, seed=0):
+    """Random inputs: (images (N, S, S, 3) in [0, 1],) or (codes, labels or None, coarser)."""
+    rng = np.random.default_rng(seed)
+    if isinstance(case.config, AutoencoderConfig):
+        size = case.config.image_size
+        return (rng.random((case.batch, size, size, case.config.channels), dtype=np.float32),)
+    codes = rng.integers(0, case.codes, (case.batch, case.size, case.size))
+    label = rng.integers(0, case.classes, case.batch) if case.classes else None
+    coarser = [rng.integers(0, count, (case.batch, size, size)) for count, size in case.coarser]
+    return codes, label, coarser

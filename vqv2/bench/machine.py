@@ -1,0 +1,86 @@
+"""The machine: what it is, and the two limits that every figure is held against."""
+
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+
+from backends.compiled import compiled, prange
+from vqv2.bench.measure import Limits, take_turns
+from vqv2.bench.subject import Subject
+from vqv2.bench.worker import Worker
+
+PRODUCT_SIZE = 2048  # rows and columns: 17 GFLOP, 48 MB
+STREAM_BYTES = 512 * 2**20  # beyond every cache
+
+
+def build(name, quick=False):
+    """The limit `name`, "matrix product" or "streaming", as a `Subject`."""
+    if name == "matrix product":
+        return _matrix_product(PRODUCT_SIZE // 8 if quick else PRODUCT_SIZE)
+    return _streaming((STREAM_BYTES // 64 if quick else STREAM_BYTES) // 4)
+
+
+def _matrix_product(size):
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal((size, size), dtype=np.float32) for _ in range(2))
+    product = np.empty_like(a)
+    return Subject(lambda: np.matmul(a, b, out=product), 2 * size**3, 3 * a.nbytes)
+
+
+def _streaming(count):
+    numbers = np.ones(count, np.float32)
+    sums = np.empty(256, np.float32)
+    return Subject(lambda: _sum_loop(numbers, sums), count, numbers.nbytes)
+
+
+@compiled
+def _sum_loop(x, sums):
+    """Read all of x, with every thread, as fast as memory gives it."""
+    length = len(x) // len(sums)
+    for part in prange(len(sums)):
+        numbers = x[part * length : (part + 1) * length]
+        total = numbers[0] * 0
+        for i in range(length):  # by index: `for number in numbers` is not vectorised
+            total += numbers[i]
+        sums[part] = total
+
+
+def measure_limits(settings):
+    """The `Limits` with these settings' threads: medians over at least 9 repetitions."""
+    rates = {}
+    repetitions = max(9, settings.repetitions)
+    with Worker("ours", settings.threads) as worker:
+        for name, amount in (("matrix product", "flops"), ("streaming", "bytes")):
+            built = worker.build("machine", name, {"quick": settings.quick})
+            (seconds,) = take_turns([worker.run], repetitions, settings.warmup + 1)
+            rates[name] = built[amount] / float(np.median(seconds))
+    return Limits(rates["matrix product"], rates["streaming"])
+
+
+def facts():
+    """{name: value} of what the figures depend on: processor, cores, memory, versions."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_bytes": _memory_bytes(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
+def _processor():
+    path = Path("/proc/cpuinfo")
+    if path.exists():
+        for line in path.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory_bytes():
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None

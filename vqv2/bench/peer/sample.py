@@ -1,0 +1,28 @@
+"""The peer's side of sampling: a pass over the whole map for every code."""
+
+import time
+
+from vqv2.bench.cases import training_data
+from vqv2.bench.peer.framework import torch
+from vqv2.bench.peer.train import build_model, to_tensors
+from vqv2.bench.sample import chosen_case
+from vqv2.bench.subject import Subject
+from vqv2.errors import InputError
+
+
+def build(name, model, fraction=1.0):
+    """ "map" of one level: every position costs one pass, so one pass says what all take."""
+    if name != "map":
+        raise InputError(f"the peer does not measure {name!r}")
+    case = chosen_case(**model)
+    prior, data = build_model(case).eval(), to_tensors(case, training_data(case))
+    positions = case.size**2
+
+    def run():
+        begun = time.perf_counter()
+        with torch.no_grad():
+            logits = prior(*data)[:, :, -1, -1]
+            torch.distributions.Categorical(logits=logits).sample()
+        return (time.perf_counter() - begun) * positions
+
+    return Subject(run, extrapolates=True)

@@ -1,0 +1,177 @@
+"""Our side of sampling: stretches of rows of a map, from which a whole map follows.
+
+A map of 64 x 64 codes takes a minute at full size. Convolutions cost the same in every row and
+attention grows linearly, so a few rows from the middle of each third of the map say what the whole
+takes (`extrapolate`). What is done once per map (the coarser levels' codes through the
+conditioning stack) is measured whole. The caches of skipped rows hold zeros, which costs the same.
+"""
+
+import time
+
+import numpy as np
+
+from backends import sample as kernels
+from vqv2.bench.cases import TrainingCase, training_case, training_data
+from vqv2.bench.counting import counted
+from vqv2.bench.subject import Subject
+from vqv2.bench.train import build_model
+from vqv2.bench.weights import QuickNormal
+from vqv2.config import preset
+from vqv2.errors import InputError
+from vqv2.models.autoencoder import Autoencoder
+from vqv2.sampling import IncrementalPrior
+
+
+def stretches(size, fraction):
+    """[(first row, rows), ...]: about size * fraction rows, the middle ones of each third.
+
+    Raises `InputError` for a fraction outside ]0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise InputError(f"--fraction {fraction} must be greater than 0 and at most 1")
+    chosen = []
+    for start, stop in thirds(size):
+        rows = min(stop - start, max(1, round((stop - start) * fraction)))
+        chosen.append((start + (stop - start - rows) // 2, rows))
+    return chosen
+
+
+def thirds(size):
+    """[(start, stop), ...] of the first, middle and last third of `size` rows, none empty."""
+    count = min(3, size)
+    return [(size * i // count, size * (i + 1) // count) for i in range(count)]
+
+
+def extrapolate(seconds, size, fraction):
+    """Seconds of all rows, from `seconds` of each of `stretches(size, fraction)`."""
+    measured = zip(seconds, stretches(size, fraction), thirds(size), strict=True)
+    return sum(s / rows * (stop - start) for s, (_, rows), (start, stop) in measured)
+
+
+def level_case(preset_name, level, classes, batch, quick=False):
+    """The prior of a preset's level as a `TrainingCase`; `quick` takes a tiny one instead."""
+    if quick:
+        return training_case("prior" if level == "top" else "conditioned prior", True, batch)
+    config = preset(preset_name)
+    if level not in config.levels:
+        raise InputError(f"{preset_name} has no level {level!r}, only {', '.join(config.levels)}")
+    sizes, codes = config.autoencoder.latent_sizes, config.autoencoder.codebook_size
+    position = config.levels.index(level)
+    coarser = tuple((codes, size) for size in sizes[:position])
+    classes = classes if config.conditional else 0
+    return TrainingCase(config.prior(level), batch, sizes[position], coarser, classes, codes)
+
+
+def prepare(name):
+    """Compile or load the kernels on a tiny model: that is no part of a map's memory."""
+    build("map", {"case": "conditioned prior", "quick": True}).run()
+
+
+def build(name, model, fraction=1.0):
+    """ "map" of one level, whose seconds are extrapolated, or "decode" of all levels' codes.
+
+    `model` holds arguments of `level_case`, or of `training_case` with its name as "case".
+    """
+    if name == "decode":
+        return _decoding(**model)
+    case = chosen_case(**model)
+    prior, data = build_model(case), training_data(case)
+    with counted() as count:
+        _start(prior, case, data)
+    flops, traffic = work(prior, case.batch, 0, case.size)
+    return Subject(
+        lambda: _seconds_of_map(prior, case, data, fraction),
+        count.forward + flops,
+        4 * _conditioning_weights(prior) + traffic,
+        extrapolates=True,
+        units=case.batch,
+        unit="map",
+    )
+
+
+def chosen_case(case=None, **options):
+    """`training_case(case, ...)`, or without a name `level_case(...)`."""
+    return training_case(case, **options) if case else level_case(**options)
+
+
+def _seconds_of_map(prior, case, data, fraction):
+    """Start a map, sample the stretches of it, and say how long the whole would take."""
+    begun = time.perf_counter()
+    stepper = _start(prior, case, data)
+    starting, seconds = time.perf_counter() - begun, []
+    for first, rows in stretches(case.size, fraction):
+        stepper.skip_to(first)
+        begun = time.perf_counter()
+        _sample(stepper, case, rows * case.size)
+        seconds.append(time.perf_counter() - begun)
+    return starting + extrapolate(seconds, case.size, fraction)
+
+
+def _start(prior, case, data):
+    _, label, coarser = data
+    return IncrementalPrior(prior, case.batch, label, coarser)
+
+
+def _sample(stepper, case, positions):
+    """As `vqv2.sampling.sample_codes` draws, at temperature 1."""
+    rng = np.random.default_rng(0)
+    for _ in range(positions):
+        gumbel = rng.gumbel(size=(case.batch, case.codes)).astype(np.float32)
+        stepper.append(kernels.sample_codes(stepper.logits(), gumbel, 1.0, 0, 1.0))
+
+
+def _conditioning_weights(prior):
+    return prior.conditioning.parameter_count() if prior.conditioning else 0
+
+
+def work(prior, batch, first, rows):
+    """(operations, bytes of weights) that sampling `rows` rows from row `first` takes.
+
+    Every weight of the stacks is multiplied once for each code and map. Those of a causal
+    convolution's rows above and of the projected condition are read once for each row, the others
+    once for each position, whatever the batch.
+    """
+    by_row, by_position, itemsize = weights_read(prior)
+    positions = rows * prior.size
+    flops = 2 * batch * positions * (by_row + by_position)
+    # Position p attends to p others, with one product for keys and one for values.
+    start = first * prior.size
+    others = sum(range(start, start + positions))
+    flops += 2 * batch * others * _attention_width(prior)
+    return flops, itemsize * (rows * by_row + positions * by_position)
+
+
+def weights_read(prior):
+    """(weights read once for each row, once for each position, bytes of a weight)."""
+    by_row = by_position = 0
+    for name, parameter in prior.parameters().items():
+        if parameter.ndim < 2 or name.endswith(".table") or name.startswith("conditioning."):
+            continue
+        above = 0
+        if parameter.ndim == 3:  # taps of a causal convolution, k k / 2 of them
+            kernel_size = round((2 * len(parameter)) ** 0.5)
+            above = kernel_size // 2 * kernel_size * parameter.array[0].size
+        elif name.endswith(".condition.weight"):
+            above = parameter.size
+        by_row += above
+        by_position += parameter.size - above
+    return by_row, by_position, parameter.dtype.itemsize
+
+
+def _attention_width(prior):
+    """Channels of keys and values, summed over attention blocks."""
+    parameters = prior.parameters().items()
+    ends = (".keys.weight", ".values.weight")
+    return sum(p.shape[-1] for name, p in parameters if name.endswith(ends))
+
+
+def _decoding(preset_name, batch, quick=False):
+    config = training_case("autoencoder", True).config if quick else preset(preset_name).autoencoder
+    model, rng = Autoencoder(config, QuickNormal()), np.random.default_rng(0)
+    codes = {
+        level: rng.integers(0, config.codebook_size, (batch, size, size))
+        for level, size in zip(config.levels, config.latent_sizes, strict=True)
+    }
+    with counted() as count:
+        model.decode(codes)
+    return Subject(lambda: model.decode(codes), count.forward, units=batch, unit="image")

@@ -1,0 +1,49 @@
+"""Our side of the training steps: forward, backward, Adam with Polyak averaging."""
+
+import numpy as np
+
+from vqv2.bench.cases import training_case, training_data
+from vqv2.bench.counting import counted
+from vqv2.bench.subject import Subject
+from vqv2.bench.weights import QuickNormal
+from vqv2.config import AutoencoderConfig
+from vqv2.models.autoencoder import Autoencoder
+from vqv2.models.prior import Prior
+from vqv2.optim import Adam
+
+LEARNING_RATE = 2e-4  # Table 3; it does not matter to the time
+POLYAK_DECAY = 0.9999  # Tables 1 to 3
+
+
+def prepare(name):
+    """Compile or load the kernels on a tiny model: that is no part of a step's memory."""
+    build(name, quick=True).run()
+
+
+def build(name, **options):
+    """One training step of `cases.training_case(name, **options)` as a `Subject`."""
+    case = training_case(name, **options)
+    model, data, rng = build_model(case), training_data(case), np.random.default_rng(0)
+    optimizer = Adam(model.parameters(), POLYAK_DECAY)
+
+    def step():
+        _loss(model, data, rng).backward()
+        optimizer.step(LEARNING_RATE)
+
+    with counted() as count:
+        _loss(model, data, rng)  # also fills the codebooks of an autoencoder
+    if isinstance(case.config, AutoencoderConfig):
+        return Subject(step, count.total, units=case.batch, unit="image")
+    return Subject(step, count.total, units=case.batch * case.size**2, unit="code")
+
+
+def build_model(case):
+    """The `Autoencoder` or `Prior` of a case."""
+    if isinstance(case.config, AutoencoderConfig):
+        return Autoencoder(case.config, QuickNormal())
+    return Prior(case.config, case.codes, case.size, QuickNormal(), case.coarser, case.classes)
+
+
+def _loss(model, data, rng):
+    loss = model.loss(*data, rng=rng)
+    return loss[0] if isinstance(loss, tuple) else loss

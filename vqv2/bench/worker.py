@@ -1,0 +1,152 @@
+"""A process that measures one side of a comparison, and the object that talks to it.
+
+Each side has its own process, so that neither disturbs the other's thread pools or memory, thread
+counts are set before any library reads them, and both can still take turns:
+
+    with Worker("ours", threads=2) as worker:
+        worker.build("train", "prior", {"quick": True})   # {"flops": ..., ...}
+        worker.run()                                      # seconds
+        worker.peak_bytes()
+
+Parent and worker exchange one JSON object per line.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from vqv2.bench.memory_of_process import PeakMemory
+from vqv2.errors import InputError
+
+THREAD_VARIABLES = (
+    "NUMBA_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+)
+# Each module has build(name, **options) -> Subject.
+SUITES = {
+    ("ours", "machine"): "vqv2.bench.machine",
+    ("ours", "kernels"): "vqv2.bench.kernels",
+    ("ours", "train"): "vqv2.bench.train",
+    ("ours", "sample"): "vqv2.bench.sample",
+    ("torch", "kernels"): "vqv2.bench.peer.kernels",
+    ("torch", "train"): "vqv2.bench.peer.train",
+    ("torch", "sample"): "vqv2.bench.peer.sample",
+}
+
+
+class Worker:
+    """A worker process of `side` "ours" or "torch" with `threads` threads in every pool.
+
+    Raises `InputError` when the worker cannot do what it is asked, such as without PyTorch.
+    """
+
+    def __init__(self, side, threads):
+        self.side = side
+        environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
+        root = str(Path(__file__).parents[2])
+        path = os.environ.get("PYTHONPATH")
+        environment["PYTHONPATH"] = f"{root}{os.pathsep}{path}" if path else root
+        environment["VQV2_BENCH_WAIT_POLICY"] = environment.get("OMP_WAIT_POLICY", "")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "vqv2.bench.worker", side],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        with contextlib.suppress(BrokenPipeError):  # it may have died with a question unread
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
+
+    def build(self, suite, name, options):
+        """Make the subject `name` of a suite the one that `run` runs; its `Subject.facts`."""
+        return self._ask(do="build", suite=suite, name=name, options=options)
+
+    def run(self):
+        """Run the subject once; the seconds it took, or that it says a larger thing takes."""
+        return self._ask(do="run")["seconds"]
+
+    def peak_bytes(self):
+        """Most memory resident since `build` began, less what was resident before."""
+        return self._ask(do="peak")["bytes"]
+
+    def _ask(self, **question):
+        with contextlib.suppress(BrokenPipeError):  # then it does not answer, either
+            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise InputError(
+                f"the measuring process of {self.side!r} ended with status {self._process.wait()}"
+                " (a negative one names a signal; -9 is usually too little memory)"
+            )
+        answer = json.loads(answer)
+        if "error" in answer:
+            raise InputError(answer["error"])
+        return answer
+
+
+class _Server:
+    """The worker's own side of the conversation."""
+
+    def __init__(self, side):
+        self.side = side
+        self.subject = None
+        self.memory = PeakMemory()
+
+    def answer(self, question):
+        """The reply to one question, a dictionary."""
+        if question["do"] == "build":
+            return self._build(question["suite"], question["name"], question["options"])
+        if question["do"] == "run":
+            start = time.perf_counter()
+            result = self.subject.run()
+            seconds = time.perf_counter() - start
+            return {"seconds": result if self.subject.extrapolates else seconds}
+        return {"bytes": self.memory.peak()}
+
+    def _build(self, suite, name, options):
+        self.subject = None  # frees the former one first
+        gc.collect()
+        module = importlib.import_module(SUITES[self.side, suite])
+        if hasattr(module, "prepare"):
+            module.prepare(name)
+        self.memory.start()
+        self.subject = module.build(name, **options)
+        return self.subject.facts()
+
+
+def main(side):
+    """Answer questions from standard input until it closes."""
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints must not get between the replies
+    if side != "ours" and not os.environ["VQV2_BENCH_WAIT_POLICY"]:
+        os.environ.pop("OMP_WAIT_POLICY", None)  # set by `backends` for itself; not the peer's
+    server = _Server(side)
+    for line in sys.stdin:
+        try:
+            reply = server.answer(json.loads(line))
+        except InputError as error:
+            reply = {"error": str(error)}
+        except MemoryError as error:
+            reply = {"error": f"{side}: not enough memory ({error})"}
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
