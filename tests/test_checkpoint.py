@@ -75,3 +75,18 @@ def test_the_checksum_tells_names_shapes_and_values_apart():
     ]
     assert checkpoint.checksum(base) == checkpoint.checksum({"a": np.zeros(4, np.float32)})
     assert len({checkpoint.checksum(c) for c in [base, *others]}) == 5
+
+
+def test_what_cannot_be_opened_is_not_called_missing_or_damaged(tmp_path, monkeypatch):
+    """A user who is told to train first, or again, might do so."""
+    path = tmp_path / "c.safetensors"
+    path.mkdir()
+    with pytest.raises(InputError, match="c.safetensors cannot be read: Is a directory"):
+        checkpoint.load(path)
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(InputError, match="other.safetensors cannot be read: Permission denied"):
+        checkpoint.load(tmp_path / "other.safetensors")

@@ -36,9 +36,11 @@ def _save_file(arrays, path, header):
 def load(path):
     """(arrays, metadata) of a file that `save` wrote.
 
-    Raises `InputError` when there is none, when it is damaged, or when it is another kind of file.
+    Raises `InputError` when there is none, when it cannot be read or is damaged, or when it is
+    another kind of file.
     """
     try:
+        open(path, "rb").close()  # says what the matter is; `safe_open` calls it all "not found"
         with safe_open(path, "numpy") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
@@ -46,7 +48,9 @@ def load(path):
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise InputError(f"there is no checkpoint {path}: train first") from None
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    except SafetensorError as error:
         raise InputError(
             f"{path} is damaged or not a safetensors file ({error}): restore it from a copy, or "
             "train again"
