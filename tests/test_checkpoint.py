@@ -25,6 +25,12 @@ def test_arrays_and_metadata_come_back(tmp_path):
         assert (arrays[name].dtype, arrays[name].shape) == (array.dtype, array.shape)
 
 
+def test_others_may_read_a_checkpoint_as_they_may_read_any_file(tmp_path):
+    (tmp_path / "file").touch()
+    checkpoint.save(tmp_path / "c.safetensors", ARRAYS, {})
+    assert (tmp_path / "c.safetensors").stat().st_mode == (tmp_path / "file").stat().st_mode
+
+
 @pytest.mark.parametrize("damage", ["truncate", "flip", "metadata", "empty", "text"])
 def test_damage_is_noticed(tmp_path, damage):
     path = tmp_path / "c.safetensors"

@@ -27,10 +27,13 @@ def save(path, arrays, metadata):
 
 
 def _save_file(arrays, path, header):
+    path.touch()
+    mode = path.stat().st_mode  # as for any file; the library would let the owner only read it
     try:
         save_file(arrays, path, header)
     except SafetensorError as error:  # how the library reports a full disk
         raise OSError(str(error)) from error
+    path.chmod(mode)
 
 
 def load(path):
