@@ -158,7 +158,7 @@ def test_what_can_be_written_is_known_beforehand(former):
 
 @pytest.mark.parametrize("write", [check_writable, lambda path: atomic_write(path).__enter__()])
 def test_no_name_is_refused(write):
-    with pytest.raises(InputError, match="it names no file"):
+    with pytest.raises(InputError, match="cannot write '': it names no file"):
         write("")
 
 

@@ -54,10 +54,9 @@ def check_writable(path):
 
 
 def _file(path):
-    path = Path(path)
-    if not path.name:
+    if not Path(path).name:
         raise InputError(f"cannot write '{path}': it names no file")
-    return path
+    return Path(path)
 
 
 def _remove_abandoned(path):

@@ -43,7 +43,7 @@ def test_emoji_have_the_size_asked_for_either_way(data, size):
 def test_fashion_mnist_is_looked_for_in_the_folder_given(place):
     with pytest.raises(InputError, match=r"no file photos.train-images-idx3-ubyte"):
         open_images("fashion-mnist:photos", None)
-    with pytest.raises(InputError, match="size 32 only, not 0"):
+    with pytest.raises(InputError, match="size 32 only, not 0: set image_size=32"):
         open_images("fashion-mnist:photos", 0)
 
 
