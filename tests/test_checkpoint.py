@@ -25,6 +25,12 @@ def test_arrays_and_metadata_come_back(tmp_path):
         assert (arrays[name].dtype, arrays[name].shape) == (array.dtype, array.shape)
 
 
+def test_others_may_read_a_checkpoint_as_they_may_read_any_file(tmp_path):
+    (tmp_path / "file").touch()
+    checkpoint.save(tmp_path / "c.safetensors", ARRAYS, {})
+    assert (tmp_path / "c.safetensors").stat().st_mode == (tmp_path / "file").stat().st_mode
+
+
 @pytest.mark.parametrize("damage", ["truncate", "flip", "metadata", "empty", "text"])
 def test_damage_is_noticed(tmp_path, damage):
     path = tmp_path / "c.safetensors"
@@ -75,3 +81,18 @@ def test_the_checksum_tells_names_shapes_and_values_apart():
     ]
     assert checkpoint.checksum(base) == checkpoint.checksum({"a": np.zeros(4, np.float32)})
     assert len({checkpoint.checksum(c) for c in [base, *others]}) == 5
+
+
+def test_what_cannot_be_opened_is_not_called_missing_or_damaged(tmp_path, monkeypatch):
+    """A user who is told to train first, or again, might do so."""
+    path = tmp_path / "c.safetensors"
+    path.mkdir()
+    with pytest.raises(InputError, match="c.safetensors cannot be read: Is a directory"):
+        checkpoint.load(path)
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(InputError, match="other.safetensors cannot be read: Permission denied"):
+        checkpoint.load(tmp_path / "other.safetensors")

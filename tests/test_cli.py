@@ -159,7 +159,7 @@ BAD_DATA = {
     "wrong dtype": (lambda p: _array(p, np.zeros((3, 16, 16, 3), np.int32)), "int32"),
     "nan": (lambda p: _array(p, np.full((3, 16, 16, 3), np.nan)), "nan"),
     "not an array": (lambda p: _file(p / "a.npy", b"hello"), "a.npy"),
-    "unknown word": (lambda p: "emojy:64", "emoji"),
+    "unknown word": (lambda p: "emojy:64", "did you mean 'emoji'"),
 }
 
 
@@ -219,6 +219,8 @@ def test_wrong_arguments_are_one_sentence(finished, copy, tmp_path, capsys):
         "continue it with --resume": ("train", "prior", run, "--level", "top"),
         "only --steps": ("train", "prior", run, "--level", "top", "--resume", "--batch", 3),
         "--seed -1": ("sample", run, "--count", 1, "--seed", -1, "--out", out),
+        "--count 0": ("reconstruct", run, "--count", 0, "--out", out),
+        "names no file": ("sample", run, "--count", 1, "--out", ""),
         "batch 0": ("sample", run, "--count", 1, "--batch", 0, "--out", out),
         "attention_heads=0": ("train", "prior", copy, "--level", "left", "--level", "bottom",
                               "--set", "attention_heads=0"),
@@ -247,11 +249,38 @@ def test_other_data_with_other_classes_is_refused(copy, tmp_path, capsys):
     assert "the run was made for 0, 1, 2" in refused(capsys, "encode", copy, "--data", other)
 
 
-def test_an_output_that_cannot_be_written(finished, tmp_path, capsys):
+@pytest.mark.parametrize("command", [("sample", "--count", 1), ("reconstruct", "--count", 1)])
+def test_an_output_that_cannot_be_written_is_known_before_the_work(
+    finished, tmp_path, capsys, command
+):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    error = refused(capsys, "sample", finished[0], "--count", 1, "--out", blocked / "x.png")
+    name, *more = command
+    error = refused(capsys, name, finished[0], *more, "--out", blocked / "x.png")
     assert "cannot write" in error and str(blocked / "x.png") in error
+    assert vqv2(name, finished[0], *more, "--out", tmp_path) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1  # no progress bar was shown
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names of any bytes")
+def test_files_are_listed_whatever_their_names(tmp_path):
+    (tmp_path / "images").mkdir()
+    for name in (b"bad\xff.png", "\u96ea.png".encode()):
+        with open(os.path.join(os.fsencode(tmp_path), b"images", name), "wb"):
+            pass
+    for i in range(8):
+        (tmp_path / "images" / f"{i}.png").write_bytes(_png())
+    arguments = ["--data", "images", "--out", "run", "--steps", "1", "--batch", "2", *SMALL]
+    for encoding in ("utf-8:strict", "ascii:strict"):
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        result = subprocess.run(
+            [sys.executable, "-m", "vqv2", "train", "autoencoder", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+            capture_output=True,
+        )
+        assert result.returncode == 0, result.stderr.decode()
+        assert b"images/bad\\udcff.png: the file is empty" in result.stdout
 
 
 def test_a_backend_that_is_not_there_is_one_sentence(tmp_path):

@@ -133,6 +133,29 @@ def test_nonsense_priors_are_refused(settings, message):
         replace(PriorConfig(), settings)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hidden_units": 64.5}, "hidden_units=64.5 cannot be read: hidden_units is a whole"),
+        ({"layers": True}, "layers is a whole number"),
+        ({"latent_sizes": [8.5, 16]}, "latent_sizes is whole numbers"),
+        ({"latent_sizes": 8}, "latent_sizes is whole numbers"),
+        ({"augmentation": ["none"]}, "augmentation is text"),
+        ({"learning_rate": None}, "learning_rate is a number"),
+    ],
+)
+def test_values_of_another_type_are_not_taken_for_something_else(settings, message):
+    with pytest.raises(InputError, match=message):
+        replace(preset("demo").autoencoder, settings)
+
+
+@pytest.mark.parametrize(("name", "value"), [("conditional", "maybe"), ("name", ["demo"])])
+def test_the_hierarchys_own_fields_are_checked_too(name, value):
+    values = {**preset("demo").as_dict(), name: value}
+    with pytest.raises(InputError, match=f"{name} is "):
+        Config.from_dict(values)
+
+
 def test_a_hierarchy_needs_a_prior_per_level():
     config = preset("demo")
     with pytest.raises(InputError, match="one for each"):

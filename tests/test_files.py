@@ -3,11 +3,12 @@
 import errno
 import os
 import stat
+import time
 
 import pytest
 
 from vqv2.errors import InputError
-from vqv2.files import atomic_write
+from vqv2.files import ABANDONED, atomic_write, check_writable
 
 
 @pytest.fixture
@@ -128,3 +129,40 @@ def test_a_folder_without_permission_is_named(former):
     finally:
         former.parent.chmod(0o700)
     assert_untouched(former)
+
+
+def test_only_what_was_left_behind_long_ago_is_removed(former):
+    left, in_use, other = (
+        former.with_name(name)
+        for name in (".result.txt.1.partial", ".result.txt.2.partial", ".other.txt.1.partial")
+    )
+    long_ago = time.time() - ABANDONED - 10
+    for path in (left, in_use, other):
+        path.write_text("half")
+    for path in (left, other):
+        os.utime(path, (long_ago, long_ago))
+    with atomic_write(former) as temporary:
+        temporary.write_text("new")
+    assert not left.exists() and in_use.exists() and other.exists()
+
+
+def test_what_can_be_written_is_known_beforehand(former):
+    check_writable(former)
+    check_writable(former.parent / "new" / "folder" / "file.txt")
+    with pytest.raises(InputError, match="it is a folder"):
+        check_writable(former.parent)
+    with pytest.raises(InputError, match="result.txt is a file, not a folder"):
+        check_writable(former / "below.txt")
+    assert_untouched(former)
+
+
+@pytest.mark.parametrize("write", [check_writable, lambda path: atomic_write(path).__enter__()])
+def test_no_name_is_refused(write):
+    with pytest.raises(InputError, match="cannot write '': it names no file"):
+        write("")
+
+
+def test_a_folder_that_may_not_be_written_in_is_known_beforehand(former, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(InputError, match="is not permitted"):
+        check_writable(former)

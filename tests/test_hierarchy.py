@@ -1,5 +1,6 @@
 """A trained run from Python: encode, decode, sample, and mismatched parts."""
 
+import json
 import shutil
 
 import numpy as np
@@ -10,7 +11,7 @@ from tests.small import AUTOENCODER, CONFIG, write_images
 from vqv2 import Hierarchy, checkpoint, pipeline
 from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
-from vqv2.run import Run
+from vqv2.run import FORMAT, Run
 from vqv2.training import Schedule
 
 QUIET = Schedule(progress=False)
@@ -204,14 +205,21 @@ def test_damaged_codes_are_noticed(copy):
         pipeline.train_prior(copy, "top", resume=True, schedule=QUIET)
 
 
-def test_a_failed_extraction_leaves_the_former_codes(copy, trained, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(28, "No space left on device"), "codes: No space left on device"),
+        (OSError("2496 requested and 1984 written"), "codes: the disk may be full"),  # NumPy's
+    ],
+)
+def test_a_failed_extraction_leaves_the_former_codes(copy, trained, monkeypatch, error, message):
     _, sources = trained
 
     def fail(*_):
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr("vqv2.data.codes._create_array", fail)
-    with pytest.raises(InputError, match="No space left"):
+    with pytest.raises(InputError, match=message):
         pipeline.extract_codes(copy, sources, progress=False)
     open_codes(copy.codes_folder)
     assert not list(copy.folder.glob("codes.*"))
@@ -224,3 +232,24 @@ def test_a_damaged_run_folder_is_one_sentence(tmp_path, text):
         Run.open(tmp_path)
     with pytest.raises(InputError, match="not a run folder"):
         Run.open(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"class_names": [{"name": "cat"}]}, "incomplete or damaged"),
+        ({"class_names": "cat"}, "incomplete or damaged"),
+        ({"data": None}, "incomplete or damaged"),
+        ({"config": {}}, "incomplete or damaged"),
+        ({"config": {**CONFIG.as_dict(), "priors": []}}, "0 priors for the levels top, bottom"),
+    ],
+)
+def test_a_config_json_that_does_not_fit_is_named(tmp_path, change, message):
+    content = {"format": FORMAT, "data": "d", "class_names": [], "config": CONFIG.as_dict()}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(content))
+    Run.open(tmp_path)
+    path.write_text(json.dumps({**content, **change}))
+    with pytest.raises(InputError, match=message) as raised:
+        Run.open(tmp_path)
+    assert str(path) in str(raised.value)

@@ -27,18 +27,23 @@ def save(path, arrays, metadata):
 
 
 def _save_file(arrays, path, header):
+    path.touch()
+    mode = path.stat().st_mode  # as for any file; the library would let the owner only read it
     try:
         save_file(arrays, path, header)
     except SafetensorError as error:  # how the library reports a full disk
         raise OSError(str(error)) from error
+    path.chmod(mode)
 
 
 def load(path):
     """(arrays, metadata) of a file that `save` wrote.
 
-    Raises `InputError` when there is none, when it is damaged, or when it is another kind of file.
+    Raises `InputError` when there is none, when it cannot be read or is damaged, or when it is
+    another kind of file.
     """
     try:
+        open(path, "rb").close()  # says what the matter is; `safe_open` calls it all "not found"
         with safe_open(path, "numpy") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
@@ -46,7 +51,9 @@ def load(path):
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise InputError(f"there is no checkpoint {path}: train first") from None
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    except SafetensorError as error:
         raise InputError(
             f"{path} is damaged or not a safetensors file ({error}): restore it from a copy, or "
             "train again"

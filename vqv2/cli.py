@@ -1,6 +1,7 @@
 """The command `vqv2`: finds the sub-command, runs it, and turns errors into one sentence."""
 
 import argparse
+import io
 import sys
 
 from backends import BackendError
@@ -41,6 +42,7 @@ def main(arguments=None):
     0 when all went well, 2 when something that was given cannot be used (one sentence on standard
     error), 130 when it was interrupted.
     """
+    _print_any_name(sys.stdout)
     parsed = build_parser().parse_args(arguments)
     try:
         parsed.run(parsed)
@@ -55,6 +57,12 @@ def main(arguments=None):
     except OSError as error:
         return _complain(f"{error.filename or 'a file'}: {error.strerror or error}", 2)
     return 0
+
+
+def _print_any_name(stream):
+    """Files may have names that the terminal's encoding lacks: escape, as standard error does."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _complain(message, status):

@@ -7,6 +7,7 @@ is written into the run folder as JSON and read back from there.
 import dataclasses
 import difflib
 import math
+import operator
 import typing
 
 from vqv2.errors import InputError
@@ -39,9 +40,7 @@ class AutoencoderConfig:
     encoder_filter_size: int = 3  # Table 3
     upsampling_filter_size: int = 4  # Table 3
     commitment: float = 0.25  # Table 3, beta of equation 2
-    codebook_update: str = (
-        "ema"  # equation 3; "loss" trains it by the gradient of ||sg[E(x)] - e||^2
-    )
+    codebook_update: str = "ema"  # equation 3; "loss": by the gradient of ||sg[E(x)] - e||^2
     codebook_decay: float = 0.99  # equation 3, gamma
     codebook_epsilon: float = 1e-5  # here: Laplace smoothing of the counts
     level_dropout: float = 0.0  # here: how often training decodes an image from coarse levels only
@@ -209,7 +208,9 @@ class Config:
         """The inverse of `as_dict`. Raises `InputError` for unknown or ill-typed fields."""
         autoencoder = from_values(AutoencoderConfig, values["autoencoder"])
         priors = tuple(from_values(PriorConfig, p) for p in values["priors"])
-        return cls(values["name"], autoencoder, priors, bool(values["conditional"])).check()
+        name = _parse("name", values["name"], str)
+        conditional = _parse("conditional", values["conditional"], bool)
+        return cls(name, autoencoder, priors, conditional).check()
 
 
 def replace(config, settings):
@@ -243,21 +244,43 @@ def from_values(cls, values):
     return replace(cls(), values)
 
 
-_TYPE_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-
-
 def _parse(name, value, kind):
+    words, read = _KINDS[kind]
     try:
-        if kind == tuple[int, ...]:
-            items = value.split(",") if isinstance(value, str) else value
-            return tuple(int(item) for item in items)
-        if kind is bool:
-            words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-            return words[str(value).lower()]
-        return kind(value)
+        return read(value)
     except (ValueError, KeyError, TypeError):
-        wanted = _TYPE_WORDS.get(kind, "whole numbers with commas between, coarse to fine")
-        raise InputError(f"{name}={value} cannot be read: {name} is {wanted}") from None
+        raise InputError(f"{name}={value} cannot be read: {name} is {words}") from None
+
+
+def _whole_number(value):
+    if isinstance(value, bool):
+        raise TypeError("a truth value is no number")
+    return int(value) if isinstance(value, str) else operator.index(value)
+
+
+def _whole_numbers(value):
+    return tuple(map(_whole_number, value.split(",") if isinstance(value, str) else value))
+
+
+def _truth(value):
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    return words[str(value).lower()]
+
+
+def _text(value):
+    if not isinstance(value, str):
+        raise TypeError("not a string")
+    return value
+
+
+# For each type of a field: what to call it, and how a value or text is read as one.
+_KINDS = {
+    int: ("a whole number", _whole_number),
+    float: ("a number", float),
+    bool: ("true or false", _truth),
+    str: ("text", _text),
+    tuple[int, ...]: ("whole numbers with commas between, coarse to fine", _whole_numbers),
+}
 
 
 def _check_choice(name, value, choices):

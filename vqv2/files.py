@@ -1,10 +1,14 @@
 """Writing files so that a failure never costs the file that was there before."""
 
 import contextlib
+import glob
 import os
+import time
 from pathlib import Path
 
 from vqv2.errors import InputError
+
+ABANDONED = 3600  # seconds without a change, after which a temporary file is nobody's any more
 
 
 @contextlib.contextmanager
@@ -13,12 +17,14 @@ def atomic_write(path):
 
     When the block ends, the file is flushed to the disk and takes the place of `path`; when it
     raises, the temporary file is removed and `path` is untouched. Folders are made as needed.
+    What a killed process left of an earlier attempt goes, too, when it is an hour old.
     An `OSError` (no space, no permission) becomes an `InputError` that names `path`.
     """
-    path = Path(path)
+    path = _file(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
         try:
             yield temporary
             with open(temporary, "rb+") as file:
@@ -30,3 +36,32 @@ def atomic_write(path):
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; nothing was overwritten"
         ) from error
+
+
+def check_writable(path):
+    """Raise `InputError` when `atomic_write` could not write to `path`; changes nothing.
+
+    For work that is long and written at its end. A disk that is full is not noticed.
+    """
+    path = _file(path)
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder; give the name of a file")
+    if not folder.is_dir():
+        raise InputError(f"cannot write {path}: {folder} is a file, not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write {path}: writing in the folder {folder} is not permitted")
+
+
+def _file(path):
+    if not Path(path).name:
+        raise InputError(f"cannot write '{path}': it names no file")
+    return Path(path)
+
+
+def _remove_abandoned(path):
+    # Others may be writing the same file now: only time tells what has been left behind.
+    for other in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - other.stat().st_mtime > ABANDONED:
+                other.unlink()

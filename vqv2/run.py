@@ -78,9 +78,14 @@ class Run:
             raise InputError(f"{path} is not the configuration of a vqv2 run")
         try:
             config = Config.from_dict(content["config"])
-            return cls(folder, config, content["class_names"], content["data"])
+            names, data = content["class_names"], content["data"]
+            if not isinstance(names, list) or not all(isinstance(t, str) for t in (data, *names)):
+                raise TypeError("data and class_names must be text")
+        except InputError as error:
+            raise InputError(f"{path} cannot be used: {error}") from None
         except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path} is incomplete or damaged: {error}") from None
+            raise InputError(f"{path} is incomplete or damaged: {error!r}") from None
+        return cls(folder, config, names, data)
 
     @property
     def _path(self):

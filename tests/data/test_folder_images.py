@@ -1,6 +1,7 @@
 """Folders of images: classes, splits, and what happens to files that cannot be used."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -189,3 +190,13 @@ def test_senseless_sizes_and_channels_are_refused(animals, size, channels):
 def test_an_augmented_batch_needs_a_generator(animals):
     with pytest.raises(InputError, match="rng"):
         FolderImages(animals, 16).batch([0], IMAGENET)
+
+
+def test_a_folder_that_may_not_be_entered_is_named(animals, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(Path, "is_dir", lambda path: path == animals or refuse(path))
+    with pytest.raises(InputError, match=f"the folder {animals} cannot be listed: Permission"):
+        FolderImages(animals, 16)

@@ -7,7 +7,7 @@ from PIL import Image
 from vqv2.data.array import ArrayImages
 from vqv2.data.emoji import EmojiImages
 from vqv2.data.folder import FolderImages
-from vqv2.data.images import open_images
+from vqv2.data.images import absolute_data, open_images
 from vqv2.errors import InputError
 
 
@@ -43,7 +43,7 @@ def test_emoji_have_the_size_asked_for_either_way(data, size):
 def test_fashion_mnist_is_looked_for_in_the_folder_given(place):
     with pytest.raises(InputError, match=r"no file photos.train-images-idx3-ubyte"):
         open_images("fashion-mnist:photos", None)
-    with pytest.raises(InputError, match="size 32 only, not 0"):
+    with pytest.raises(InputError, match="size 32 only, not 0: set image_size=32"):
         open_images("fashion-mnist:photos", 0)
 
 
@@ -71,3 +71,15 @@ def test_what_cannot_be_opened_is_said_plainly(place, data, size, message):
 def test_an_unknown_split_is_refused_first():
     with pytest.raises(InputError, match="split 'eval'"):
         open_images("nothing", 16, split="eval")
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("", "photos"), ("", "faces.npy"), ("fashion-mnist:", "photos")]
+)
+def test_data_that_exists_is_found_from_any_folder(place, kind, path):
+    assert absolute_data(kind + path) == f"{kind}{place / path}"
+
+
+@pytest.mark.parametrize("data", ["emoji", "emoji:16", "fashion-mnist", "emojy", "nothing/at/all"])
+def test_other_names_stay_as_the_user_wrote_them(place, data):
+    assert absolute_data(data) == data

@@ -15,6 +15,7 @@ from vqv2.errors import InputError
 from vqv2.run import Run
 from vqv2.training import AutoencoderTask, PriorTask, Schedule, TrainingError, train
 from vqv2.training.log import read_log
+from vqv2.training.loop import interruption
 
 QUIET = Schedule(log_every=1, validate_every=3, progress=False)
 
@@ -81,7 +82,16 @@ def test_another_seed_trains_another_model(tmp_path, sources):
     assert any((models[0][name] != models[1][name]).any() for name in models[0])
 
 
-def test_ctrl_c_finishes_the_step_and_saves(tmp_path, sources):
+@pytest.fixture
+def on_ctrl_c():
+    """Sets what Ctrl-C does, whatever the shell that started the tests has made of it."""
+    former = signal.getsignal(signal.SIGINT)
+    yield lambda handler: signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGINT, former)
+
+
+def test_ctrl_c_finishes_the_step_and_saves(tmp_path, sources, on_ctrl_c):
+    on_ctrl_c(signal.default_int_handler)
     run = new_run(tmp_path / "run", sources)
     task = AutoencoderTask(run.new_autoencoder(0), sources["train"], sources["held_out"], 0)
     original = task.loss
@@ -96,6 +106,14 @@ def test_ctrl_c_finishes_the_step_and_saves(tmp_path, sources):
         train(task, run.stage_folder("autoencoder"), 0, schedule=QUIET)
     assert contents(run.checkpoint_path("autoencoder"))[1] == 3
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_stays_ignored_where_it_was(on_ctrl_c):
+    on_ctrl_c(signal.SIG_IGN)
+    with interruption() as interrupted:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    assert not interrupted.is_set()
 
 
 def test_the_log_has_one_line_per_step_and_loses_what_is_trained_again(tmp_path, sources):

@@ -5,7 +5,9 @@ import numpy as np
 from vqv2.commands.arguments import DATA_HELP, add_command
 from vqv2.commands.skipped import print_skipped
 from vqv2.data.images import open_images
+from vqv2.errors import InputError
 from vqv2.evaluation import distortion
+from vqv2.files import check_writable
 from vqv2.hierarchy import Hierarchy
 from vqv2.pictures import save_reconstructions
 from vqv2.report import format_table
@@ -32,6 +34,9 @@ def add_parser(subparsers):
 
 
 def _reconstruct(arguments):
+    if arguments.count < 1:
+        raise InputError(f"--count {arguments.count} must be at least 1")
+    check_writable(arguments.out)
     run = Run.open(arguments.run_folder)
     hierarchy = Hierarchy.load(arguments.run_folder, priors=False)
     config = hierarchy.autoencoder.config
@@ -41,7 +46,7 @@ def _reconstruct(arguments):
     print_skipped({arguments.split: source})
     rows = [(" + ".join(s), f"{d.mse:.5f}", f"{d.psnr:.2f}") for s, d in figures.items()]
     print(format_table(("levels", "MSE", "PSNR (dB)"), rows))
-    shown = min(max(1, arguments.count), len(source))
+    shown = min(arguments.count, len(source))
     images = source.batch(np.linspace(0, len(source) - 1, shown).astype(int))
     save_reconstructions(arguments.out, hierarchy, images)
     print(f"{shown} of {len(source)} images in {arguments.out}")

@@ -3,6 +3,7 @@
 import math
 
 from vqv2.commands.arguments import add_command, by_level, check_seed
+from vqv2.files import check_writable
 from vqv2.hierarchy import Hierarchy
 from vqv2.report import save_image_grid
 
@@ -36,6 +37,7 @@ def add_parser(subparsers):
 
 def _sample(arguments):
     check_seed(arguments.seed)
+    check_writable(arguments.out)
     hierarchy = Hierarchy.load(arguments.run_folder)
     images = hierarchy.sample(
         arguments.count,

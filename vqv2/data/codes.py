@@ -117,7 +117,8 @@ def write_codes(folder, levels, sizes, counts, class_names, identity, source):
             temporary.write_text(json.dumps(manifest, indent=1))
         _take_place(partial, folder, former)
     except OSError as error:
-        raise InputError(f"cannot write codes to {folder}: {error.strerror or error}") from None
+        reason = error.strerror or f"the disk may be full ({error})"  # NumPy gives no strerror
+        raise InputError(f"cannot write codes to {folder}: {reason}") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

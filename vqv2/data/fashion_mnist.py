@@ -44,7 +44,9 @@ class FashionMNIST(ImageSource):
     def __init__(self, folder=None, split="all", size=SIZE, channels=1):
         check_split(split)
         if size != SIZE:
-            raise InputError(f"fashion-mnist has the size {SIZE} only, not {size}")
+            raise InputError(
+                f"fashion-mnist has the size {SIZE} only, not {size}: set image_size={SIZE}"
+            )
         super().__init__("fashion-mnist", size, channels, CLASS_NAMES)
         folder = _existing(folder)
         parts = [_load(folder, prefix) for prefix in _PREFIXES[split]]

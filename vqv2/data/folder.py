@@ -136,8 +136,12 @@ class FolderImages(ImageSource):
 
 def _split_folders(folder):
     """The sub-folders that are the splits, {"train": ..., "held_out": ...}; {} without them."""
-    held_out = [folder / name for name in _HELD_OUT_NAMES if (folder / name).is_dir()]
-    if held_out and (folder / "train").is_dir():
+    try:
+        names = {entry.name for entry in os.scandir(folder) if entry.is_dir()}
+    except OSError as error:
+        _stop(error)
+    held_out = [folder / name for name in _HELD_OUT_NAMES if name in names]
+    if held_out and "train" in names:
         return {"train": folder / "train", "held_out": held_out[0]}
     return {}
 

@@ -48,11 +48,14 @@ def open_images(data, size, channels=3, split="train"):
 
 
 def absolute_data(data):
-    """The same data, named so that it is found from any folder: paths made absolute."""
+    """The same data, named so that it is found from any folder: paths made absolute.
+
+    What does not exist stays as it is, for `open_images` to complain about in the user's words.
+    """
     kind, colon, detail = str(data).partition(":")
     if kind in _PACKAGED:
         return str(data) if kind == "emoji" or not detail else f"{kind}:{Path(detail).resolve()}"
-    return str(Path(data).resolve())
+    return str(Path(data).resolve()) if Path(data).exists() else str(data)
 
 
 def _emoji_size(detail, size):

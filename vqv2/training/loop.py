@@ -181,10 +181,12 @@ def as_json(config):
 def interruption():
     """Yields an event that Ctrl-C sets instead of breaking into the middle of a step.
 
-    A second Ctrl-C interrupts at once. Outside the main thread nothing is changed.
+    A second Ctrl-C interrupts at once. Outside the main thread nothing is changed, nor where the
+    shell has the process ignore Ctrl-C, as it does with what a script runs in the background.
     """
     event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield event
         return
 
