@@ -18,7 +18,8 @@ import math
 import numpy as np
 
 from backends.compiled import compiled, prange
-from backends.elementwise import keep
+from backends.elementwise import hashed, keep
+from backends.exponential import exp
 from backends.selection import kernel
 from backends.transfer import array_module
 
@@ -119,26 +120,20 @@ def _softmax_loop(block, start, length, scale, threshold, seed, factor, on_logit
         for j in range(i):
             row[j] *= scale
             if on_logits and threshold > 0:
-                z = seed + (first + np.uint64(j + 1)) * np.uint64(0x9E3779B97F4A7C15)
-                z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-                z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-                z = z ^ (z >> np.uint64(31))
-                row[j] *= factor if (z >> np.uint64(40)) >= threshold else 0 * factor
+                kept = hashed(seed, first + np.uint64(j)) >= threshold
+                row[j] *= factor if kept else 0 * factor
         peak = row[0]
         for j in range(1, i):
             peak = max(peak, row[j])
-        total = 0.0
+        total = 0 * scale
         for j in range(i):
-            row[j] = math.exp(row[j] - peak)
+            row[j] = exp(row[j] - peak)
             total += row[j]
         for j in range(i):
             row[j] /= total
             if not on_logits and threshold > 0:
-                z = seed + (first + np.uint64(j + 1)) * np.uint64(0x9E3779B97F4A7C15)
-                z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-                z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-                z = z ^ (z >> np.uint64(31))
-                row[j] *= factor if (z >> np.uint64(40)) >= threshold else 0 * factor
+                kept = hashed(seed, first + np.uint64(j)) >= threshold
+                row[j] *= factor if kept else 0 * factor
         for j in range(i, columns):
             row[j] = 0
         log_normalizer[b, i] = peak + math.log(total) if i > 0 else 0
@@ -181,15 +176,11 @@ def _softmax_gradient_loop(
         first = np.uint64((b * length + i) * length)
         for j in range(i):
             kept = factor
-            if threshold > 0:
-                z = seed + (first + np.uint64(j + 1)) * np.uint64(0x9E3779B97F4A7C15)
-                z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-                z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-                z = z ^ (z >> np.uint64(31))
-                kept = factor if (z >> np.uint64(40)) >= threshold else 0 * factor
+            if threshold > 0 and hashed(seed, first + np.uint64(j)) < threshold:
+                kept = 0 * factor
             on_logit = kept if on_logits else 0 * factor + 1
             on_weight = 0 * factor + 1 if on_logits else kept
-            weight = math.exp(row[j] * scale * on_logit - log_normalizer[b, i])
+            weight = exp(row[j] * scale * on_logit - log_normalizer[b, i])
             d_row[j] = weight * (d_row[j] * on_weight - inner[b, i]) * on_logit * scale
             row[j] = weight * on_weight
         for j in range(i, columns):

@@ -8,9 +8,7 @@ true. For k = 5 that is 13 taps, or 12 without the centre, of 25 (section A.2 an
 
 import numpy as np
 
-from backends.compiled import compiled, prange
-from backends.conv import patch_blocks
-from backends.product import Columns, multiply
+from backends import windows
 from backends.selection import kernel
 from backends.transfer import array_module
 
@@ -71,94 +69,33 @@ def causal_conv2d_weight_gradient(x, dy, kernel_size, taps):
 
 @causal_conv2d.version("numba")
 def _causal_conv2d_numba(x, w, kernel_size):
-    taps, channels, channels_out = w.shape
-    matrix = w.reshape(-1, channels_out)
-    n, height, width, _ = x.shape
-    map_lines = np.ascontiguousarray(x).reshape(n, height, width * channels)
-    columns_of_w = Columns(matrix)
-    y = np.empty((n * height, width, channels_out), x.dtype)
-    for lines, patches in patch_blocks(n * height, (width, taps * channels), x.dtype):
-        _unfold_loop(map_lines, channels, lines.start, kernel_size, patches)
-        out = y[lines].reshape(-1, channels_out)
-        multiply(patches.reshape(-1, len(matrix)), columns_of_w, out)
-    return y.reshape(n, height, width, channels_out)
+    if x.dtype != np.float32:
+        return causal_conv2d.reference(x, w, kernel_size)
+    return _convolved(x, w, kernel_size, turned=False)
 
 
 @causal_conv2d_input_gradient.version("numba")
 def _causal_conv2d_input_gradient_numba(dy, w, kernel_size):
-    taps, channels, channels_out = w.shape
-    matrix = w.reshape(-1, channels_out)
-    n, height, width, _ = dy.shape
-    dy = dy.reshape(n * height, width, channels_out)
-    columns_of_w = Columns(matrix.T)
-    dx = np.zeros((n, height, width * channels), dy.dtype)
-    for lines, patches in patch_blocks(n * height, (width, taps * channels), dy.dtype):
-        out = patches.reshape(-1, len(matrix))
-        multiply(dy[lines].reshape(-1, channels_out), columns_of_w, out)
-        _fold_loop(patches, channels, lines.start, kernel_size, dx)
-    return dx.reshape(n, height, width, channels)
+    if dy.dtype != np.float32:
+        return causal_conv2d_input_gradient.reference(dy, w, kernel_size)
+    # What comes later in raster order comes earlier in a map turned by 180 degrees.
+    return _convolved(dy, w.swapaxes(1, 2), kernel_size, turned=True)
+
+
+def _convolved(x, w, kernel_size, turned):
+    half, channels_out = kernel_size // 2, w.shape[-1]
+    y = np.empty((*x.shape[:3], channels_out), x.dtype)
+    surrounded = windows.padded(x, half, 0, half, half, turned)
+    target = y[:, ::-1, ::-1] if turned else y
+    windows.convolve(surrounded, 0, 0, kernel_size, 1, w.reshape(-1, channels_out), target)
+    return y
 
 
 @causal_conv2d_weight_gradient.version("numba")
 def _causal_conv2d_weight_gradient_numba(x, dy, kernel_size, taps):
-    n, height, width, channels = x.shape
-    channels_out = dy.shape[-1]
-    map_lines = np.ascontiguousarray(x).reshape(n, height, width * channels)
-    dy = dy.reshape(n * height, width, channels_out)
-    dw = np.zeros((taps * channels, channels_out), x.dtype)
-    for lines, patches in patch_blocks(n * height, (width, taps * channels), x.dtype):
-        _unfold_loop(map_lines, channels, lines.start, kernel_size, patches)
-        columns_of_dy = Columns(dy[lines].reshape(-1, channels_out))
-        multiply(patches.reshape(-1, len(dw)).T, columns_of_dy, dw, add=True)
-    return dw.reshape(taps, channels, channels_out)
-
-
-# In both loops the taps of one row, at most kernel * C numbers, lie side by side in the map, too.
-# Of these, [low, high) lie inside the map. The patches are those of rows first, first + 1, ...
-# when the rows of all maps are counted through. Slices, as in `conv`, because they vectorise.
-
-
-@compiled
-def _unfold_loop(x, channels, first, kernel_size, patches):
-    lines, columns, length = patches.shape
-    height, width = x.shape[1:]
-    half = kernel_size // 2
-    for line in prange(lines):
-        image, i = (first + line) // height, (first + line) % height
-        for j in range(columns):
-            start = (j - half) * channels
-            for a in range(half + 1):
-                patch = patches[line, j, a * kernel_size * channels :]
-                taps = min(kernel_size * channels, length - a * kernel_size * channels)
-                low, high = max(0, -start), min(taps, width - start)
-                row = i + a - half
-                if row >= 0:
-                    patch[:low] = 0
-                    patch[low:high] = x[image, row, start + low : start + high]
-                    patch[high:taps] = 0
-                else:
-                    patch[:taps] = 0
-
-
-@compiled
-def _fold_loop(patches, channels, first, kernel_size, x):
-    """The transpose of `_unfold_loop`: every position adds up what it gave to the patches."""
-    lines, columns, length = patches.shape
-    height, width = x.shape[1:]
-    half = kernel_size // 2
-    map_first, map_last = first // height, (first + lines - 1) // height
-    for target in prange((map_last - map_first + 1) * height):
-        image, row = map_first + target // height, target % height
-        for a in range(half + 1):
-            i = row + half - a
-            line = image * height + i - first
-            if i < height and 0 <= line < lines:
-                skipped = a * kernel_size * channels
-                taps = min(kernel_size * channels, length - skipped)
-                for j in range(columns):
-                    start = (j - half) * channels
-                    low, high = max(0, -start), min(taps, width - start)
-                    patch = patches[line, j, skipped + low : skipped + high]
-                    positions = x[image, row, start + low : start + high]
-                    for t in range(len(patch)):
-                        positions[t] += patch[t]
+    if x.dtype != np.float32:
+        return causal_conv2d_weight_gradient.reference(x, dy, kernel_size, taps)
+    half, channels = kernel_size // 2, x.shape[-1]
+    surrounded = windows.padded(x, half, 0, half, half)
+    dw = windows.weight_gradient(surrounded, kernel_size, 1, dy, taps * channels)
+    return dw.reshape(taps, channels, dy.shape[-1])

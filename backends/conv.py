@@ -7,21 +7,22 @@ dx = conv2d_input_gradient(dy, w) and dw = conv2d_weight_gradient(x, dy). A tran
 `padding` zeros surround the image on every side; the output has
 (H + 2 * padding - kernel) // stride + 1 rows.
 
-The references sum over the kernel's taps. The fast versions are a matrix product over *patches*
-(all taps of one output position side by side in memory), a few output rows at a time so that the
-patches stay in the cache. With stride 1, kernel 1 and no padding the image is its own patch matrix.
+The references sum over the kernel's taps, and serve float64, which only tests use, on the numba
+backend, too. The fast versions are products of overlapping windows (`windows.py`); with stride 1,
+kernel 1 and no padding, plain matrix products. A transposed convolution to a few channels, such as
+an image's three, is one product whose results are added up where they overlap.
 """
-
-import math
 
 import numpy as np
 
+from backends import windows
 from backends.compiled import compiled, prange
 from backends.product import Columns, matmul, multiply
 from backends.selection import kernel
 from backends.transfer import array_module
 
-PATCH_BYTES = 2 * 2**20  # patches of one block: about the level-2 caches of two cores
+FEW_CHANNELS = 16  # a transposed convolution to so few is one product, not one for each phase
+FOLDED_NUMBERS = 2**19  # products to add up at a time: about the level-2 caches of two cores
 
 
 def output_size(size, kernel_size, stride, padding):
@@ -85,18 +86,6 @@ def conv2d_weight_gradient(x, dy, kernel_size, stride, padding):
     return dw
 
 
-def patch_blocks(lines, shape, dtype):
-    """Cut `lines` output rows into blocks: (slice of lines, uninitialised patches (count, *shape)).
-
-    One buffer of about PATCH_BYTES serves all blocks: fresh memory would cost more than arithmetic.
-    """
-    bytes_per_line = math.prod(shape) * dtype.itemsize
-    step = max(1, min(lines, PATCH_BYTES // max(1, bytes_per_line)))
-    buffer = np.empty((step, *shape), dtype)
-    for start in range(0, lines, step):
-        yield slice(start, start + step), buffer[: lines - start]
-
-
 def _is_pointwise(kernel_size, stride, padding):
     return kernel_size == 1 and stride == 1 and padding == 0
 
@@ -104,92 +93,92 @@ def _is_pointwise(kernel_size, stride, padding):
 @conv2d.version("numba")
 def _conv2d_numba(x, w, stride, padding):
     kernel_size, _, channels, channels_out = w.shape
-    matrix = w.reshape(-1, channels_out)
     if _is_pointwise(kernel_size, stride, padding):
-        y = matmul.versions["numba"](x.reshape(-1, channels), matrix)
+        y = matmul.versions["numba"](x.reshape(-1, channels), w[0, 0])
         return y.reshape(*x.shape[:3], channels_out)
-    n, height, width, _ = x.shape
-    rows = output_size(height, kernel_size, stride, padding)
-    columns = output_size(width, kernel_size, stride, padding)
-    image_lines = np.ascontiguousarray(x).reshape(n, height, width * channels)
-    columns_of_w = Columns(matrix)
-    y = np.empty((n * rows, columns, channels_out), x.dtype)
-    shape = (columns, kernel_size, kernel_size * channels)
-    for lines, patches in patch_blocks(n * rows, shape, x.dtype):
-        _unfold_loop(image_lines, channels, lines.start, rows, stride, padding, patches)
-        out = y[lines].reshape(-1, channels_out)
-        multiply(patches.reshape(-1, len(matrix)), columns_of_w, out)
-    return y.reshape(n, rows, columns, channels_out)
+    if x.dtype != np.float32:
+        return conv2d.reference(x, w, stride, padding)
+    rows, columns = (output_size(size, kernel_size, stride, padding) for size in x.shape[1:3])
+    y = np.empty((len(x), rows, columns, channels_out), x.dtype)
+    surrounded = windows.padded(x, *[padding] * 4)
+    windows.convolve(surrounded, 0, 0, kernel_size, stride, w.reshape(-1, channels_out), y)
+    return y
+
+
+@conv2d_weight_gradient.version("numba")
+def _conv2d_weight_gradient_numba(x, dy, kernel_size, stride, padding):
+    channels, channels_out = x.shape[-1], dy.shape[-1]
+    shape = (kernel_size, kernel_size, channels, channels_out)
+    if _is_pointwise(kernel_size, stride, padding):
+        rows = x.reshape(-1, channels)
+        return matmul.versions["numba"](rows.T, dy.reshape(-1, channels_out)).reshape(shape)
+    if x.dtype != np.float32:
+        return conv2d_weight_gradient.reference(x, dy, kernel_size, stride, padding)
+    surrounded = windows.padded(x, *[padding] * 4)
+    rows = kernel_size**2 * channels
+    return windows.weight_gradient(surrounded, kernel_size, stride, dy, rows).reshape(shape)
 
 
 @conv2d_input_gradient.version("numba")
 def _conv2d_input_gradient_numba(dy, w, stride, padding, height, width):
     kernel_size, _, channels, channels_out = w.shape
-    matrix = w.reshape(-1, channels_out)
     if _is_pointwise(kernel_size, stride, padding):
-        dx = matmul.versions["numba"](dy.reshape(-1, channels_out), matrix.T)
+        dx = matmul.versions["numba"](dy.reshape(-1, channels_out), w[0, 0].T)
         return dx.reshape(*dy.shape[:3], channels)
+    if dy.dtype != np.float32:
+        return conv2d_input_gradient.reference(dy, w, stride, padding, height, width)
+    if channels <= FEW_CHANNELS:
+        return _folded_products(dy, w, stride, padding, height, width)
+    return _phase_convolutions(dy, w, stride, padding, height, width)
+
+
+def _phase_convolutions(dy, w, stride, padding, height, width):
+    """The transpose as stride x stride convolutions, each for every stride-th pixel."""
+    kernel_size, _, channels, channels_out = w.shape
+    down, across = (
+        list(windows.phases(kernel_size, stride, padding, size)) for size in (height, width)
+    )
+    margins = [
+        (max(0, *(-p[2] for p in axis)), max(0, *(p[2] + p[3] + p[4] - 1 - size for p in axis)))
+        for axis, size in ((down, dy.shape[1]), (across, dy.shape[2]))
+    ]
+    (top, bottom), (left, right) = margins
+    surrounded = windows.padded(dy, top, bottom, left, right)
+    dx = (np.zeros if stride > kernel_size else np.empty)((len(dy), height, width, channels), "f4")
+    for r, i, row, row_taps, _ in down:
+        for q, j, column, column_taps, _ in across:
+            if not row_taps or not column_taps:
+                continue  # between the taps: no output reads these pixels
+            taps = w[r::stride, q::stride][::-1, ::-1].swapaxes(2, 3).reshape(-1, channels)
+            pixels = dx[:, i::stride, j::stride]
+            windows.convolve(surrounded, top + row, left + column, column_taps, 1, taps, pixels)
+    return dx
+
+
+def _folded_products(dy, w, stride, padding, height, width):
+    """One product dy W^T, a few lines at a time, whose results every pixel then adds up."""
+    kernel_size, _, channels, channels_out = w.shape
+    columns_of_w = Columns(w.reshape(-1, channels_out).T)
     n, rows, columns, _ = dy.shape
     dy = dy.reshape(n * rows, columns, channels_out)
-    columns_of_w = Columns(matrix.T)
     dx = np.zeros((n, height, width * channels), dy.dtype)
-    shape = (columns, kernel_size, kernel_size * channels)
-    for lines, patches in patch_blocks(n * rows, shape, dy.dtype):
-        out = patches.reshape(-1, len(matrix))
-        multiply(dy[lines].reshape(-1, channels_out), columns_of_w, out)
-        _fold_loop(patches, channels, lines.start, rows, stride, padding, dx)
+    step = max(1, FOLDED_NUMBERS // (columns * columns_of_w.shape[1]))
+    for first in range(0, n * rows, step):
+        lines = dy[first : first + step]
+        products = multiply(lines.reshape(-1, channels_out), columns_of_w)
+        products = products.reshape(len(lines), columns, kernel_size, kernel_size * channels)
+        _fold_loop(products, channels, first, rows, stride, padding, dx)
     return dx.reshape(n, height, width, channels)
 
 
-@conv2d_weight_gradient.version("numba")
-def _conv2d_weight_gradient_numba(x, dy, kernel_size, stride, padding):
-    n, rows, columns, channels_out = dy.shape
-    _, height, width, channels = x.shape
-    if _is_pointwise(kernel_size, stride, padding):
-        rows = x.reshape(-1, channels)
-        dw = matmul.versions["numba"](rows.T, dy.reshape(-1, channels_out))
-        return dw.reshape(1, 1, channels, channels_out)
-    image_lines = np.ascontiguousarray(x).reshape(n, height, width * channels)
-    dy = dy.reshape(n * rows, columns, channels_out)
-    dw = np.zeros((kernel_size**2 * channels, channels_out), x.dtype)
-    shape = (columns, kernel_size, kernel_size * channels)
-    for lines, patches in patch_blocks(n * rows, shape, x.dtype):
-        _unfold_loop(image_lines, channels, lines.start, rows, stride, padding, patches)
-        columns_of_dy = Columns(dy[lines].reshape(-1, channels_out))
-        multiply(patches.reshape(-1, len(dw)).T, columns_of_dy, dw, add=True)
-    return dw.reshape(kernel_size, kernel_size, channels, channels_out)
-
-
-# In both loops one row of a patch, kernel * C numbers, lies side by side in the image, too. Of
-# these, [low, high) lie inside the image. The patches are those of output rows first, first + 1,
-# ... when the rows of all images are counted through. Slices are ten times as fast here as
-# x[image, row, start + t], whose index might be negative and so is not vectorised.
-
-
 @compiled
-def _unfold_loop(x, channels, first, rows, stride, padding, patches):
-    lines, columns, kernel_size, length = patches.shape
-    height, width = x.shape[1:]
-    for line in prange(lines):
-        image, i = (first + line) // rows, (first + line) % rows
-        for j in range(columns):
-            start = (j * stride - padding) * channels
-            low, high = min(length, max(0, -start)), max(0, min(length, width - start))
-            for a in range(kernel_size):
-                row = i * stride + a - padding
-                patch = patches[line, j, a]
-                if 0 <= row < height:
-                    patch[:low] = 0
-                    patch[low:high] = x[image, row, start + low : start + high]
-                    patch[high:] = 0
-                else:
-                    patch[:] = 0
+def _fold_loop(products, channels, first, rows, stride, padding, x):
+    """Every pixel adds up what the lines first, first + 1, ... of all images have for it.
 
-
-@compiled
-def _fold_loop(patches, channels, first, rows, stride, padding, x):
-    """The transpose of `_unfold_loop`: every pixel adds up the patch elements that it went into."""
-    lines, columns, kernel_size, length = patches.shape
+    What one line has for one row of pixels, kernel * C numbers from each position, lies side by
+    side there; of these, [low, high) lie inside the image.
+    """
+    lines, columns, kernel_size, length = products.shape
     height, width = x.shape[1:]
     image_first, image_last = first // rows, (first + lines - 1) // rows
     for target in prange((image_last - image_first + 1) * height):
@@ -201,7 +190,7 @@ def _fold_loop(patches, channels, first, rows, stride, padding, x):
                 for j in range(columns):
                     start = (j * stride - padding) * channels
                     low, high = min(length, max(0, -start)), max(0, min(length, width - start))
-                    patch = patches[line, j, a, low:high]
+                    numbers = products[line, j, a, low:high]
                     pixels = x[image, row, start + low : start + high]
-                    for t in range(len(patch)):
-                        pixels[t] += patch[t]
+                    for t in range(len(numbers)):
+                        pixels[t] += numbers[t]

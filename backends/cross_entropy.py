@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from backends.compiled import compiled, prange
+from backends.exponential import exp
 from backends.quantize import require_codes
 from backends.selection import kernel
 from backends.transfer import array_module
@@ -40,7 +41,7 @@ def _cross_entropy_loop(logits, targets, losses):
             peak = max(peak, logits[n, k])
         total = 0.0
         for k in range(count):
-            total += math.exp(logits[n, k] - peak)
+            total += exp(logits[n, k] - peak)
         losses[n] = math.log(total) + peak - logits[n, targets[n]]
 
 
@@ -77,7 +78,7 @@ def _cross_entropy_gradient_loop(logits, targets, d_losses, d_logits):
             peak = max(peak, logits[n, k])
         total = 0.0
         for k in range(count):
-            d_logits[n, k] = math.exp(logits[n, k] - peak)
+            d_logits[n, k] = exp(logits[n, k] - peak)
             total += d_logits[n, k]
         for k in range(count):
             d_logits[n, k] *= d_losses[n] / total

@@ -8,21 +8,49 @@ import math
 
 import numpy as np
 
-from backends.compiled import compiled, prange
+from backends.compiled import compiled, part, prange
+from backends.exponential import exp
 from backends.selection import kernel
 from backends.transfer import array_module
 
 
-@kernel(also=("numba",))
+@kernel
 def relu(x):
     """max(x, 0), elementwise."""
     return array_module(x).maximum(x, 0)
 
 
-@kernel(also=("numba",))
+@relu.version("numba")
+def _relu_numba(x):
+    y = np.empty(x.shape, x.dtype)
+    _relu_loop(np.ascontiguousarray(x).reshape(-1), y.reshape(-1))
+    return y
+
+
+@compiled
+def _relu_loop(x, y):
+    for i in prange(x.size):
+        y[i] = 0 if x[i] <= 0 else x[i]  # NaN stays NaN
+
+
+@kernel
 def relu_gradient(y, dy):
     """Gradient of `relu` from its output `y`: dy where y > 0, else 0."""
-    return dy * (y > 0)
+    return array_module(y).where(y > 0, dy, dy.dtype.type(0))
+
+
+@relu_gradient.version("numba")
+def _relu_gradient_numba(y, dy):
+    dx = np.empty(y.shape, y.dtype)
+    flat_y = np.ascontiguousarray(y).reshape(-1)
+    _relu_gradient_loop(flat_y, np.ascontiguousarray(dy).reshape(-1), dx.reshape(-1))
+    return dx
+
+
+@compiled
+def _relu_gradient_loop(y, dy, dx):
+    for i in prange(y.size):
+        dx[i] = dy[i] if y[i] > 0 else 0
 
 
 @kernel
@@ -42,7 +70,7 @@ def _elu_numba(x):
 @compiled
 def _elu_loop(x, y):
     for i in prange(x.size):
-        below = math.exp(x[i]) - 1  # computed always: a branch would often be mispredicted
+        below = exp(x[i]) - 1  # computed always: a branch would often be mispredicted
         y[i] = x[i] if x[i] > 0 else below
 
 
@@ -94,7 +122,7 @@ def _gate_loop(x, y):
     rows, channels = y.shape
     for n in prange(rows):
         for c in range(channels):
-            y[n, c] = x[n, 0, c] / (1 + math.exp(-x[n, 1, c]))
+            y[n, c] = x[n, 0, c] / (1 + exp(-x[n, 1, c]))
 
 
 @kernel
@@ -123,7 +151,7 @@ def _gate_gradient_loop(x, dy, dx):
     rows, channels = dy.shape
     for n in prange(rows):
         for c in range(channels):
-            s = 1 / (1 + math.exp(-x[n, 1, c]))
+            s = 1 / (1 + exp(-x[n, 1, c]))
             dx[n, 0, c] = dy[n, c] * s
             dx[n, 1, c] = dy[n, c] * x[n, 0, c] * s * (1 - s)
 
@@ -139,6 +167,15 @@ def keep(xp, seed, index, rate):
     z = (z ^ (z >> xp.uint64(27))) * xp.uint64(0x94D049BB133111EB)
     z = z ^ (z >> xp.uint64(31))
     return (z >> xp.uint64(40)) >= xp.uint64(int(rate * 2**24))
+
+
+@part
+def hashed(seed, index):
+    """What `keep` compares with rate * 2^24, for compiled loops: uint64 numbers."""
+    z = seed + (index + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (z ^ (z >> np.uint64(31))) >> np.uint64(40)
 
 
 @kernel
@@ -164,8 +201,4 @@ def _dropout_numba(x, rate, seed):
 @compiled
 def _dropout_loop(x, threshold, seed, scale, y):
     for i in prange(x.size):
-        z = seed + np.uint64(i + 1) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-        y[i] = x[i] * scale if (z >> np.uint64(40)) >= threshold else 0
+        y[i] = x[i] * scale if hashed(seed, np.uint64(i)) >= threshold else 0

@@ -29,12 +29,32 @@ def pack(w, halves=1):
     xp, (length, columns) = array_module(w), w.shape
     width = BLOCK // halves
     blocks = math.ceil(columns / halves / width)
-    packed = xp.zeros((blocks, length, halves, width), w.dtype)
+    packed = xp.empty((blocks, length, BLOCK), w.dtype)
+    if xp is np and halves == 1 and w.dtype == np.float32:
+        _pack_loop(w if w.T.flags.c_contiguous else np.ascontiguousarray(w), packed)
+        return packed
+    packed[...] = 0
+    cut = packed.reshape(blocks, length, halves, width)
     w = w.reshape(length, halves, columns // halves)
     for block in range(blocks):
         part = w[:, :, block * width : (block + 1) * width]
-        packed[block, :, :, : part.shape[-1]] = part
-    return packed.reshape(blocks, length, BLOCK)
+        cut[block, :, :, : part.shape[-1]] = part
+    return packed
+
+
+@compiled
+def _pack_loop(w, packed):
+    length, columns = w.shape
+    rows = 64  # of a task: its part of a transposed matrix stays in the cache
+    parts = (length + rows - 1) // rows
+    for task in prange(len(packed) * parts):
+        block, first = task // parts, task % parts * rows
+        width = min(BLOCK, columns - block * BLOCK)
+        for k in range(first, min(first + rows, length)):
+            line = packed[block, k]
+            for j in range(width):
+                line[j] = w[k, block * BLOCK + j]
+            line[width:] = 0
 
 
 def unpack(packed, columns, halves=1):

@@ -17,6 +17,7 @@ import numpy as np
 
 from backends.compiled import compiled, part, prange
 from backends.elementwise import elu, gate
+from backends.exponential import exp
 from backends.product import pack, panel_rows, unpack
 from backends.selection import kernel
 from backends.tile import BLOCK, add_product, widen
@@ -122,12 +123,12 @@ def _attend_numba(query, keys, values, count):
 
 @part
 def _elu(x):
-    return x if x > 0 else math.exp(x) - 1
+    return x if x > 0 else exp(x) - 1
 
 
 @part
 def _gated(a, b):
-    return a / (1 + math.exp(-b))
+    return a / (1 + exp(-b))
 
 
 @compiled
@@ -199,7 +200,7 @@ def _attend_loop(query, keys, values, count, scale, output):
         read, total = output[b, h], 0 * scale
         read[:] = 0
         for i in range(count):
-            weight = math.exp(logits[i] - peak)
+            weight = exp(logits[i] - peak)
             total += weight
             for d in range(width):
                 read[d] += weight * values[b, h, i, d]

@@ -44,23 +44,29 @@ add_one_row = _tile(1)
 
 
 @part
+def add_rows(x, x_start, row_step, step, length, w, w_start, w_step, sums, top, rows):
+    """The same for `rows` rows of sums from `top` on, in as few tiles as possible."""
+    row = 0
+    while row + TILE_ROWS <= rows:
+        at = x_start + row * row_step
+        add_tile(x, at, row_step, step, length, w, w_start, w_step, sums, top + row)
+        row += TILE_ROWS
+    while row + 2 <= rows:
+        at = x_start + row * row_step
+        add_two_rows(x, at, row_step, step, length, w, w_start, w_step, sums, top + row)
+        row += 2
+    if row < rows:
+        at = x_start + row * row_step
+        add_one_row(x, at, row_step, step, length, w, w_start, w_step, sums, top + row)
+
+
+@part
 def add_product(x, x_start, row_step, step, length, w, w_start, w_step, sums):
     """The same for all rows of sums; every part of w is read from memory once."""
-    rows = len(sums)
     for first in range(0, length, CHUNK):
-        count = min(CHUNK, length - first)
-        start, w_first, row = x_start + first * step, w_start + first * w_step, 0
-        while row + TILE_ROWS <= rows:
-            at = start + row * row_step
-            add_tile(x, at, row_step, step, count, w, w_first, w_step, sums, row)
-            row += TILE_ROWS
-        while row + 2 <= rows:
-            at = start + row * row_step
-            add_two_rows(x, at, row_step, step, count, w, w_first, w_step, sums, row)
-            row += 2
-        if row < rows:
-            at = start + row * row_step
-            add_one_row(x, at, row_step, step, count, w, w_first, w_step, sums, row)
+        count, start = min(CHUNK, length - first), x_start + first * step
+        w_first = w_start + first * w_step
+        add_rows(x, start, row_step, step, count, w, w_first, w_step, sums, 0, len(sums))
 
 
 def _vector_registers():

@@ -16,6 +16,7 @@ from backends import (
     product,
     quantize,
     sampling_step,
+    windows,
 )
 from backends.selection import Kernel
 from tests.cases import CASES, CHANGED, LAYOUTS, Draw, run
@@ -158,12 +159,18 @@ def test_nan_among_values_reaches_later_positions_of_its_image_and_channel_only(
     assert not poisoned.any() and np.isfinite(log_normalizer).all()
 
 
-@pytest.mark.parametrize("patch_bytes", [1, 500, 3000])
-@pytest.mark.parametrize("module", [conv, causal_conv], ids=["conv", "causal_conv"])
-def test_cutting_into_blocks_changes_nothing(module, patch_bytes, monkeypatch):
-    monkeypatch.setattr(conv, "PATCH_BYTES", patch_bytes)
-    for kernel in (k for k in CASES if k.__module__ == module.__name__):
+@pytest.mark.parametrize("few", [0, 100], ids=["phases", "folded"])
+@pytest.mark.parametrize("lines", [1, 1000])
+def test_cutting_convolutions_in_other_ways_changes_rounding_only(lines, few, monkeypatch):
+    for module, name, value in (
+        (windows, "LINE_ROWS", lines),
+        (windows, "PANEL_ROWS", 6 * lines),
+        (conv, "FOLDED_NUMBERS", 100 * lines),
+        (conv, "FEW_CHANNELS", few),
+    ):
+        monkeypatch.setattr(module, name, value)
+    for kernel in (k for k in CASES if k.__module__ in (conv.__name__, causal_conv.__name__)):
         for build in CASES[kernel].values():
-            (result,) = run(kernel, kernel.versions["numba"], build(Draw(np.float64)))
+            (result,) = run(kernel, kernel.versions["numba"], build(Draw(np.float32)))
             (expected,) = run(kernel, kernel.reference, build(Draw(np.float64)))
-            assert_close(result, expected, np.float64)
+            assert_close(result, expected, np.float32)
