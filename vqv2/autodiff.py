@@ -275,6 +275,11 @@ def checkpoint(function, *inputs, rng=None):
     return _tensor(output, Node("checkpoint", parents, gradient, 1), 0)
 
 
+def segment(function, *inputs, checkpointed, rng=None):
+    """function(*inputs), by `checkpoint` where `checkpointed` says so."""
+    return checkpoint(function, *inputs, rng=rng) if checkpointed else function(*inputs)
+
+
 @contextlib.contextmanager
 def _generator_state(rng, state):
     """Inside, `rng` stands at `state`; afterwards where it stood before."""

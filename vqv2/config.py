@@ -51,6 +51,9 @@ class AutoencoderConfig:
     decay_learning_rate: bool = False  # here: true lets the rate fall to zero along a half cosine
     polyak_decay: float = 0.9999  # Table 3
     augmentation: str = "imagenet"  # section A.1: "none", "imagenet" or "ffhq"
+    checkpoint: bool = (
+        False  # here: true computes activations again for the gradient, to save memory
+    )
 
     @property
     def levels(self):
@@ -115,6 +118,9 @@ class PriorConfig:
     warmup_steps: int = 16000  # section A.2
     decay_exponent: float = 0.35  # section A.2, step_num^-0.35 (called "square root" there)
     polyak_decay: float = 0.9999  # Table 1
+    checkpoint: bool = (
+        False  # here: true computes activations again for the gradient, to save memory
+    )
 
     def check(self):
         """Raise `InputError` when the fields do not make a model."""

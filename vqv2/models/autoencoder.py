@@ -8,7 +8,7 @@ import numpy as np
 import vqv2.functional as F
 from backends import array_module, to_device, to_host
 from vqv2 import nn
-from vqv2.autodiff import Tensor, no_grad
+from vqv2.autodiff import Tensor, no_grad, segment
 from vqv2.errors import InputError
 from vqv2.models.quantizer import Quantizer
 
@@ -32,11 +32,19 @@ class Encoder(nn.Module):
         kernel_size = config.encoder_filter_size
         self.convolution = nn.Conv2d(channels_in, config.hidden_units, kernel_size, rng)
         self.stack = _stack(config, rng)
+        self.checkpointed = config.checkpoint
 
     def __call__(self, x):
         """(N, H, W, channels_in) -> (N, H / factor, W / factor, hidden_units)."""
+        x = segment(self._shrink, x, checkpointed=self.checkpointed)
+        return segment(self._refine, x, checkpointed=self.checkpointed)
+
+    def _shrink(self, x):
         for convolution in self.strided:
             x = F.relu(convolution(x))
+        return x
+
+    def _refine(self, x):
         return self.stack(self.convolution(x))
 
 
@@ -62,15 +70,23 @@ class Decoder(nn.Module):
         self.stack = _stack(config, rng)
         hidden = config.hidden_units
         self.transposed = _upsampling(hidden, hidden // 2, channels_out, factor, config, rng)
+        self.checkpointed = config.checkpoint
 
     def __call__(self, quantized):
         """List of (N, size, size, D), coarse to fine -> (N, size * factor, ..., channels_out)."""
+        x = segment(self._refine, *quantized, checkpointed=self.checkpointed)
+        return segment(self._enlarge, x, checkpointed=self.checkpointed)
+
+    def _refine(self, *quantized):
         maps = [
             _run(layers, coarse)
             for layers, coarse in zip(self.upsampling, quantized[:-1], strict=True)
         ]
         joined = F.concatenate(*maps, quantized[-1]) if maps else quantized[-1]
-        return _run(self.transposed, self.stack(self.convolution(joined)))
+        return self.stack(self.convolution(joined))
+
+    def _enlarge(self, x):
+        return _run(self.transposed, x)
 
 
 def _stack(config, rng):

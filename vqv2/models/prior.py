@@ -1,10 +1,13 @@
 """The autoregressive prior of one level (section A.2, Tables 1 and 2)."""
 
+import functools
+
 import numpy as np
 
 import vqv2.functional as F
 from backends import to_device
 from vqv2 import nn
+from vqv2.autodiff import segment
 from vqv2.errors import InputError
 
 
@@ -58,14 +61,15 @@ class Prior(nn.Module):
         """
         codes, label = self.check(codes, label)
         condition = self.condition(coarser, rng)
+        condition = () if condition is None else (condition,)
         embedded = self.embedding(codes)
         x = self.first(embedded)
-        for block in self.blocks:
-            if isinstance(block, nn.AttentionBlock):
-                x = block(x, embedded, condition, label, rng)
-            else:
-                x = block(x, condition, label, rng)
-        return self.output(x, condition, label, rng)
+        for block in (*self.blocks, *self.output.blocks):
+            beside = (embedded,) if isinstance(block, nn.AttentionBlock) else ()
+            function = functools.partial(block, label=label, rng=rng)
+            inputs = (x, *beside, *condition)
+            x = segment(function, *inputs, checkpointed=self.config.checkpoint, rng=rng)
+        return self.output(x)
 
     def condition(self, coarser, rng=None):
         """What the coarser levels' codes say about every position, (N, H, W, C), or None."""
@@ -123,6 +127,7 @@ class Conditioning(nn.Module):
             config.conditioning_units,
             config.conditioning_blocks,
             rng,
+            config.checkpoint,
         )
 
     def __call__(self, coarser, rng=None):

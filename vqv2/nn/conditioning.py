@@ -1,6 +1,9 @@
 """The residual conditioning stack of the finer priors: the pseudo-code of section A.2."""
 
+import functools
+
 import vqv2.functional as F
+from vqv2.autodiff import segment
 from vqv2.nn.convolution import Conv2d, ConvTranspose2d
 from vqv2.nn.linear import Linear
 from vqv2.nn.module import Module
@@ -33,9 +36,11 @@ class ConditioningStack(Module):
     With `blocks` = 20: 10 at full size, 10 at half, 20 at a quarter, 10 at half, 10 at full size.
     The paper's channels are 1024 and 2048 with 256 and 512 inside its blocks; here they are
     `channels`, twice that, and a quarter of each, so that the same class serves small models.
+    With `checkpointed` its blocks keep their inputs only, and run again in the backward pass.
     """
 
-    def __init__(self, channels_in, channels, blocks, rng):
+    def __init__(self, channels_in, channels, blocks, rng, checkpointed=False):
+        self.checkpointed = checkpointed
         double, inner = 2 * channels, channels // 4
         self.enter = Linear(channels_in, channels, rng)
         self.down_full = _blocks(channels, inner, blocks // 2, rng)
@@ -50,18 +55,17 @@ class ConditioningStack(Module):
 
     def __call__(self, x, rng=None):
         """(N, H, W, channels_in) -> (N, H, W, channels), for H and W divisible by 4."""
-        full = _run(self.down_full, self.enter(x), rng)
-        half = _run(self.down_half, self.to_half(full), rng)
-        quarter = _run(self.quarter, self.to_quarter(half), rng)
-        half = _run(self.up_half, half + self.from_quarter(quarter), rng)
-        return _run(self.up_full, full + self.from_half(half), rng)
+        full = self._run(self.down_full, self.enter(x), rng)
+        half = self._run(self.down_half, self.to_half(full), rng)
+        quarter = self._run(self.quarter, self.to_quarter(half), rng)
+        half = self._run(self.up_half, half + self.from_quarter(quarter), rng)
+        return self._run(self.up_full, full + self.from_half(half), rng)
+
+    def _run(self, blocks, x, rng):
+        for block in blocks:
+            x = segment(functools.partial(block, rng=rng), x, checkpointed=self.checkpointed)
+        return x
 
 
 def _blocks(channels, inner_channels, count, rng):
     return [ConditioningBlock(channels, inner_channels, rng) for _ in range(count)]
-
-
-def _run(blocks, x, rng):
-    for block in blocks:
-        x = block(x, rng)
-    return x

@@ -99,8 +99,6 @@ class OutputStack(Module):
         ]
         self.logits = Linear(hidden_units, codes, rng)
 
-    def __call__(self, x, condition=None, label=None, rng=None):
-        """(N, H, W, hidden_units) -> logits (N, H, W, codes)."""
-        for block in self.blocks:
-            x = block(x, condition, label, rng)
+    def __call__(self, x):
+        """What the last of `blocks` says, (N, H, W, hidden_units) -> logits (N, H, W, codes)."""
         return self.logits(F.elu(x))

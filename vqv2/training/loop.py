@@ -155,11 +155,13 @@ def load_training(task, path, seed):
     """Fill task.model and task.optimizer from a checkpoint; its step.
 
     Raises `InputError` when it is of another stage, seed, data or configuration than the task; the
-    number of steps may be another.
+    number of steps, and whether activations are checkpointed, may be others.
     """
     arrays, metadata = checkpoint.load(path)
     wanted = {"stage": task.stage, "seed": seed, **task.metadata, **as_json(task.config)}
-    found = {**metadata, **metadata["config"], "steps": task.config.steps}
+    # Neither changes what a step computes, so both may be others than before.
+    free = {"steps": task.config.steps, "checkpoint": task.config.checkpoint}
+    found = {**metadata, **metadata["config"], **free}
     for name, value in wanted.items():
         if found.get(name) != value:
             raise InputError(

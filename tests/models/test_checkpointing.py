@@ -1,0 +1,73 @@
+"""Activation checkpointing: the same step to the last bit, with less memory."""
+
+import dataclasses
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from tests.small import AUTOENCODER, PRIOR
+from vqv2.models.autoencoder import Autoencoder
+from vqv2.models.prior import Prior
+
+DEEP = dataclasses.replace(PRIOR, layers=8, output_stack_layers=4, dropout=0.2)
+CONDITIONED = dataclasses.replace(DEEP, conditioning_blocks=8, conditioning_units=8)
+
+
+def autoencoder(checkpoint):
+    config = dataclasses.replace(AUTOENCODER, layers=3, checkpoint=checkpoint)
+    return Autoencoder(config, np.random.default_rng(0)), lambda model, rng: model.loss(
+        np.random.default_rng(1).random((4, 16, 16, 3), np.float32), rng
+    )[0]
+
+
+def prior(config, coarser):
+    def build(checkpoint):
+        changed = dataclasses.replace(config, checkpoint=checkpoint)
+        model = Prior(changed, 12, 16, np.random.default_rng(0), coarser, classes=3)
+        draw = np.random.default_rng(1)
+        codes = draw.integers(0, 12, (4, 16, 16))
+        coarse = [draw.integers(0, k, (4, s, s)) for k, s in coarser]
+        return model, lambda model, rng: model.loss(codes, np.arange(4) % 3, coarse, rng)
+
+    return build
+
+
+MODELS = {
+    "autoencoder": autoencoder,
+    "prior": prior(DEEP, ()),
+    "conditioned prior": prior(CONDITIONED, ((12, 4), (12, 8))),
+}
+
+
+def step(build, checkpoint):
+    """(loss, {name: gradient}, {name: buffer}, peak bytes) of one training step."""
+    model, loss_of = build(checkpoint)
+    rng = np.random.default_rng(2)
+    tracemalloc.start()
+    try:
+        loss = loss_of(model, rng)
+        loss.backward()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    gradients = {name: p.grad for name, p in model.parameters().items()}
+    return loss.item(), gradients, model.buffers(), peak, rng.random()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_checkpointed_step_is_the_plain_one(name):
+    plain, saving = (step(MODELS[name], checkpoint) for checkpoint in (False, True))
+    assert plain[0] == saving[0] and plain[4] == saving[4]
+    for ours, theirs in zip(plain[1:3], saving[1:3], strict=True):
+        assert list(ours) == list(theirs)
+        for key, value in ours.items():
+            np.testing.assert_array_equal(value, theirs[key], err_msg=key)
+
+
+@pytest.mark.parametrize(("name", "share"), [("prior", 0.5), ("conditioned prior", 0.5)])
+def test_a_checkpointed_step_needs_less_memory(name, share):
+    for checkpoint in (False, True):
+        step(MODELS[name], checkpoint)  # what is compiled or imported on first use
+    plain, saving = (step(MODELS[name], checkpoint)[3] for checkpoint in (False, True))
+    assert saving < share * plain
