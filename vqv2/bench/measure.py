@@ -79,6 +79,7 @@ class Settings:
     warmup: int = 1
     peer: str | None = None
     quick: bool = False  # tiny sizes, to see that everything runs; the figures mean nothing
+    only: str = ""  # part of the names of what is wanted
 
     def check(self):
         """Raise `InputError` for settings that mean nothing; returns self."""
@@ -88,6 +89,10 @@ class Settings:
         if self.peer not in (None, *PEERS):
             raise InputError(f"there is no peer {self.peer!r}; there is {', '.join(PEERS)}")
         return self
+
+    def wants(self, name):
+        """Whether `only` leaves `name` in."""
+        return self.only in name
 
     @property
     def sides(self):
