@@ -90,7 +90,7 @@ def _decoding(preset_name, batch, settings, limits):
         return compare(pair, "sample", "decode", *arguments)
 
 
-# One thing at a time is changed from the first setting of each list.
+# `scaling` changes one of these at a time from `_BASE`.
 GROWTH = {
     "batch": [{"batch": n} for n in (1, 2, 4, 8)],
     "hidden units": [

@@ -188,10 +188,16 @@ def total(name, rows, units, unit):
         peer_peak_bytes=max(row.peer_peak_bytes for row in rows) if peer else None,
         flops=sum(row.flops for row in rows),
         bytes=sum(row.bytes for row in rows),
-        product_share=None,
-        streaming_share=None,
+        product_share=_weighted(rows, "product_share"),
+        streaming_share=_weighted(rows, "streaming_share"),
         ours=ours,
         peer=peer,
         units=units,
         unit=unit,
     )
+
+
+def _weighted(rows, field):
+    """The mean of a share over rows, weighted by their seconds; None where none has one."""
+    shares = [(getattr(row, field) or 0) * row.ours_s for row in rows]
+    return sum(shares) / sum(row.ours_s for row in rows) if any(shares) else None

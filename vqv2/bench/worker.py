@@ -53,7 +53,7 @@ class Worker:
         self.side = side
         environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
         for name in SET_HERE:  # by our import, not by the user
-            del environment[name]
+            environment.pop(name, None)
         root = str(Path(__file__).parents[2])
         path = os.environ.get("PYTHONPATH")
         environment["PYTHONPATH"] = f"{root}{os.pathsep}{path}" if path else root
@@ -138,7 +138,7 @@ def main(side):
     os.dup2(2, 1)  # whatever a library prints must not get between the replies
     if side != "ours":
         for name in SET_HERE:  # how our threads wait; the peer's shall wait as they do by default
-            del os.environ[name]
+            os.environ.pop(name, None)
     server = _Server(side)
     for line in sys.stdin:
         try:

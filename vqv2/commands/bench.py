@@ -8,7 +8,7 @@ from vqv2.bench import benchmarks
 from vqv2.bench.first_use import IMPORTS, demo_compilations, import_seconds
 from vqv2.bench.machine import measure_limits
 from vqv2.bench.measure import PEERS, Settings, Spread
-from vqv2.bench.reading import costs, limits_line, table, write_json
+from vqv2.bench.reading import costs, limits_line, per_image, table, write_json
 from vqv2.commands.arguments import add_command
 from vqv2.config import PRESETS
 from vqv2.errors import InputError
@@ -115,6 +115,8 @@ def _measure(arguments):
     if not rows:
         raise InputError(f"--only {settings.only}: no row has that in its name")
     print(costs(rows) if arguments.name == "scaling" else table(rows))
+    if arguments.name == "sample":
+        print(per_image(rows))
     if arguments.json:
         write_json(arguments.json, arguments.name, rows, limits, settings)
 
