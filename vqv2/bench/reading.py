@@ -85,7 +85,9 @@ def _ratio(ratio):
 
 
 def _milliseconds(seconds):
-    return "" if seconds is None else f"{seconds * 1e3:.4g}"
+    if seconds is None:
+        return ""
+    return f"{seconds * 1e3:.4g}" if seconds < 1 else f"{seconds * 1e3:.0f}"
 
 
 def _spread(spread):
