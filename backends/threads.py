@@ -9,6 +9,10 @@ row, and waking the threads takes longer than a small kernel. A value set by the
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # turns of a waiting thread before it sleeps
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # 2^4 cycles, the least it takes
+_CHOICES = {
+    "OMP_WAIT_POLICY": "passive",
+    "GOMP_SPINCOUNT": "10000",  # turns of a waiting thread before it sleeps
+    "OPENBLAS_THREAD_TIMEOUT": "4",  # 2^4 cycles, the least it takes
+}
+SET_HERE = tuple(name for name in _CHOICES if name not in os.environ)  # the user set the others
+os.environ.update({name: _CHOICES[name] for name in SET_HERE})

@@ -13,10 +13,14 @@ REQUIRED = {"name", "ours_s", "peer_s", "ratio", "threads", "peak_bytes"}
 ROWS = {
     "kernels": list(kernels.names()),
     "train": ["autoencoder", "prior", "conditioned prior"],
-    "memory": ["autoencoder", "prior", "conditioned prior"],
-    "sample": ["top 8x8, batch 2", "bottom 8x8, batch 2", "decoding, batch 2", "all, batch 2"],
+    "memory": ["autoencoder", "prior", "conditioned prior", "full-size prior"],
+    "sample": [
+        *(f"{what}, batch 2, bfloat16" for what in ("top 8x8", "bottom 8x8", "all")),
+        "decoding, batch 2",
+    ],
     "scaling": ["step, batch 1", "sampling, batch 1", "step, threads 1", "sampling, threads 1"],
 }
+MORE = {"memory": ["--full"], "sample": ["--batch", "2", "--storage", "bfloat16"]}
 BRIEFLY = ("--quick", "--repetitions", "1", "--warmup", "0", "--threads", "1")
 
 
@@ -27,8 +31,7 @@ def bench(*arguments):
 @pytest.mark.parametrize("name", ROWS)
 def test_rows_and_json(name, tmp_path, capsys):
     path = tmp_path / "rows.json"
-    more = ("--batch", "2") if name == "sample" else ()
-    assert bench(name, *BRIEFLY, *more, "--json", path) == 0
+    assert bench(name, *BRIEFLY, *MORE.get(name, ()), "--json", path) == 0
     content = json.loads(path.read_text())
     printed = capsys.readouterr().out
     names = [row["name"] for row in content["rows"]]
@@ -68,6 +71,7 @@ def test_a_missing_peer_is_one_sentence(tmp_path, monkeypatch, capsys):
         (("sample", *BRIEFLY, "--fraction", "2"), "--fraction 2"),
         (("sample", *BRIEFLY, "--batch", "two"), "--batch two"),
         (("sample", *BRIEFLY, "--batch", "0"), "--batch 0"),
+        (("kernels", *BRIEFLY, "--only", "fft"), "--only fft"),
         (("first-use", "--repetitions", "0"), "--repetitions 0"),
     ],
 )

@@ -69,8 +69,7 @@ CASE = TrainingCase(PRIOR, batch=3, size=4, coarser=((5, 2),), classes=2, codes=
 
 
 def test_weights_read_by_sampling():
-    by_row, by_position, itemsize = sample.weights_read(train.build_model(CASE))
-    assert itemsize == 4
+    by_row, by_position = sample.weights_read(train.build_model(CASE))
     # Rows above: 3 of a 3x3 kernel's taps. Conditions: two gated layers and one attention block.
     assert by_row == 3 * 4 * 4 + 2 * (3 * 4 * 3) + 3 * (4 * 8)
     row_taps = 1 * 4 * 4 + 2 * (2 * 4 * 3)  # one tap on the left, and the centre in the layers
@@ -82,11 +81,12 @@ def test_weights_read_by_sampling():
 
 def test_work_of_a_stretch():
     prior = train.build_model(CASE)
-    by_row, by_position, _ = sample.weights_read(prior)
+    by_row, by_position = sample.weights_read(prior)
     flops, traffic = sample.work(prior, batch=3, first=1, rows=2)
     others = sum(range(4, 12))  # positions of rows 1 and 2
     assert flops == 2 * 3 * (8 * (by_row + by_position) + others * (2 + 2))
     assert traffic == 4 * (2 * by_row + 8 * by_position)
+    assert sample.work(prior, 3, 1, 2, "bfloat16") == (flops, traffic // 2)
 
 
 def test_a_whole_map_counts_as_a_forward_pass_does():

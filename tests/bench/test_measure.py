@@ -47,6 +47,9 @@ def test_row_has_medians_ratio_and_shares_of_the_limits():
 def test_total_adds_medians_and_has_a_peer_only_where_all_have():
     both = total("all", [row("a", [1.0], [4.0]), row("b", [2.0], [5.0])], 3, "image")
     assert (both.ours_s, both.peer_s, both.ratio, both.units) == (3.0, 9.0, 3.0, 3)
+    halves = total("all", [row("a", [1.0], flops=60), row("b", [3.0], flops=60)], 1, "image")
+    assert halves.product_share == pytest.approx(120 / 4.0 / 100)
+    assert halves.streaming_share is None
     assert total("all", [row("a", [1.0], [4.0]), row("b", [2.0])], 1, "image").peer_s is None
 
 

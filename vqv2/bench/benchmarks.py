@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import itertools
 
 from vqv2.bench import kernels as kernel_cases
 from vqv2.bench.cases import training_case
@@ -17,13 +18,13 @@ TRAINED = ("autoencoder", "prior", "conditioned prior")
 def kernels(settings, limits):
     """Every kernel family, forward and backward."""
     with workers(settings) as pair:
-        for name in kernel_cases.names():
+        for name in filter(settings.wants, kernel_cases.names()):
             yield compare(pair, "kernels", name, {"quick": settings.quick}, settings, limits)
 
 
 def train(settings, limits):
     """Whole training steps: forward, backward, Adam with Polyak averaging."""
-    for name in TRAINED:
+    for name in filter(settings.wants, TRAINED):
         with workers(settings) as pair:
             yield compare(pair, "train", name, {"quick": settings.quick}, settings, limits)
 
@@ -33,7 +34,7 @@ def memory(settings, limits, full=False):
 
     `full` adds one step of Table 1's top prior at batch 1, ours only: it takes 10 GB and minutes.
     """
-    for name in TRAINED:
+    for name in filter(settings.wants, TRAINED):
         for checkpointed in _checkpointing(name, settings.quick):
             options = {"quick": settings.quick, "settings": checkpointed}
             title = f"{name}, checkpointed" if checkpointed else name
@@ -53,25 +54,32 @@ def _checkpointing(name, quick):
     return ({}, {"checkpoint": True}) if can else ({},)
 
 
-def sample(settings, limits, preset_name, classes=0, batches=(1,), fraction=0.05):
+def sample(
+    settings, limits, preset_name, classes=0, batches=(1,), fraction=0.05, storages=("float32",)
+):
     """Sampling a preset with random weights, coarse to fine, then decoding; and their sum."""
+    for batch, storage in itertools.product(batches, storages):
+        options = {"fraction": fraction, "storage": storage}
+        yield from _hierarchy(settings, limits, preset_name, classes, batch, options)
+
+
+def _hierarchy(settings, limits, preset_name, classes, batch, options):
     levels = preset(preset_name).levels
     if settings.quick:
         levels = ("top", "bottom")
-    for batch in batches:
-        rows = []
-        for level in levels:
-            model = {"preset_name": preset_name, "level": level, "classes": classes}
-            model |= {"batch": batch, "quick": settings.quick}
-            size = level_case(**model).size
-            options, title = {"model": model, "fraction": fraction}, f"{level} {size}x{size}"
-            with workers(settings) as pair:
-                arguments = (options, settings, limits, f"{title}, batch {batch}")
-                rows.append(compare(pair, "sample", "map", *arguments))
-            yield rows[-1]
-        rows.append(_decoding(preset_name, batch, settings, limits))
+    rows, kind = [], f"batch {batch}, {options['storage']}"
+    for level in levels:
+        model = {"preset_name": preset_name, "level": level, "classes": classes}
+        model |= {"batch": batch, "quick": settings.quick}
+        size = level_case(**model).size
+        with workers(settings) as pair:
+            arguments = ({"model": model, **options}, settings, limits)
+            title = f"{level} {size}x{size}, {kind}"
+            rows.append(compare(pair, "sample", "map", *arguments, title))
         yield rows[-1]
-        yield total(f"all, batch {batch}", rows, batch, "image")
+    rows.append(_decoding(preset_name, batch, settings, limits))
+    yield rows[-1]
+    yield total(f"all, {kind}", rows, batch, "image")
 
 
 def _decoding(preset_name, batch, settings, limits):
@@ -82,7 +90,7 @@ def _decoding(preset_name, batch, settings, limits):
         return compare(pair, "sample", "decode", *arguments)
 
 
-# One thing at a time is changed from the first setting of each list.
+# `scaling` changes one of these at a time from `_BASE`.
 GROWTH = {
     "batch": [{"batch": n} for n in (1, 2, 4, 8)],
     "hidden units": [

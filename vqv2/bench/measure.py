@@ -79,6 +79,7 @@ class Settings:
     warmup: int = 1
     peer: str | None = None
     quick: bool = False  # tiny sizes, to see that everything runs; the figures mean nothing
+    only: str = ""  # part of the names of what is wanted
 
     def check(self):
         """Raise `InputError` for settings that mean nothing; returns self."""
@@ -88,6 +89,10 @@ class Settings:
         if self.peer not in (None, *PEERS):
             raise InputError(f"there is no peer {self.peer!r}; there is {', '.join(PEERS)}")
         return self
+
+    def wants(self, name):
+        """Whether `only` leaves `name` in."""
+        return self.only in name
 
     @property
     def sides(self):
@@ -183,10 +188,16 @@ def total(name, rows, units, unit):
         peer_peak_bytes=max(row.peer_peak_bytes for row in rows) if peer else None,
         flops=sum(row.flops for row in rows),
         bytes=sum(row.bytes for row in rows),
-        product_share=None,
-        streaming_share=None,
+        product_share=_weighted(rows, "product_share"),
+        streaming_share=_weighted(rows, "streaming_share"),
         ours=ours,
         peer=peer,
         units=units,
         unit=unit,
     )
+
+
+def _weighted(rows, field):
+    """The mean of a share over rows, weighted by their seconds; None where none has one."""
+    shares = [(getattr(row, field) or 0) * row.ours_s for row in rows]
+    return sum(shares) / sum(row.ours_s for row in rows) if any(shares) else None

@@ -17,12 +17,30 @@ def table(rows):
 
 
 def costs(rows):
-    """The rows by what one unit costs: how the cost grows."""
+    """The rows by what one unit costs, which shows how the cost grows."""
+    columns = ("what", "threads", "ours ms", "us per unit", "unit", "peer ms", "ratio")
     cells = [
-        [row.name, row.threads, _milliseconds(row.ours_s), f"{_unit_cost(row):.4g}", row.unit]
+        [
+            row.name,
+            row.threads,
+            _milliseconds(row.ours_s),
+            f"{row.ours_s / row.units * 1e6:.4g}",
+            row.unit,
+            _milliseconds(row.peer_s),
+            _ratio(row.ratio),
+        ]
         for row in rows
     ]
-    return format_table(("what", "threads", "ms", "us per unit", "unit"), cells)
+    return format_table(columns, cells)
+
+
+def per_image(rows):
+    """For each row that makes whole images: seconds for one, in a sentence."""
+    return "\n".join(
+        f"{row.name}: {row.ours_s / row.units:.4g} s per image"
+        for row in rows
+        if row.unit == "image"
+    )
 
 
 def limits_line(limits, threads):
@@ -53,7 +71,7 @@ def _cells(row):
         _spread(row.ours),
         _milliseconds(row.peer_s),
         _spread(row.peer),
-        "" if row.ratio is None else f"{row.ratio:.2f}",
+        _ratio(row.ratio),
         f"{row.flops / row.ours_s / 1e9:.1f}" if row.flops else "",
         _percent(row.product_share),
         _percent(row.streaming_share),
@@ -62,8 +80,14 @@ def _cells(row):
     ]
 
 
+def _ratio(ratio):
+    return "" if ratio is None else f"{ratio:.2f}"
+
+
 def _milliseconds(seconds):
-    return "" if seconds is None else f"{seconds * 1e3:.4g}"
+    if seconds is None:
+        return ""
+    return f"{seconds * 1e3:.4g}" if seconds < 1 else f"{seconds * 1e3:.0f}"
 
 
 def _spread(spread):
@@ -79,7 +103,3 @@ def _percent(share):
 
 def _megabytes(count):
     return "" if count is None else f"{count / 1e6:.0f}"
-
-
-def _unit_cost(row):
-    return row.ours_s / row.units * 1e6

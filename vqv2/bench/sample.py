@@ -21,6 +21,8 @@ from vqv2.errors import InputError
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.sampling import IncrementalPrior
 
+BYTES = {"float32": 4, "bfloat16": 2}  # of a stored weight
+
 
 def stretches(size, fraction):
     """[(first row, rows), ...]: about size * fraction rows, the middle ones of each third.
@@ -67,7 +69,7 @@ def prepare(name):
     build("map", {"case": "conditioned prior", "quick": True}).run()
 
 
-def build(name, model, fraction=1.0):
+def build(name, model, fraction=1.0, storage="float32"):
     """ "map" of one level, whose seconds are extrapolated, or "decode" of all levels' codes.
 
     `model` holds arguments of `level_case`, or of `training_case` with its name as "case".
@@ -77,10 +79,10 @@ def build(name, model, fraction=1.0):
     case = chosen_case(**model)
     prior, data = build_model(case), training_data(case)
     with counted() as count:
-        _start(prior, case, data)
-    flops, traffic = work(prior, case.batch, 0, case.size)
+        _start(prior, case, data, storage)
+    flops, traffic = work(prior, case.batch, 0, case.size, storage)
     return Subject(
-        lambda: _seconds_of_map(prior, case, data, fraction),
+        lambda: _seconds_of_map(prior, case, data, fraction, storage),
         count.forward + flops,
         4 * _conditioning_weights(prior) + traffic,
         extrapolates=True,
@@ -94,10 +96,10 @@ def chosen_case(case=None, **options):
     return training_case(case, **options) if case else level_case(**options)
 
 
-def _seconds_of_map(prior, case, data, fraction):
+def _seconds_of_map(prior, case, data, fraction, storage):
     """Start a map, sample the stretches of it, and say how long the whole would take."""
     begun = time.perf_counter()
-    stepper = _start(prior, case, data)
+    stepper = _start(prior, case, data, storage)
     starting, seconds = time.perf_counter() - begun, []
     for first, rows in stretches(case.size, fraction):
         stepper.skip_to(first)
@@ -107,9 +109,9 @@ def _seconds_of_map(prior, case, data, fraction):
     return starting + extrapolate(seconds, case.size, fraction)
 
 
-def _start(prior, case, data):
+def _start(prior, case, data, storage):
     _, label, coarser = data
-    return IncrementalPrior(prior, case.batch, label, coarser)
+    return IncrementalPrior(prior, case.batch, label, coarser, storage)
 
 
 def _sample(stepper, case, positions):
@@ -124,25 +126,25 @@ def _conditioning_weights(prior):
     return prior.conditioning.parameter_count() if prior.conditioning else 0
 
 
-def work(prior, batch, first, rows):
+def work(prior, batch, first, rows, storage="float32"):
     """(operations, bytes of weights) that sampling `rows` rows from row `first` takes.
 
     Every weight of the stacks is multiplied once for each code and map. Those of a causal
     convolution's rows above and of the projected condition are read once for each row, the others
     once for each position, whatever the batch.
     """
-    by_row, by_position, itemsize = weights_read(prior)
+    by_row, by_position = weights_read(prior)
     positions = rows * prior.size
     flops = 2 * batch * positions * (by_row + by_position)
     # Position p attends to p others, with one product for keys and one for values.
     start = first * prior.size
     others = sum(range(start, start + positions))
     flops += 2 * batch * others * _attention_width(prior)
-    return flops, itemsize * (rows * by_row + positions * by_position)
+    return flops, BYTES[storage] * (rows * by_row + positions * by_position)
 
 
 def weights_read(prior):
-    """(weights read once for each row, once for each position, bytes of a weight)."""
+    """(weights read once for each row, once for each position)."""
     by_row = by_position = 0
     for name, parameter in prior.parameters().items():
         if parameter.ndim < 2 or name.endswith(".table") or name.startswith("conditioning."):
@@ -155,7 +157,7 @@ def weights_read(prior):
             above = parameter.size
         by_row += above
         by_position += parameter.size - above
-    return by_row, by_position, parameter.dtype.itemsize
+    return by_row, by_position
 
 
 def _attention_width(prior):

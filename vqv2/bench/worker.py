@@ -21,6 +21,7 @@ import sys
 import time
 from pathlib import Path
 
+from backends.threads import SET_HERE
 from vqv2.bench.memory_of_process import PeakMemory
 from vqv2.errors import InputError
 
@@ -51,10 +52,11 @@ class Worker:
     def __init__(self, side, threads):
         self.side = side
         environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
+        for name in SET_HERE:  # by our import, not by the user
+            environment.pop(name, None)
         root = str(Path(__file__).parents[2])
         path = os.environ.get("PYTHONPATH")
         environment["PYTHONPATH"] = f"{root}{os.pathsep}{path}" if path else root
-        environment["VQV2_BENCH_WAIT_POLICY"] = environment.get("OMP_WAIT_POLICY", "")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "vqv2.bench.worker", side],
             stdin=subprocess.PIPE,
@@ -121,10 +123,10 @@ class _Server:
 
     def _build(self, suite, name, options):
         self.subject = None  # frees the former one first
-        gc.collect()
         module = importlib.import_module(SUITES[self.side, suite])
         if hasattr(module, "prepare"):
             module.prepare(name)
+        gc.collect()
         self.memory.start()
         self.subject = module.build(name, **options)
         return self.subject.facts()
@@ -134,8 +136,9 @@ def main(side):
     """Answer questions from standard input until it closes."""
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints must not get between the replies
-    if side != "ours" and not os.environ["VQV2_BENCH_WAIT_POLICY"]:
-        os.environ.pop("OMP_WAIT_POLICY", None)  # set by `backends` for itself; not the peer's
+    if side != "ours":
+        for name in SET_HERE:  # how our threads wait; the peer's shall wait as they do by default
+            os.environ.pop(name, None)
     server = _Server(side)
     for line in sys.stdin:
         try:

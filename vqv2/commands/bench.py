@@ -3,11 +3,12 @@
 import os
 import sys
 
+from backends.sampling_step import STORAGES
 from vqv2.bench import benchmarks
 from vqv2.bench.first_use import IMPORTS, demo_compilations, import_seconds
 from vqv2.bench.machine import measure_limits
 from vqv2.bench.measure import PEERS, Settings, Spread
-from vqv2.bench.reading import costs, limits_line, table, write_json
+from vqv2.bench.reading import costs, limits_line, per_image, table, write_json
 from vqv2.commands.arguments import add_command
 from vqv2.config import PRESETS
 from vqv2.errors import InputError
@@ -28,9 +29,13 @@ def add_parser(subparsers):
     summary = "measure kernels, training, sampling and memory, next to PyTorch if you like"
     parser = add_command(subparsers, "bench", summary, EXAMPLES, None)
     kinds = parser.add_subparsers(title="benchmarks", metavar="BENCHMARK", required=True)
-    _add(kinds, "kernels", "every kernel family, forward and backward", _kernels)
-    _add(kinds, "train", "training steps of the autoencoder and of priors", _train)
+    kernels = _add(kinds, "kernels", "every kernel family, forward and backward", _kernels)
+    train = _add(kinds, "train", "training steps of the autoencoder and of priors", _train)
     memory = _add(kinds, "memory", "peak memory of training steps", _memory)
+    for chosen in (kernels, train, memory):
+        chosen.add_argument(
+            "--only", default="", metavar="TEXT", help="rows with this in their name"
+        )
     memory.add_argument(
         "--full", action="store_true", help="one step of the full-size top prior, too: 10 GB"
     )
@@ -70,6 +75,9 @@ def _add_sample(kinds):
     parser.add_argument("--classes", type=int, default=1000, metavar="N", help="default: 1000")
     parser.add_argument("--batch", default="1", metavar="N,...", help="images sampled together (1)")
     parser.add_argument(
+        "--storage", default="float32", choices=(*STORAGES, "both"), help="of the weights (float32)"
+    )
+    parser.add_argument(
         "--fraction",
         type=float,
         default=0.05,
@@ -96,17 +104,19 @@ def _measure(arguments):
         arguments.warmup,
         arguments.peer,
         arguments.quick,
+        getattr(arguments, "only", ""),
     ).check()
     limits = measure_limits(settings)
     print(limits_line(limits, settings.threads))
-    rows, show = [], table
-    measured = arguments.measure(arguments, settings, limits)
-    for row in measured:
+    rows = []
+    for row in arguments.measure(arguments, settings, limits):
         rows.append(row)
         print(f"{row.name}: {row.ours_s:.4g} s", file=sys.stderr)
-    if arguments.name == "scaling":
-        show = costs
-    print(show(rows))
+    if not rows:
+        raise InputError(f"--only {settings.only}: no row has that in its name")
+    print(costs(rows) if arguments.name == "scaling" else table(rows))
+    if arguments.name == "sample":
+        print(per_image(rows))
     if arguments.json:
         write_json(arguments.json, arguments.name, rows, limits, settings)
 
@@ -135,7 +145,13 @@ def _sample(arguments, settings, limits):
     if min(batches) < 1:
         raise InputError(f"--batch {arguments.batch} must be at least 1")
     return benchmarks.sample(
-        settings, limits, arguments.preset, arguments.classes, batches, arguments.fraction
+        settings,
+        limits,
+        arguments.preset,
+        arguments.classes,
+        batches,
+        arguments.fraction,
+        STORAGES if arguments.storage == "both" else (arguments.storage,),
     )
 
 
