@@ -76,7 +76,8 @@ def test_sample_and_reconstruct_write_pictures(finished, tmp_path, capsys):
     run, _ = finished
     out = tmp_path / "new" / "samples.png"
     status = vqv2("sample", run, "--count", 5, "--class", 1, "--temperature", "top=1,bottom=0.5",
-                  "--top-k", 4, "--top-p", 0.9, "--seed", 3, "--out", out)  # fmt: skip
+                  "--top-k", 4, "--top-p", 0.9, "--seed", 3, "--storage", "bfloat16",
+                  "--out", out)  # fmt: skip
     assert status == 0
     with Image.open(out) as picture:
         assert picture.size[0] > 64

@@ -83,7 +83,8 @@ class Hierarchy:
     def sample(self, count, label=None, seed=0, batch=32, **how):
         """`count` new images (count, H, W, C), float32 in [0, 1] (Algorithm 2, lines 10-14).
 
-        `how` is passed to `sample_codes`: temperature, top_k, top_p, given, progress, method.
+        `how` is passed to `sample_codes`: temperature, top_k, top_p, given, progress, method,
+        storage.
         """
         return self.decode(self.sample_codes(count, label, seed, batch, **how))
 
@@ -99,6 +100,7 @@ class Hierarchy:
         given=None,
         method="incremental",
         progress=False,
+        storage="float32",
     ):
         """New codes {level: (count, size, size) int64}, from the top level down.
 
@@ -108,6 +110,7 @@ class Hierarchy:
                      or the rows to continue from
         seed         same seed, same batch, same backend: same codes
         batch        how many are drawn side by side
+        storage      "bfloat16" reads rounded weights, in half the time for small batches
 
         Raises `InputError` when a level's prior is not trained, and for an unknown class.
         """
@@ -136,6 +139,7 @@ class Hierarchy:
                     kept,
                     method,
                     f"{level} codes" if progress else None,
+                    storage,
                 )
             parts.append(part)
         return {level: np.concatenate([part[level] for part in parts]) for level in self.levels}

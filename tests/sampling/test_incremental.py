@@ -112,7 +112,15 @@ def test_bfloat16_storage_is_the_prior_with_rounded_weights(variant, coarser):
 
 def test_an_unknown_storage_is_refused():
     with pytest.raises(InputError, match="storage 'int8' must be one of"):
-        IncrementalPrior(prior("top", classes=0), 1, storage="int8")
+        sample_codes(prior("top", classes=0), 1, np.random.default_rng(0), storage="int8")
+
+
+def test_naive_sampling_has_float32_weights_only_and_no_third_method_exists():
+    model, rng = prior("top", classes=0), np.random.default_rng(0)
+    with pytest.raises(InputError, match="storage 'bfloat16' is for incremental sampling"):
+        sample_codes(model, 1, rng, method="naive", storage="bfloat16")
+    with pytest.raises(InputError, match="no method 'fast': use incremental or naive"):
+        sample_codes(model, 1, rng, method="fast")
 
 
 def test_every_layers_cache_holds_what_the_full_pass_computes():

@@ -32,6 +32,12 @@ def add_parser(subparsers):
     parser.add_argument("--top-p", default="1", metavar="P", help="keep codes of probability P")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="default: 0")
     parser.add_argument("--batch", type=int, default=32, metavar="N", help="images side by side")
+    parser.add_argument(
+        "--storage",
+        default="float32",
+        help="of the priors' weights: float32, or bfloat16 for half the time at small batches "
+        "(default: float32)",
+    )
     parser.add_argument("--out", required=True, metavar="PNG", help="the picture to write")
 
 
@@ -48,6 +54,7 @@ def _sample(arguments):
         top_k=by_level(arguments.top_k, int, "top-k"),
         top_p=by_level(arguments.top_p, float, "top-p"),
         progress=True,
+        storage=arguments.storage,
     )
     columns = math.ceil(math.sqrt(len(images)))
     rows = [images[start : start + columns] for start in range(0, len(images), columns)]

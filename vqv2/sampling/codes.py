@@ -1,6 +1,7 @@
 """Sampling one level's codes, position by position (Algorithm 2, lines 11 and 12)."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -42,6 +43,7 @@ def sample_codes(
     given=None,
     method="incremental",
     progress=None,
+    storage="float32",
 ):
     """Draw codes (count, size, size), int64 on the host.
 
@@ -52,6 +54,8 @@ def sample_codes(
     method    "incremental", or "naive", a forward pass per position: the same codes for the same
               `rng`, as far as rounding does not decide between two codes
     progress  a text for a progress bar
+    storage   "float32", or "bfloat16": an incremental sampler then reads rounded weights, half as
+              many bytes, which halves the time of small batches
 
     Gumbel noise (count, K) is drawn from `rng` for every position in raster order, also for the
     given ones, on the host: what is kept does not change the noise of what is drawn. Raises
@@ -62,7 +66,7 @@ def sample_codes(
         given = np.full((count, prior.size, prior.size), -1)
     check_given(given, count, prior.size, prior.codebook_size)
     given = np.asarray(given).reshape(count, -1)
-    stepper = METHODS[method](prior, count, label, coarser)
+    stepper = _method(method, storage)(prior, count, label, coarser)
     codes = np.empty((count, prior.size**2), np.int64)
     with progress_bar(prior.size**2, progress, "code", progress is not None) as bar:
         for position in range(prior.size**2):
@@ -73,6 +77,16 @@ def sample_codes(
             stepper.append(to_device(codes[:, position]))
             bar.update()
     return codes.reshape(count, prior.size, prior.size)
+
+
+def _method(name, storage):
+    if name not in METHODS:
+        raise InputError(f"there is no method {name!r}: use {' or '.join(METHODS)}")
+    if name == "incremental":
+        return functools.partial(IncrementalPrior, storage=storage)
+    if storage != "float32":
+        raise InputError(f"storage {storage!r} is for incremental sampling, not for {name}")
+    return METHODS[name]
 
 
 def _draw(logits, gumbel, settings):
