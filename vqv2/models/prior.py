@@ -57,6 +57,10 @@ class Prior(nn.Module):
         With `rng` it trains: dropout and batch statistics. Raises `InputError` for wrong inputs.
         """
         codes, label = self.check(codes, label)
+        return self._logits(codes, label, coarser, rng)
+
+    def _logits(self, codes, label, coarser, rng):
+        """Logits of codes and labels that `check` has placed on the device."""
         condition = self.condition(coarser, rng)
         embedded = self.embedding(codes)
         x = self.first(embedded)
@@ -81,7 +85,7 @@ class Prior(nn.Module):
     def loss(self, codes, label=None, coarser=(), rng=None):
         """Mean cross-entropy in nats per code, a tensor."""
         codes, label = self.check(codes, label)
-        return F.mean(F.cross_entropy(self(codes, label, coarser, rng), codes))
+        return F.mean(F.cross_entropy(self._logits(codes, label, coarser, rng), codes))
 
     def check(self, codes, label):
         """(codes, label) on the device as int64, or `InputError`."""
