@@ -89,9 +89,9 @@ def _argument(kernel, value, dtype):
         return np.int32(value)  # raises OverflowError rather than cut
     if isinstance(value, float):
         return dtype.type(value)
-    if hasattr(value, "flags") and not isinstance(value, np.generic):
-        if not value.flags.c_contiguous:
-            raise ValueError(f"{kernel} was given an array with gaps between its elements")
+    is_array = hasattr(value, "flags") and not isinstance(value, np.generic)
+    if is_array and not value.flags.c_contiguous:
+        raise ValueError(f"{kernel} was given an array with gaps between its elements")
     return value
 
 

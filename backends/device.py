@@ -26,7 +26,7 @@ def _why_no_driver(runtime):
     if driver // 1000 < built_for // 1000:
         return (
             f"the NVIDIA driver here is for CUDA {_version(driver)}, but the installed cupy is for "
-            f"CUDA {built_for // 1000}: pip install \"vqv2[cuda{driver // 1000}]\" instead of it, "
+            f'CUDA {built_for // 1000}: pip install "vqv2[cuda{driver // 1000}]" instead of it, '
             f"install a newer driver{_OTHERWISE}"
         )
     try:

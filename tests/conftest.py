@@ -1,13 +1,18 @@
 """Settings of all tests.
 
-    pytest --backend cupy               on a device; without one it fails at once
-    pytest --backend cupy --stand-in    on a strict stand-in for cupy, which needs no device
-    pytest --backend reference          with the readable kernels
+pytest --backend cupy               on a device; without one it fails at once
+pytest --backend cupy --stand-in    on a strict stand-in for cupy, which needs no device
+pytest --backend reference          with the readable kernels
 """
+
+from pathlib import Path
 
 import pytest
 
 import backends  # (before NumPy: it decides how thread pools wait)
+
+# These hand host arrays to layers and operations; tests/gpu does the same on the device.
+HOST_ARRAYS = ("backends", "functional", "models", "nn", "sampling", "test_autodiff", "test_optim")
 
 
 def pytest_addoption(parser):
@@ -28,6 +33,17 @@ def pytest_configure(config):
             backends.use(name)
         except backends.BackendError as error:
             raise pytest.UsageError(f"--backend {name}: {error}") from None
+
+
+def pytest_collection_modifyitems(config, items):
+    """On a device, leave out the tests that are written for host arrays."""
+    if config.getoption("--backend") != "cupy":
+        return
+    skip = pytest.mark.skip(reason="hands host arrays to layers: tests/gpu is its counterpart")
+    for item in items:
+        first = Path(item.path).relative_to(Path(__file__).parent).parts[0].removesuffix(".py")
+        if first in HOST_ARRAYS:
+            item.add_marker(skip)
 
 
 def _install_stand_in(config):

@@ -1,6 +1,6 @@
 """CUDA versions of kernels behind host arrays, so that the tests of the other versions serve them.
 
-    hosted(kernel)(*host_arrays) -> host arrays
+hosted(kernel)(*host_arrays) -> host arrays
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Writes `cupy_names.json`: what the installed CuPy has, for the stand-in to be held to.
 
-    python -m tests.gpu.snapshot          # needs the package cupy, no driver and no device
+python -m tests.gpu.snapshot          # needs the package cupy, no driver and no device
 """
 
 import inspect

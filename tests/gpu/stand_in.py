@@ -49,7 +49,7 @@ def _host(value, where):
 
 
 def _device(value):
-    """Results as CuPy gives them: arrays on the device, of no dimensions where NumPy has scalars."""
+    """Results as CuPy gives them: arrays on the device, 0-dimensional for NumPy's scalars."""
     if isinstance(value, np.ndarray | np.generic):
         return ndarray(np.asarray(value))
     if isinstance(value, list | tuple):
@@ -163,12 +163,16 @@ def _operator(name):
     return operate
 
 
-for _name in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split():
+_ARITHMETIC = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"
+_COMPARISONS = "lt le gt ge eq ne"
+_UNARY = "neg pos abs invert"
+
+for _name in _ARITHMETIC.split():
     for _prefix in ("", "r", "i"):
         setattr(ndarray, f"__{_prefix}{_name}__", _operator(f"__{_prefix}{_name}__"))
-for _name in "lt le gt ge eq ne".split():
+for _name in _COMPARISONS.split():
     setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
-for _name in "neg pos abs invert".split():
+for _name in _UNARY.split():
     _method = f"__{_name}__"
     setattr(ndarray, _method, lambda self, _m=_method: _device(getattr(self._array, _m)()))
 

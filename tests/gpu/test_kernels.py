@@ -16,7 +16,9 @@ from tests.gpu.cpu_kernels import ORDERS, Order
 from tests.gpu.hosted import hosted, upload
 
 KERNELS = [
-    pytest.param(k, case, id=f"{test_kernels.kernel_id(k)}-{case}") for k in CASES for case in CASES[k]
+    pytest.param(k, case, id=f"{test_kernels.kernel_id(k)}-{case}")
+    for k in CASES
+    for case in CASES[k]
 ]
 DTYPES = (np.float32, np.float64)
 ELEMENTWISE = [k for k in CASES if k.__module__ == "backends.elementwise"]
@@ -46,9 +48,7 @@ def test_cuda_version_agrees_with_the_reference(kernel, case, dtype):
 @pytest.mark.parametrize("layout", LAYOUTS[1:])
 @pytest.mark.parametrize(("kernel", "case"), KERNELS)
 def test_memory_layout_does_not_matter(kernel, case, layout):
-    test_kernels.test_version_agrees_with_the_reference(
-        kernel, case, ("cupy", np.float32), layout
-    )
+    test_kernels.test_version_agrees_with_the_reference(kernel, case, ("cupy", np.float32), layout)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -94,7 +94,9 @@ def test_nearest_code_off_the_sizes_of_its_tiles(total, count, dimensions, dtype
     in_every_order(check)
 
 
-@pytest.mark.parametrize(("total", "count", "dimensions"), [(1000, 3, 5), (777, 40, 300), (65, 1, 1)])
+@pytest.mark.parametrize(
+    ("total", "count", "dimensions"), [(1000, 3, 5), (777, 40, 300), (65, 1, 1)]
+)
 def test_codebook_statistics_in_several_parts(total, count, dimensions):
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((total, dimensions))
@@ -138,7 +140,9 @@ def test_odd_number_of_channels_is_refused():
 
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("count", [2, 31, 257, 700])
-@pytest.mark.parametrize("choice", [(1, 0, 1.0), (0.5, 7, 1.0), (2.0, 0, 0.6), (1, 5, 0.4), (0, 0, 1)])
+@pytest.mark.parametrize(
+    "choice", [(1, 0, 1.0), (0.5, 7, 1.0), (2.0, 0, 0.6), (1, 5, 0.4), (0, 0, 1)]
+)
 def test_draws_of_many_codes_equal_the_reference(rows, count, choice):
     rng = np.random.default_rng(count)
     logits, gumbel = rng.standard_normal((2, rows, count))
@@ -188,7 +192,9 @@ def test_a_grid_smaller_than_the_array_goes_over_it_several_times(kernel, monkey
 def test_cutting_into_blocks_changes_nothing(name, patch_bytes, monkeypatch):
     module = importlib.import_module(f"backends.{name}")
     monkeypatch.setattr("backends.conv.DEVICE_PATCH_BYTES", patch_bytes)
-    for kernel, case in ((k, c) for k in CASES for c in CASES[k] if k.__module__ == module.__name__):
+    for kernel, case in (
+        (k, c) for k in CASES for c in CASES[k] if k.__module__ == module.__name__
+    ):
         test_kernels.test_version_agrees_with_the_reference(
             kernel, case, ("cupy", np.float64), "contiguous"
         )

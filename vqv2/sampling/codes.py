@@ -78,9 +78,7 @@ def sample_codes(
 
 
 def _draw(logits, noise, settings):
-    return sample.sample_codes(
-        logits, noise, settings.temperature, settings.top_k, settings.top_p
-    )
+    return sample.sample_codes(logits, noise, settings.temperature, settings.top_k, settings.top_p)
 
 
 def check_given(given, count, size, codebook_size, name="the prior"):
