@@ -43,6 +43,19 @@ def _why_no_driver(runtime):
     return None
 
 
+def device_description():
+    """Name, memory and versions of the device that the cupy backend computes on, for people."""
+    import cupy
+
+    properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    free, total = cupy.cuda.runtime.memGetInfo()
+    return (
+        f"{properties['name'].decode()}, compute capability {properties['major']}."
+        f"{properties['minor']}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free, CUDA "
+        f"{_version(cupy.cuda.runtime.runtimeGetVersion())}"
+    )
+
+
 def _version(number):
     """12040 -> "12.4"."""
     return f"{number // 1000}.{number % 1000 // 10}"

@@ -5,11 +5,11 @@ import io
 import sys
 
 from backends import BackendError
-from vqv2.commands import bench, demo, encode, info, reconstruct, sample, train
+from vqv2.commands import bench, demo, encode, info, plan, reconstruct, sample, train
 from vqv2.errors import InputError
 from vqv2.training import TrainingError
 
-COMMANDS = (demo, train, encode, sample, reconstruct, info, bench)
+COMMANDS = (demo, train, encode, sample, reconstruct, info, plan, bench)
 
 EXAMPLES = """\
 examples:

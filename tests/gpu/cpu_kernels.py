@@ -64,6 +64,11 @@ class Order:
         Order.current = self.former
 
 
+def kernel_names(code):
+    """The kernels that a source text holds."""
+    return [name for name, _ in _KERNEL.findall(code)]
+
+
 class CpuModule:
     """The kernels of one source text, as `cupy.RawModule` has them."""
 

@@ -1,12 +1,12 @@
 """Every kernel passes NVIDIA's compiler without a warning and fits into registers, on paper."""
 
 import importlib.util
-import re
 
 import numpy as np
 import pytest
 
 from tests.gpu import compilation
+from tests.gpu.cpu_kernels import kernel_names
 from tests.gpu.sources import all_sources
 
 DTYPES = (np.float32, np.float64)
@@ -37,17 +37,13 @@ def compiler():
 def test_kernels_compile_without_spills(name, architecture, dtype, capsys):
     source = all_sources()[name]
     found = compilation.resources(source, architecture, dtype)
-    assert set(found) == set(re.findall(r'extern "C" __global__[^(]*?(\w+)\(', _plain(source)))
+    assert set(found) == set(kernel_names(source.code()))
     with capsys.disabled():
         print("\n" + "\n".join(compilation.table({(name, architecture, dtype): found})[1:]), end="")
     for kernel, needs in found.items():
         assert needs.spilled == 0 and needs.stack == 0, f"{kernel} spills: {needs}"
         assert needs.shared <= 48 * 1024
         assert needs.registers * 256 <= compilation.REGISTERS_PER_BLOCK
-
-
-def _plain(source):
-    return re.sub(r"__launch_bounds__\(.*?\) ", "", source.code())
 
 
 def test_spills_would_be_noticed(tmp_path):
