@@ -151,10 +151,16 @@ class ndarray:  # noqa: N801  (cupy's name)
         return method
 
 
+def _count_product(a, b):
+    counts["operations"] += 2 * a.size * b.shape[-1]
+
+
 def _operator(name):
     def operate(self, other):
         if isinstance(other, list | tuple):
             raise TypeError(f"{name}: a device array meets a Python sequence")
+        if name == "__matmul__":
+            _count_product(self, other)
         result = getattr(self._array, name)(_host(other, name))
         if result is NotImplemented:
             return NotImplemented
@@ -287,6 +293,11 @@ def _runtime():
     )
 
 
+def _matmul(a, b, out=None):
+    _count_product(a, b)
+    return _call(np.matmul, "matmul", (a, b), {} if out is None else {"out": out}, None)
+
+
 def _cupy():
     module = _Module(
         "cupy",
@@ -301,6 +312,7 @@ def _cupy():
         cuda=types.SimpleNamespace(runtime=_runtime()),
         empty=_empty,
         empty_like=_empty_like,
+        matmul=_matmul,
         linalg=_Module("cupy.linalg", np.linalg),
         ndarray=ndarray,
     )
