@@ -32,6 +32,28 @@ __device__ inline Real warp_max(Real value)  // like fmax it passes over NaN
     return value;
 }
 
+// The same of all threads of a block, for every one of them. `scratch`, in shared memory, has a place
+// for each warp and must be used once only.
+__device__ inline Real block_max(Real value, Real* scratch)
+{
+    value = warp_max(value);
+    if (threadIdx.x % WARP == 0) scratch[threadIdx.x / WARP] = value;
+    __syncthreads();
+    value = scratch[0];
+    for (int w = 1; w < blockDim.x / WARP; w++) value = fmax(value, scratch[w]);
+    return value;
+}
+
+__device__ inline Real block_sum(Real value, Real* scratch)
+{
+    value = warp_sum(value);
+    if (threadIdx.x % WARP == 0) scratch[threadIdx.x / WARP] = value;
+    __syncthreads();
+    value = 0;
+    for (int w = 0; w < blockDim.x / WARP; w++) value += scratch[w];
+    return value;
+}
+
 // Whether dropout keeps element number `index`: the hash of `elementwise.keep`, splitmix64.
 __device__ inline bool keep(Word seed, Word index, Word threshold)
 {

@@ -14,28 +14,6 @@ __device__ inline bool comes_first(Real a, int i, Real b, int j)
     return a_nan || a == b ? i < j : a > b;
 }
 
-// The largest of all threads' values, and their sum; every thread of the block gets it. `scratch`
-// has a place for each warp and must be used once only.
-__device__ inline Real block_max(Real value, Real* scratch)
-{
-    value = warp_max(value);
-    if (threadIdx.x % WARP == 0) scratch[threadIdx.x / WARP] = value;
-    __syncthreads();
-    value = scratch[0];
-    for (int w = 1; w < THREADS / WARP; w++) value = fmax(value, scratch[w]);
-    return value;
-}
-
-__device__ inline Real block_sum(Real value, Real* scratch)
-{
-    value = warp_sum(value);
-    if (threadIdx.x % WARP == 0) scratch[threadIdx.x / WARP] = value;
-    __syncthreads();
-    value = 0;
-    for (int w = 0; w < THREADS / WARP; w++) value += scratch[w];
-    return value;
-}
-
 // kept, weights, dropped: (rows, count), room for the scaled logits that top_k leaves, their
 // exponentials, and which codes are out. `drawing` is 0 where the likeliest code is asked for.
 extern "C" __global__ void sample_codes(

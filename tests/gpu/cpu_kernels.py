@@ -35,6 +35,7 @@ _DYNAMIC_SHARED = re.compile(r"extern __shared__ (\w+) (\w+)\[\];")
 _TYPES = {
     "int": np.int32,
     "unsigned": np.uint32,
+    "unsigned short": np.uint16,
     "long long": np.int64,
     "Word": np.uint64,
 }

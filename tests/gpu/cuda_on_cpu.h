@@ -234,6 +234,13 @@ template <class T> T exchange(T value, int source, int line)
     cpu::exchange(value, cpu::current % cpu::WARP_SIZE ^ (distance), __LINE__)
 #define __shfl_sync(mask, value, source) cpu::exchange(value, source, __LINE__)
 
+inline float __uint_as_float(unsigned bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 template <class T, class U> T atomicAdd(T* place, U value)
 {
     T former = *place;

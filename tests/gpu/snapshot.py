@@ -56,4 +56,5 @@ def _documented_parameters(text):
 
 
 if __name__ == "__main__":
-    NAMES.write_text(json.dumps(snapshot(), indent=0, sort_keys=True) + "\n")
+    lines = (f"{json.dumps(k)}: {json.dumps(v, sort_keys=True)}" for k, v in snapshot().items())
+    NAMES.write_text("{\n" + ",\n".join(lines) + "\n}\n")

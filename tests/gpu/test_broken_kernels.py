@@ -26,6 +26,9 @@ from tests.gpu.test_kernels import (
 from tests.gpu.test_kernels import (
     test_nearest_code_off_the_sizes_of_its_tiles as many_codes,
 )
+from tests.gpu.test_kernels import (
+    test_reading_from_many_positions_of_any_width as many_positions,
+)
 
 FAULTS = [
     ("adam.cu", "i, count)", "i, count - 1)"),
@@ -60,6 +63,14 @@ FAULTS = [
     ("quantize.cu", "start + d < dimensions;", "true;"),
     ("quantize.cu", "a.distance < b.distance", "a.distance > b.distance"),
     ("quantize.cu", "min(start + part_size, total)", "start + part_size"),
+    ("sampling_step.cu", "if (first + r < rows)", ""),
+    ("sampling_step.cu", "column >= columns) continue;", "column > columns) continue;"),
+    ("sampling_step.cu", "group < GROUPS;", "group < GROUPS - 1;"),
+    ("sampling_step.cu", "k < length; k += GROUPS", "k < length - 1; k += GROUPS"),
+    ("sampling_step.cu", "<< 16", "<< 15"),
+    ("sampling_step.cu", "i < count && group < groups", "i < count"),
+    ("sampling_step.cu", "count ? sum / total : Real(0)", "sum / total"),
+    ("sampling_step.cu", "i / channels * 2 * channels + i % channels", "i"),
     ("sample.cu", "above >= top_k", "above > top_k"),
     ("sample.cu", "dropped[k] ? LOWEST", "0 ? LOWEST"),
     ("sample.cu", "above < top_p * total", "above <= top_p"),
@@ -114,6 +125,9 @@ def run_checks(family):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("backends.conv.DEVICE_PATCH_BYTES", 500)
             run_checks("causal_conv")
+    if family == "sampling_step":
+        for width in (33, 600):
+            many_positions(600, width)
     if family == "quantize":
         many_codes(65, 63, 17, np.float64)
         in_several_parts(777, 40, 300)

@@ -9,7 +9,7 @@ import importlib
 import numpy as np
 import pytest
 
-from backends import adam, cross_entropy, cuda, elementwise, quantize, sample
+from backends import adam, cross_entropy, cuda, elementwise, quantize, sample, sampling_step
 from tests.backends import test_kernel_gradients, test_kernels, test_quantize
 from tests.cases import CASES, LAYOUTS
 from tests.gpu.cpu_kernels import ORDERS, Order
@@ -154,6 +154,21 @@ def test_draws_of_many_codes_equal_the_reference(rows, count, choice):
     def check():
         codes = sample.sample_codes.versions["cupy"](logits, gumbel, *choice)
         np.testing.assert_array_equal(codes, expected)
+
+    in_every_order(check)
+
+
+@pytest.mark.parametrize("width", [1, 32, 33, 600])
+@pytest.mark.parametrize("count", [3, 600])
+def test_reading_from_many_positions_of_any_width(count, width):
+    rng = np.random.default_rng(0)
+    query = rng.standard_normal((1, 2, width))
+    keys, values = rng.standard_normal((2, 1, 2, count + 5, width))
+    expected = sampling_step.attend.reference(query, keys, values, count)
+
+    def check():
+        result = sampling_step.attend.versions["cupy"](query, keys, values, count)
+        np.testing.assert_allclose(result, expected, atol=1e-12)
 
     in_every_order(check)
 
