@@ -161,6 +161,7 @@ extern "C" __global__ void attend(
     total = block_sum(total, totals);  // after it, `weights` is complete
 
     // Channels side by side; as many groups of threads as there is room for share the positions.
+    // (Either there are several groups or several passes, so no pass disturbs the sums of another.)
     int lanes = min(width, THREADS), groups = THREADS / lanes;
     int lane = threadIdx.x % lanes, group = threadIdx.x / lanes;
     for (int first = 0; first < width; first += lanes) {

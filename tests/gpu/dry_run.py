@@ -241,11 +241,12 @@ def run_everything():
     import numpy as np
 
     import backends
+    from backends.sampling_step import STORAGES
     from tests.small import AUTOENCODER, CONFIG
     from vqv2.models.autoencoder import Autoencoder
     from vqv2.optim import Adam
     from vqv2.run import build_prior
-    from vqv2.sampling import Settings, sample_codes
+    from vqv2.sampling import IncrementalPrior, Settings, sample_codes
 
     rng = np.random.default_rng(0)
     codes = {
@@ -280,6 +281,10 @@ def run_everything():
         train(f"stage 2 {level}", prior, loss)
         for settings in (Settings(), Settings(0.5, 3, 0.9), Settings(0)):
             sample_codes(prior, 4, rng, label, coarser, settings)
+        for count, storage in itertools.product((4, 70), STORAGES):
+            of_many = [rng.integers(0, 12, (count, *c.shape[1:])) for c in coarser]
+            stepper = IncrementalPrior(prior, count, np.zeros(count, int), of_many, storage)
+            stepper.logits()
     return second_steps
 
 

@@ -68,7 +68,7 @@ FAULTS = [
     ("sampling_step.cu", "group < GROUPS;", "group < GROUPS - 1;"),
     ("sampling_step.cu", "k < length; k += GROUPS", "k < length - 1; k += GROUPS"),
     ("sampling_step.cu", "<< 16", "<< 15"),
-    ("sampling_step.cu", "i < count && group < groups", "i < count"),
+    ("sampling_step.cu", "g < groups; g++", "g < groups - 1; g++"),
     ("sampling_step.cu", "count ? sum / total : Real(0)", "sum / total"),
     ("sampling_step.cu", "i / channels * 2 * channels + i % channels", "i"),
     ("sample.cu", "above >= top_k", "above > top_k"),
