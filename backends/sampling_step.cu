@@ -169,7 +169,6 @@ extern "C" __global__ void attend(
         Real sum = 0;
         for (int i = group; i < count && group < groups && d < width; i += groups)
             sum += weights[i] * values[(long long)i * width + d];
-        __syncthreads();  // the former sums have been read
         partial[threadIdx.x] = sum;
         __syncthreads();
         if (group == 0 && d < width) {

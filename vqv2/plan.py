@@ -13,7 +13,7 @@ from vqv2.errors import InputError
 GIB = 2**30
 EFFICIENCY = 0.6  # assumed: share of the published speed that large products and copies reach
 LAUNCH_SECONDS = 5e-6  # assumed: the host starts a kernel in that time
-LAUNCHES_PER_LAYER = 30  # of a gated layer or attention block, to sample one position
+LAUNCHES_PER_LAYER = 9  # to sample one position: counted where the real cupy's driver is replaced
 WORKSPACE = 1.5 * GIB  # the driver's context, cuBLAS, patches of convolutions, partial sums
 USABLE = 0.92  # share of the memory that can be filled in practice
 NUMBER = 4  # bytes of a float32

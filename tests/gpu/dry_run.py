@@ -236,7 +236,8 @@ def _load_empty_library(path, symbols):
 def run_everything():
     """Two steps of each stage, encoding, decoding and sampling, at the size of `tests.small`.
 
-    Returns {stage: {function of the driver or runtime: calls in its second step}}.
+    Returns {stage: {function of the driver or runtime: calls in its second step}}; a stage is also
+    sampling one position, "position LEVEL COUNT STORAGE".
     """
     import numpy as np
 
@@ -285,6 +286,11 @@ def run_everything():
             of_many = [rng.integers(0, 12, (count, *c.shape[1:])) for c in coarser]
             stepper = IncrementalPrior(prior, count, np.zeros(count, int), of_many, storage)
             stepper.logits()
+            stepper.append(drawn := backends.to_device(np.zeros(count, np.int64)))
+            before = calls.copy()
+            stepper.logits()
+            stepper.append(drawn)
+            second_steps[f"position {level} {count} {storage}"] = calls - before
     return second_steps
 
 

@@ -13,6 +13,8 @@ from tests.gpu import dry_run
 from tests.gpu.cpu_kernels import kernel_names
 from tests.gpu.sources import all_sources
 from tests.gpu.test_models import STAGE_1_WAITS, STAGE_2_WAITS
+from tests.small import CONFIG
+from vqv2.plan import LAUNCHES_PER_LAYER
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,8 +48,20 @@ def test_no_memory_is_left(result):
 
 
 def test_training_steps_wait_as_seldom_as_promised(result):
-    for stage, calls in result["steps"].items():
+    for stage in ("stage 1", *(f"stage 2 {level}" for level in CONFIG.levels)):
+        calls = result["steps"][stage]
         waits = STAGE_1_WAITS if stage == "stage 1" else STAGE_2_WAITS
         assert calls.get("streamSynchronize", 0) <= waits, stage
         assert calls["launchKernel"] > 50
         assert "deviceSynchronize" not in calls
+
+
+@pytest.mark.parametrize("storage", ["float32", "bfloat16"])
+@pytest.mark.parametrize("level", CONFIG.levels)
+def test_a_position_is_sampled_without_waiting_in_as_many_launches_as_planned(
+    level, storage, result
+):
+    calls, prior = result["steps"][f"position {level} 4 {storage}"], CONFIG.prior(level)
+    assert not {"streamSynchronize", "memcpyAsync", "deviceSynchronize"} & set(calls)
+    layers = prior.layers + prior.attention_layers + prior.output_stack_layers
+    assert 0.8 < calls["launchKernel"] / (layers * LAUNCHES_PER_LAYER) < 1.25
