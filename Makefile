@@ -2,7 +2,7 @@
 PYTHON ?= python3
 OUT ?= demo
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-cupy lint clean
 
 demo: .venv/demo
 	.venv/bin/vqv2 demo --out $(OUT)
@@ -10,13 +10,18 @@ demo: .venv/demo
 test: .venv/test
 	.venv/bin/python -m pytest
 
+# The code for a device, without one: a strict stand-in for cupy, and the real package's compiler.
+test-cupy: .venv/test .venv/gpu-test
+	.venv/bin/python -m pytest --backend cupy --stand-in tests/gpu tests/training tests/evaluation \
+		tests/test_hierarchy.py tests/test_checkpoint.py
+
 lint: .venv/test
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/demo .venv/test: .venv/bin/python setup.cfg
+.venv/demo .venv/test .venv/gpu-test: .venv/bin/python setup.cfg
 	.venv/bin/python -m pip install --quiet --editable ".[$(@F)]"
 	touch $@
 

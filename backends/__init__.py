@@ -13,6 +13,7 @@ from backends.compiled import (
     compilation_seconds,
     compilation_summary,
 )
+from backends.device import device_description
 from backends.selection import (
     BACKENDS,
     BackendError,
@@ -34,6 +35,7 @@ __all__ = [
     "compilation_seconds",
     "compilation_summary",
     "current",
+    "device_description",
     "kernel",
     "to_device",
     "to_host",

@@ -2,6 +2,7 @@
 
 import math
 
+from backends import cuda
 from backends.compiled import compiled, prange
 from backends.selection import kernel
 
@@ -51,3 +52,22 @@ def _adam_loop(
         square[i] = b2 * square[i] + c2 * g * g
         parameter[i] -= rate * mean[i] / (math.sqrt(square[i]) * root + epsilon)
         average[i] += rest * (parameter[i] - average[i])
+
+
+_cuda = cuda.Source("adam.cu")
+
+
+@adam_update.version("cupy")
+def _adam_update_cupy(
+    parameter, gradient, mean, square, average, step, learning_rate, beta1, beta2, epsilon, decay
+):
+    rate = learning_rate / (1 - beta1**step)
+    root = 1 / math.sqrt(1 - beta2**step)
+    weights = (beta1, 1 - beta1, beta2, 1 - beta2, 1 - decay)  # differences before rounding
+    constants = [parameter.dtype.type(c) for c in (rate, root, epsilon, *weights)]
+    arrays = (parameter, gradient, mean, square, average)
+    flat = [cuda.contiguous(array) for array in arrays]
+    _cuda.each("adam", parameter.size, *flat, *constants)
+    for array, values in zip(arrays, flat, strict=True):
+        if array is not gradient and not array.flags.c_contiguous:  # then `values` is a copy
+            array[...] = values

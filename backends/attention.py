@@ -17,6 +17,7 @@ import math
 
 import numpy as np
 
+from backends import cuda
 from backends.compiled import compiled, prange
 from backends.elementwise import hashed, keep
 from backends.exponential import exp
@@ -186,3 +187,60 @@ def _softmax_gradient_loop(
         for j in range(i, columns):
             row[j] = 0
             d_row[j] = 0
+
+
+# The CUDA versions: attention.cu.
+
+_TILE = 32
+_cuda = cuda.Source("attention.cu", TILE=_TILE)
+_CUDA_THREADS = 128  # four warps of eight rows each
+
+
+def _cuda_settings(queries, values, rate, seed, dropout_on):
+    """The kernels' last arguments: sizes, scale and dropout."""
+    _, length, width = queries.shape
+    threshold, seed, factor, on_logits = _dropout_arguments(rate, seed, dropout_on, queries.dtype)
+    scale = 1 / math.sqrt(width)
+    return length, width, values.shape[-1], scale, seed, threshold, factor, int(on_logits)
+
+
+def _launch_attention(kernel, arrays, settings, shared):
+    """One block for each tile of each image and head; `shared` counts numbers per position."""
+    queries = arrays[0]
+    blocks = len(queries) * cuda.blocks_of(queries.shape[1], _TILE)
+    size = shared * _TILE * queries.dtype.itemsize
+    _cuda.launch(kernel, blocks, _CUDA_THREADS, *arrays, *settings, shared=size)
+
+
+@causal_attention.version("cupy")
+def _causal_attention_cupy(queries, keys, values, rate, seed, dropout_on):
+    xp = array_module(queries)
+    batch, length, width = queries.shape
+    output = xp.empty((batch, length, values.shape[-1]), queries.dtype)
+    log_normalizer = xp.empty((batch, length), queries.dtype)
+    inputs = [cuda.contiguous(array) for array in (queries, keys, values)]
+    settings = _cuda_settings(queries, values, rate, seed, dropout_on)
+    pitch, pitch_out = width | 1, values.shape[-1] | 1
+    shared = 2 * pitch + pitch_out + values.shape[-1] + _TILE
+    _launch_attention("attention", [*inputs, output, log_normalizer], settings, shared)
+    return output, log_normalizer
+
+
+@causal_attention_gradient.version("cupy")
+def _causal_attention_gradient_cupy(
+    queries, keys, values, output, log_normalizer, d_output, rate, seed, dropout_on
+):
+    xp = array_module(queries)
+    inner = (d_output * output).sum(axis=-1)
+    inputs = (queries, keys, values, log_normalizer, inner, d_output)
+    inputs = [cuda.contiguous(array) for array in inputs]
+    d_queries, d_keys, d_values = (xp.empty(a.shape, a.dtype) for a in (queries, keys, values))
+    settings = _cuda_settings(queries, values, rate, seed, dropout_on)
+    width, width_out = queries.shape[-1], values.shape[-1]
+    tiles = 2 * (width | 1) + 2 * (width_out | 1)
+    shared = tiles + width + _TILE
+    _launch_attention("attention_query_gradient", [*inputs, d_queries], settings, shared)
+    shared = tiles + width + width_out + 2 * _TILE
+    outputs = [d_keys, d_values]
+    _launch_attention("attention_key_value_gradient", [*inputs, *outputs], settings, shared)
+    return d_queries, d_keys, d_values

@@ -8,7 +8,13 @@ true. For k = 5 that is 13 taps, or 12 without the centre, of 25 (section A.2 an
 
 import numpy as np
 
-from backends import windows
+from backends import cuda, windows
+from backends.conv import (
+    DevicePatches,
+    convolve_on_device,
+    input_gradient_on_device,
+    weight_gradient_on_device,
+)
 from backends.selection import kernel
 from backends.transfer import array_module
 
@@ -99,3 +105,30 @@ def _causal_conv2d_weight_gradient_numba(x, dy, kernel_size, taps):
     surrounded = windows.padded(x, half, 0, half, half)
     dw = windows.weight_gradient(surrounded, kernel_size, 1, dy, taps * channels)
     return dw.reshape(taps, channels, dy.shape[-1])
+
+
+# The CUDA versions: the patches of a causal convolution are the first taps of an ordinary one's
+# with half a kernel of padding, so conv.cu makes them.
+
+
+def _device_patches(shape, kernel_size, taps):
+    return DevicePatches(shape, *shape[1:3], kernel_size, taps, 1, kernel_size // 2)
+
+
+@causal_conv2d.version("cupy")
+def _causal_conv2d_cupy(x, w, kernel_size):
+    matrix = cuda.contiguous(w).reshape(-1, w.shape[-1])
+    return convolve_on_device(_device_patches(x.shape, kernel_size, len(w)), x, matrix)
+
+
+@causal_conv2d_input_gradient.version("cupy")
+def _causal_conv2d_input_gradient_cupy(dy, w, kernel_size):
+    matrix = cuda.contiguous(w).reshape(-1, w.shape[-1])
+    shape = (*dy.shape[:3], w.shape[1])
+    return input_gradient_on_device(_device_patches(shape, kernel_size, len(w)), dy, matrix)
+
+
+@causal_conv2d_weight_gradient.version("cupy")
+def _causal_conv2d_weight_gradient_cupy(x, dy, kernel_size, taps):
+    dw = weight_gradient_on_device(_device_patches(x.shape, kernel_size, taps), x, dy)
+    return dw.reshape(taps, x.shape[-1], dy.shape[-1])

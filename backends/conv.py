@@ -15,7 +15,7 @@ an image's three, is one product whose results are added up where they overlap.
 
 import numpy as np
 
-from backends import windows
+from backends import cuda, windows
 from backends.compiled import compiled, prange
 from backends.product import Columns, matmul, multiply
 from backends.selection import kernel
@@ -194,3 +194,122 @@ def _fold_loop(products, channels, first, rows, stride, padding, x):
                     pixels = x[image, row, start + low : start + high]
                     for t in range(len(numbers)):
                         pixels[t] += numbers[t]
+
+
+# The CUDA versions: conv.cu makes the patches, cuBLAS multiplies them.
+
+DEVICE_PATCH_BYTES = 2**28  # patches of one block on a device: long products, bounded memory
+_cuda = cuda.Source("conv.cu")
+
+
+class DevicePatches:
+    """The patch matrix of maps (N, H, W, C) on the device, some output rows at a time.
+
+    `taps` of the kernel's taps are taken, in raster order: all of them in an ordinary convolution,
+    the first ones in a causal one. The maps that come out have `rows` x `columns` positions.
+    """
+
+    def __init__(self, shape, rows, columns, kernel_size, taps, stride, padding):
+        self.count, self.height, self.width, self.channels = shape
+        self.rows, self.columns = rows, columns
+        self.kernel_size, self.taps = kernel_size, taps
+        self.geometry = (*shape[1:], rows, columns, kernel_size, taps, stride, padding)
+
+    def blocks(self, dtype):
+        """(slice of positions, first row, uninitialised patches (positions, taps * C)), in turn."""
+        import cupy
+
+        lines, length = self.count * self.rows, self.taps * self.channels
+        bytes_per_line = max(1, self.columns * length * dtype.itemsize)
+        step = max(1, min(lines, DEVICE_PATCH_BYTES // bytes_per_line))
+        buffer = cupy.empty((step * self.columns, length), dtype)
+        for first in range(0, lines, step):
+            positions = slice(first * self.columns, min(lines, first + step) * self.columns)
+            yield positions, first, buffer[: positions.stop - positions.start]
+
+    def unfold(self, x, first, patches):
+        """Fill `patches` from x, starting with output row `first` of all rows of all maps."""
+        threads = cuda.threads_along(self.kernel_size * self.channels)
+        blocks = cuda.blocks_of(len(patches), threads[1])
+        lines = len(patches) // self.columns
+        _cuda.launch("unfold", blocks, threads, x, patches, *self.geometry, first, lines)
+
+    def fold(self, patches, first, x):
+        """Add `patches` to the pixels of x that they came from: the transpose of `unfold`."""
+        lines = len(patches) // self.columns
+        if lines == 0:
+            return
+        first_image = first // self.rows
+        images = (first + lines - 1) // self.rows - first_image + 1
+        threads = cuda.threads_along(self.channels)
+        blocks = cuda.blocks_of(images * self.height * self.width, threads[1])
+        place = (first, lines, first_image, images)
+        _cuda.launch("fold", blocks, threads, patches, x, *self.geometry, *place)
+
+
+def convolve_on_device(patches, x, matrix):
+    """Patches of x times matrix (taps * C, D): -> (N, rows, columns, D)."""
+    xp = array_module(x)
+    x = cuda.contiguous(x)
+    y = xp.empty((patches.count * patches.rows * patches.columns, matrix.shape[-1]), x.dtype)
+    for positions, first, block in patches.blocks(x.dtype):
+        patches.unfold(x, first, block)
+        xp.matmul(block, matrix, out=y[positions])
+    return y.reshape(patches.count, patches.rows, patches.columns, matrix.shape[-1])
+
+
+def input_gradient_on_device(patches, dy, matrix):
+    """The transpose of `convolve_on_device` as a linear map of x."""
+    xp = array_module(dy)
+    dy = cuda.contiguous(dy).reshape(-1, dy.shape[-1])
+    shape = (patches.count, patches.height, patches.width, patches.channels)
+    dx = xp.zeros(shape, dy.dtype)
+    for positions, first, block in patches.blocks(dy.dtype):
+        xp.matmul(dy[positions], matrix.T, out=block)
+        patches.fold(block, first, dx)
+    return dx
+
+
+def weight_gradient_on_device(patches, x, dy):
+    """Gradient of `convolve_on_device` with respect to its matrix: (taps * C, D)."""
+    xp = array_module(x)
+    x, dy = cuda.contiguous(x), cuda.contiguous(dy).reshape(-1, dy.shape[-1])
+    dw = xp.zeros((patches.taps * patches.channels, dy.shape[-1]), x.dtype)
+    for positions, first, block in patches.blocks(x.dtype):
+        patches.unfold(x, first, block)
+        dw += xp.matmul(block.T, dy[positions])
+    return dw
+
+
+@conv2d.version("cupy")
+def _conv2d_cupy(x, w, stride, padding):
+    kernel_size, _, channels, channels_out = w.shape
+    matrix = cuda.contiguous(w).reshape(-1, channels_out)
+    if _is_pointwise(kernel_size, stride, padding):
+        return (x.reshape(-1, channels) @ matrix).reshape(*x.shape[:3], channels_out)
+    rows, columns = (output_size(n, kernel_size, stride, padding) for n in x.shape[1:3])
+    window = (kernel_size, kernel_size**2, stride, padding)
+    return convolve_on_device(DevicePatches(x.shape, rows, columns, *window), x, matrix)
+
+
+@conv2d_input_gradient.version("cupy")
+def _conv2d_input_gradient_cupy(dy, w, stride, padding, height, width):
+    kernel_size, _, channels, channels_out = w.shape
+    matrix = cuda.contiguous(w).reshape(-1, channels_out)
+    if _is_pointwise(kernel_size, stride, padding):
+        return (dy.reshape(-1, channels_out) @ matrix.T).reshape(*dy.shape[:3], channels)
+    shape, window = (len(dy), height, width, channels), (kernel_size**2, stride, padding)
+    patches = DevicePatches(shape, *dy.shape[1:3], kernel_size, *window)
+    return input_gradient_on_device(patches, dy, matrix)
+
+
+@conv2d_weight_gradient.version("cupy")
+def _conv2d_weight_gradient_cupy(x, dy, kernel_size, stride, padding):
+    channels, channels_out = x.shape[-1], dy.shape[-1]
+    if _is_pointwise(kernel_size, stride, padding):
+        dw = x.reshape(-1, channels).T @ dy.reshape(-1, channels_out)
+        return dw.reshape(1, 1, channels, channels_out)
+    window = (kernel_size**2, stride, padding)
+    patches = DevicePatches(x.shape, *dy.shape[1:3], kernel_size, *window)
+    dw = weight_gradient_on_device(patches, x, dy)
+    return dw.reshape(kernel_size, kernel_size, channels, channels_out)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from backends import cuda
 from backends.compiled import compiled, prange
 from backends.exponential import exp
 from backends.quantize import require_codes
@@ -83,3 +84,31 @@ def _cross_entropy_gradient_loop(logits, targets, d_losses, d_logits):
         for k in range(count):
             d_logits[n, k] *= d_losses[n] / total
         d_logits[n, targets[n]] -= d_losses[n]
+
+
+# The CUDA versions: cross_entropy.cu. They do not raise for a target outside 0 ... K - 1, since
+# looking would make the host wait for the device: such a row's loss and gradient are NaN.
+
+_cuda = cuda.Source("cross_entropy.cu")
+_ROWS_PER_BLOCK = cuda.THREADS // cuda.WARP
+
+
+def _launch(kernel, logits, targets, *arrays):
+    rows, count = logits.shape
+    blocks = cuda.blocks_of(rows, _ROWS_PER_BLOCK)
+    arguments = (cuda.contiguous(logits), cuda.contiguous(targets, np.int64), *arrays)
+    _cuda.launch(kernel, blocks, cuda.THREADS, *arguments, np.int64(rows), count)
+
+
+@cross_entropy.version("cupy")
+def _cross_entropy_cupy(logits, targets):
+    losses = array_module(logits).empty(len(logits), logits.dtype)
+    _launch("cross_entropy", logits, targets, losses)
+    return losses
+
+
+@cross_entropy_gradient.version("cupy")
+def _cross_entropy_gradient_cupy(logits, targets, d_losses):
+    d_logits = array_module(logits).empty(logits.shape, logits.dtype)
+    _launch("cross_entropy_gradient", logits, targets, cuda.contiguous(d_losses), d_logits)
+    return d_logits

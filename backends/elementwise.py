@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from backends import cuda
 from backends.compiled import compiled, part, prange
 from backends.exponential import exp
 from backends.selection import kernel
@@ -202,3 +203,73 @@ def _dropout_numba(x, rate, seed):
 def _dropout_loop(x, threshold, seed, scale, y):
     for i in prange(x.size):
         y[i] = x[i] * scale if hashed(seed, np.uint64(i)) >= threshold else 0
+
+
+# The CUDA versions: elementwise.cu.
+
+_cuda = cuda.Source("elementwise.cu")
+
+
+def _map(kernel, first, *rest):
+    """`kernel` applied element by element to arrays of one shape, on the device."""
+    arrays = [cuda.contiguous(array) for array in (first, *rest)]
+    result = array_module(first).empty(first.shape, first.dtype)
+    _cuda.each(kernel, first.size, *arrays, result)
+    return result
+
+
+@relu.version("cupy")
+def _relu_cupy(x):
+    return _map("relu", x)
+
+
+@relu_gradient.version("cupy")
+def _relu_gradient_cupy(y, dy):
+    return _map("relu_gradient", y, dy)
+
+
+@elu.version("cupy")
+def _elu_cupy(x):
+    return _map("elu", x)
+
+
+@elu_gradient.version("cupy")
+def _elu_gradient_cupy(y, dy):
+    return _map("elu_gradient", y, dy)
+
+
+@sigmoid.version("cupy")
+def _sigmoid_cupy(x):
+    return _map("sigmoid", x)
+
+
+def _launch_gate(kernel, x, *arrays):
+    """One block per row of x (..., 2C); raises `ValueError` for an odd number of channels."""
+    rows, (channels, odd) = math.prod(x.shape[:-1]), divmod(x.shape[-1], 2)
+    if odd:
+        raise ValueError(f"a gate needs two halves, not {x.shape[-1]} channels")
+    threads = cuda.blocks_of(min(max(channels, 1), cuda.THREADS), cuda.WARP) * cuda.WARP
+    blocks = min(rows, cuda.MOST_BLOCKS)
+    _cuda.launch(kernel, blocks, threads, cuda.contiguous(x), *arrays, np.int64(rows), channels)
+
+
+@gate.version("cupy")
+def _gate_cupy(x):
+    y = array_module(x).empty((*x.shape[:-1], x.shape[-1] // 2), x.dtype)
+    _launch_gate("gate", x, y)
+    return y
+
+
+@gate_gradient.version("cupy")
+def _gate_gradient_cupy(x, dy):
+    dx = array_module(x).empty(x.shape, x.dtype)
+    _launch_gate("gate_gradient", x, cuda.contiguous(dy), dx)
+    return dx
+
+
+@dropout.version("cupy")
+def _dropout_cupy(x, rate, seed):
+    y = array_module(x).empty(x.shape, x.dtype)
+    threshold, scale = np.uint64(int(rate * 2**24)), x.dtype.type(1 / (1 - rate))
+    _cuda.each("dropout", x.size, cuda.contiguous(x), y, threshold, np.uint64(seed), scale)
+    return y

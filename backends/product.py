@@ -71,6 +71,11 @@ def matmul(a, b):
     return a @ b
 
 
+@matmul.version("cupy")
+def _matmul_cupy(a, b):
+    return a @ b  # cuBLAS
+
+
 @matmul.version("numba")
 def _matmul_numba(a, b):
     return multiply(a, Columns(b))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from backends import cuda
 from backends.selection import kernel
 from backends.transfer import array_module
 
@@ -31,3 +32,19 @@ def sample_codes(logits, gumbel, temperature, top_k, top_p):
         threshold = xp.take_along_axis(ordered, xp.maximum(kept, 1)[:, None] - 1, axis=-1)
         scaled = xp.where(scaled >= threshold, scaled, -np.inf)
     return (scaled + gumbel).argmax(axis=-1)
+
+
+_cuda = cuda.Source("sample.cu", THREADS=cuda.THREADS)
+
+
+@sample_codes.version("cupy")
+def _sample_codes_cupy(logits, gumbel, temperature, top_k, top_p):
+    xp, drawing = array_module(logits), int(temperature != 0)
+    rows, count = logits.shape
+    codes = xp.empty(rows, np.int64)
+    kept, weights = xp.empty((2, rows, count), logits.dtype)
+    dropped = xp.empty((rows, count), np.int32)
+    arrays = (cuda.contiguous(logits), cuda.contiguous(gumbel), kept, weights, dropped, codes)
+    settings = (float(temperature if drawing else 1), int(top_k), float(top_p), drawing)
+    _cuda.launch("sample_codes", rows, cuda.THREADS, *arrays, count, *settings)
+    return codes

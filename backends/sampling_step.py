@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 
+from backends import cuda
 from backends.compiled import compiled, part, prange
 from backends.elementwise import elu, gate
 from backends.exponential import exp
@@ -206,3 +207,62 @@ def _attend_loop(query, keys, values, count, scale, output):
                 read[d] += weight * values[b, h, i, d]
         for d in range(width):
             read[d] = read[d] / total if count else 0
+
+
+# The CUDA versions: sampling_step.cu.
+
+_ROWS, _THREADS = 8, 512  # rows of x that a block of threads takes
+_FEW_ROWS = 64  # for more rows, reading the weights once for every _ROWS of them is the slower way
+_cuda = cuda.Source("sampling_step.cu", BLOCK=BLOCK, THREADS=_THREADS)
+
+
+def _is_for_few_rows(x, w):
+    return w.ndim == 3 and len(x) <= _FEW_ROWS
+
+
+def _launch_product(kernel, x, w, columns, *arrays_and_more):
+    """One block of threads for each block of columns and _ROWS rows."""
+    rows, length = x.shape
+    blocks = len(w) * cuda.blocks_of(rows, _ROWS)
+    kernel += "_bfloat16" if w.dtype == np.uint16 else ""
+    *arrays, settings = arrays_and_more
+    sizes = (rows, length, columns, len(w), *settings)
+    _cuda.launch(kernel, blocks, _THREADS, cuda.contiguous(x), w, *arrays, *sizes)
+
+
+@affine.version("cupy")
+def _affine_cupy(x, w, offset, activated):
+    columns, offset = offset.shape[-1], cuda.contiguous(offset)
+    if _is_for_few_rows(x, w):
+        y = array_module(x).empty(offset.shape, x.dtype)
+        _launch_product("affine", x, w, columns, offset, y, (int(activated),))
+        return y
+    y = x @ matrix(w, columns).astype(x.dtype, copy=False)
+    _cuda.each("finish", y.size, y, offset, int(activated))
+    return y
+
+
+@affine_gate.version("cupy")
+def _affine_gate_cupy(x, w, offset, residual):
+    xp, channels = array_module(x), residual.shape[-1]
+    offset, residual = cuda.contiguous(offset), cuda.contiguous(residual)
+    y, activation = xp.empty(residual.shape, x.dtype), xp.empty(residual.shape, x.dtype)
+    if _is_for_few_rows(x, w):
+        arrays = (offset, residual, y, activation)
+        _launch_product("affine_gate", x, w, channels, *arrays, ())
+    else:
+        products = x @ matrix(w, 2 * channels, 2).astype(x.dtype, copy=False)
+        arrays = (products, offset, residual, y, activation)
+        _cuda.each("finish_gate", y.size, *arrays, channels)
+    return y, activation
+
+
+@attend.version("cupy")
+def _attend_cupy(query, keys, values, count):
+    images, heads, width = query.shape
+    output = array_module(query).empty(query.shape, query.dtype)
+    arrays = [cuda.contiguous(array) for array in (query, keys, values)]
+    shared = (count + _THREADS) * query.dtype.itemsize
+    sizes = (keys.shape[2], width, count, 1 / math.sqrt(width))
+    _cuda.launch("attend", images * heads, _THREADS, *arrays, output, *sizes, shared=shared)
+    return output

@@ -19,6 +19,8 @@ import importlib.util
 import inspect
 import os
 
+from backends.device import why_no_device
+
 BACKENDS = ("reference", "numba", "cupy")
 
 
@@ -70,7 +72,7 @@ def why_unavailable(name):
     if name == "numba" and importlib.util.find_spec("numba") is None:
         return "the numba backend needs the package numba: pip install numba"
     if name == "cupy":
-        return "the cupy backend's CUDA kernels are not written yet: choose numba or reference"
+        return why_no_device()
     return None
 
 

@@ -23,7 +23,8 @@ def array_module(array=None):
 
 def to_host(array):
     """A NumPy array with the contents of `array`; the same object when it is one already."""
-    return array if isinstance(array, np.ndarray) else array_module(array).asnumpy(array)
+    module = array_module(array)
+    return np.asarray(array) if module is np else module.asnumpy(array)
 
 
 def to_device(array, dtype=None):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import backends
 from tests.small import AUTOENCODER, write_images
 from vqv2 import cli
 from vqv2.run import Run
@@ -306,3 +307,14 @@ def test_config_json_is_for_people(finished):
     content = json.loads((finished[0] / "config.json").read_text())
     assert content["config"]["autoencoder"]["hidden_units"] == 8
     assert content["config"]["autoencoder"]["layers"] == AUTOENCODER.layers + 1
+
+
+def test_the_backend_is_chosen_for_one_command(capsys, monkeypatch):
+    monkeypatch.setattr(backends.selection, "why_no_device", lambda: "no device here")
+    former = backends.current()
+    assert vqv2("--backend", "reference", "info") == 0
+    assert "backend reference  selected" in capsys.readouterr().out
+    assert backends.current() == former
+    assert vqv2("--backend", "cupy", "info") == 2
+    assert capsys.readouterr().err == "vqv2: no device here\n"
+    assert backends.current() == former

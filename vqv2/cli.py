@@ -1,15 +1,18 @@
 """The command `vqv2`: finds the sub-command, runs it, and turns errors into one sentence."""
 
 import argparse
+import contextlib
 import io
+import os
 import sys
 
+import backends
 from backends import BackendError
-from vqv2.commands import bench, demo, encode, info, reconstruct, sample, train
+from vqv2.commands import bench, demo, encode, info, plan, reconstruct, sample, train
 from vqv2.errors import InputError
 from vqv2.training import TrainingError
 
-COMMANDS = (demo, train, encode, sample, reconstruct, info, bench)
+COMMANDS = (demo, train, encode, sample, reconstruct, info, plan, bench)
 
 EXAMPLES = """\
 examples:
@@ -30,6 +33,11 @@ def build_parser():
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        "--backend",
+        choices=backends.BACKENDS,
+        help="what computes (default: the variable VQV2_BACKEND, or numba)",
+    )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_parser(subparsers)
@@ -45,7 +53,8 @@ def main(arguments=None):
     _print_any_name(sys.stdout)
     parsed = build_parser().parse_args(arguments)
     try:
-        parsed.run(parsed)
+        with _backend(parsed.backend):
+            parsed.run(parsed)
     except (InputError, BackendError, TrainingError) as error:
         return _complain(error, 2)
     except KeyboardInterrupt as interruption:
@@ -57,6 +66,21 @@ def main(arguments=None):
     except OSError as error:
         return _complain(f"{error.filename or 'a file'}: {error.strerror or error}", 2)
     return 0
+
+
+@contextlib.contextmanager
+def _backend(name):
+    """Inside, backend `name` computes, also in processes that a command starts; None: no change."""
+    if name is None:
+        yield
+        return
+    former = os.environ.get("VQV2_BACKEND", "")  # empty means the same as not set
+    with backends.use(name):
+        os.environ["VQV2_BACKEND"] = name
+        try:
+            yield
+        finally:
+            os.environ["VQV2_BACKEND"] = former
 
 
 def _print_any_name(stream):

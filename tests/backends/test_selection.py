@@ -104,6 +104,8 @@ def test_an_error_inside_a_version_is_not_taken_for_a_missing_version():
 
 @pytest.mark.parametrize("name", ["tensorflow", "Numba", "", "cupy"])
 def test_unusable_backend_raises_and_changes_nothing(name):
+    if name == "cupy" and backends.why_unavailable(name) is None:
+        pytest.skip("there is a device here")
     backends.use("reference")
     with pytest.raises(BackendError, match="choose"):
         backends.use(name)

@@ -14,7 +14,17 @@ from vqv2.models.autoencoder import Autoencoder
 from vqv2.report import format_table
 from vqv2.run import build_prior
 
-PACKAGES = ("vqv2", "numpy", "numba", "pillow", "safetensors", "tqdm", "matplotlib", "cupy")
+PACKAGES = (
+    "vqv2",
+    "numpy",
+    "numba",
+    "pillow",
+    "safetensors",
+    "tqdm",
+    "matplotlib",
+    "cupy-cuda12x",
+    "cupy-cuda13x",
+)
 
 
 def add_parser(subparsers):
@@ -43,6 +53,8 @@ def _info(arguments):
         reason = backends.why_unavailable(name)
         state = "selected" if name == selected else "available"
         print(f"backend {name:10} {f'not available: {reason}' if reason else state}")
+        if name == "cupy" and not reason:
+            print(f"  {backends.device_description()}")
     print(f"\n{os.cpu_count()} processor cores; threads are limited by")
     for variable in ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         print(f"  {variable:22} {os.environ.get(variable, 'not set: all cores')}")

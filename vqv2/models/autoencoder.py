@@ -193,8 +193,9 @@ class Autoencoder(nn.Module):
         "reconstruction" is the mean squared error of pixels in [0, 1]; "commitment" is weighted by
         `config.commitment` in the sum, a "codebook" loss by 1.
         """
+        images = to_device(images)
         reconstruction = self(images, rng)
-        target = to_device(images) - np.float32(0.5)
+        target = images - np.float32(0.5)
         parts = {"reconstruction": F.mean_squared_error(reconstruction.image, target)}
         parts.update(reconstruction.losses)
         weights = {"reconstruction": 1.0, "commitment": self.config.commitment, "codebook": 1.0}
@@ -204,9 +205,10 @@ class Autoencoder(nn.Module):
         return loss, parts, reconstruction.codes
 
     def encode(self, images):
-        """Images (N, H, W, C) in [0, 1] -> {level: codes (N, s, s) int64}, coarse to fine."""
+        """Images (N, H, W, C) in [0, 1] -> {level: codes (N, s, s) int64 on the host}."""
         with no_grad():
-            return dict(zip(self.config.levels, self(images).codes, strict=True))
+            codes = [to_host(level_codes) for level_codes in self(images).codes]
+        return dict(zip(self.config.levels, codes, strict=True))
 
     def decode(self, codes, levels=None):
         """{level: codes (N, s, s)} -> images (N, H, W, C) in [0, 1], clipped, on the host.
@@ -264,7 +266,8 @@ def _quantizer(config):
 
 def _average_vector(quantizer):
     """Code vectors weighted by their usage (equation 3's counts); all alike without counts."""
-    weights = quantizer.counts if quantizer.counts.any() else quantizer.counts + 1
+    counts = quantizer.counts
+    weights = array_module(counts).where(counts.any(), counts, counts + 1)
     return (weights[:, None] * quantizer.vectors).sum(axis=0) / weights.sum()
 
 

@@ -60,6 +60,10 @@ class Prior(nn.Module):
         With `rng` it trains: dropout and batch statistics. Raises `InputError` for wrong inputs.
         """
         codes, label = self.check(codes, label)
+        return self._logits(codes, label, coarser, rng)
+
+    def _logits(self, codes, label, coarser, rng):
+        """Logits of codes and labels that `check` has placed on the device."""
         condition = self.condition(coarser, rng)
         condition = () if condition is None else (condition,)
         embedded = self.embedding(codes)
@@ -85,7 +89,7 @@ class Prior(nn.Module):
     def loss(self, codes, label=None, coarser=(), rng=None):
         """Mean cross-entropy in nats per code, a tensor."""
         codes, label = self.check(codes, label)
-        return F.mean(F.cross_entropy(self(codes, label, coarser, rng), codes))
+        return F.mean(F.cross_entropy(self._logits(codes, label, coarser, rng), codes))
 
     def check(self, codes, label):
         """(codes, label) on the device as int64, or `InputError`."""

@@ -34,7 +34,7 @@ class Quantizer(Module):
         self.sums = to_device(np.zeros((size, dimension), np.float32))
         self.steps = to_device(np.zeros(size, np.int64))
         self.unused = to_device(np.zeros(size, np.int64))
-        self.started = to_device(np.zeros((), np.int64))
+        self.started = np.zeros((), np.int64)  # on the host, which reads it
         self.decay = decay
         self.epsilon = epsilon
         self.restart_after = restart_after
@@ -92,21 +92,23 @@ class Quantizer(Module):
         average = self.counts / debias
         total = average.sum()
         smoothed = (average + self.epsilon) / (total + len(average) * self.epsilon) * total
-        chosen = self.counts > 0
+        chosen = (self.counts > 0)[:, None]
         vectors = self.sums / debias[:, None] / smoothed[:, None]
-        self.codebook[chosen] = vectors[chosen]
+        self.codebook[...] = array_module(vectors).where(chosen, vectors, self.codebook)
 
     def _restart(self, dead, outputs, rng):
         count = int(dead.sum())
         if count:
-            self.vectors[dead] = _choose(outputs, count, rng)
+            places = array_module(dead).flatnonzero(dead)
+            self.vectors[places] = _choose(outputs, count, rng)
             for statistic in (self.counts, self.sums, self.steps, self.unused):
-                statistic[dead] = 0
+                statistic[places] = 0
 
 
 def _choose(outputs, count, rng):
     """`count` of the encoder outputs (M, D), without repetition as long as there are enough."""
-    return outputs[rng.choice(len(outputs), count, replace=count > len(outputs))]
+    places = rng.choice(len(outputs), count, replace=count > len(outputs))
+    return outputs[array_module(outputs).asarray(places)]
 
 
 def usage(counts):

@@ -3,7 +3,7 @@
 import numpy as np
 
 import vqv2.functional as F
-from backends import array_module, to_device
+from backends import array_module
 from vqv2.nn.gated import Gate
 from vqv2.nn.linear import Linear
 from vqv2.nn.module import Module
@@ -11,10 +11,10 @@ from vqv2.nn.module import Module
 
 def positions(height, width, dtype=np.float32):
     """The two position channels ((i - H/2) / H, (j - W/2) / W): (H, W, 2)."""
-    rows = (np.arange(height) - height / 2) / height
-    columns = (np.arange(width) - width / 2) / width
-    grid = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1)
-    return to_device(grid.astype(dtype))
+    xp = array_module()
+    rows = (xp.arange(height) - height / 2) / height
+    columns = (xp.arange(width) - width / 2) / width
+    return xp.stack(xp.meshgrid(rows, columns, indexing="ij"), axis=-1).astype(dtype)
 
 
 class AttentionBlock(Module):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from backends import array_module, to_device, to_host
+from backends import array_module, to_host
 from vqv2.autodiff import Tensor
 from vqv2.errors import InputError
 
@@ -45,7 +45,9 @@ class Module:
                     "in the model: the file belongs to another configuration"
                 )
         for name, value in own.items():
-            _array(value)[...] = to_device(np.asarray(state[name], dtype=value.dtype))
+            own_array = _array(value)  # some counters stay on the host
+            given = np.asarray(state[name], dtype=value.dtype)
+            own_array[...] = array_module(own_array).asarray(given)
 
     def cast(self, dtype):
         """Turn all floating-point parameters and buffers into `dtype`, in place; returns self."""

@@ -22,7 +22,7 @@ class BatchNorm(Module):
         self.offset = zeros(channels)
         self.mean = to_device(np.zeros(channels, np.float32))
         self.variance = to_device(np.zeros(channels, np.float32))
-        self.steps = to_device(np.zeros((), np.int64))
+        self.steps = np.zeros((), np.int64)  # on the host, which reads it
         self.decay = decay
         self.epsilon = epsilon
 

@@ -58,25 +58,27 @@ def sample_codes(
               many bytes, which halves the time of small batches
 
     Gumbel noise (count, K) is drawn from `rng` for every position in raster order, also for the
-    given ones, on the host: what is kept does not change the noise of what is drawn. Raises
-    `InputError` for wrong inputs.
+    given ones: what is kept does not change the noise of what is drawn. It is drawn on the host, a
+    row at a time; all else stays on the device until the map is complete. Raises `InputError` for
+    wrong inputs.
     """
     settings = (settings or Settings()).check()
     if given is None:
         given = np.full((count, prior.size, prior.size), -1)
     check_given(given, count, prior.size, prior.codebook_size)
-    given = np.asarray(given).reshape(count, -1)
+    codes = to_device(np.array(given, np.int64).reshape(count, -1))
     stepper = _method(method, storage)(prior, count, label, coarser)
-    codes = np.empty((count, prior.size**2), np.int64)
     with progress_bar(prior.size**2, progress, "code", progress is not None) as bar:
-        for position in range(prior.size**2):
-            gumbel = rng.gumbel(size=(count, prior.codebook_size))
-            drawn = _draw(stepper.logits(), gumbel, settings)
-            kept = given[:, position]
-            codes[:, position] = np.where(kept >= 0, kept, drawn)
-            stepper.append(to_device(codes[:, position]))
-            bar.update()
-    return codes.reshape(count, prior.size, prior.size)
+        for row in range(prior.size):
+            noise = rng.gumbel(size=(prior.size, count, prior.codebook_size))
+            noise = to_device(noise, prior.embedding.table.dtype)
+            for column in range(prior.size):
+                drawn = _draw(stepper.logits(), noise[column], settings)
+                chosen = codes[:, row * prior.size + column]
+                chosen[...] = array_module(chosen).where(chosen >= 0, chosen, drawn)
+                stepper.append(chosen)
+                bar.update()
+    return to_host(codes).reshape(count, prior.size, prior.size)
 
 
 def _method(name, storage):
@@ -89,10 +91,8 @@ def _method(name, storage):
     return METHODS[name]
 
 
-def _draw(logits, gumbel, settings):
-    noise = array_module(logits).asarray(gumbel, dtype=logits.dtype)
-    choice = (settings.temperature, settings.top_k, settings.top_p)
-    return to_host(sample.sample_codes(logits, noise, *choice))
+def _draw(logits, noise, settings):
+    return sample.sample_codes(logits, noise, settings.temperature, settings.top_k, settings.top_p)
 
 
 def check_given(given, count, size, codebook_size, name="the prior"):

@@ -5,7 +5,7 @@ A *task* says what to train. It has
     stage                      "autoencoder" or "prior-LEVEL": what its checkpoint is called
     model, optimizer, config   the configuration gives batch and steps
     batch(step)                the data of a step: a pure function of step
-    loss(data, rng)            (loss tensor, {name: number} to show and log)
+    loss(data, rng)            (loss tensor, function returning {name: number} to show and log)
     learning_rate(step)
     validate()                 {name: number} on held-out data, with averaged weights
     metadata                   what else its checkpoint has to say
@@ -77,7 +77,7 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
                 save_training(task, path, step, seed)
                 saved_at = time.monotonic()
             if last or step == start + 1 or step % schedule.log_every == 0:
-                record.training(step, metrics)
+                record.training(step, metrics())
             if step == steps or step % schedule.validate_every == 0:
                 record.held_out(step)
             bar.update()
@@ -116,17 +116,18 @@ class _Record:
 
 
 def _step(task, step, data, seed):
-    """One update; the numbers to show."""
+    """One update; a function that returns the numbers to show."""
     loss, metrics = task.loss(data, step_generator(seed, step))
-    if not np.isfinite(loss.item()):
+    value = loss.item()  # where the host waits for a device, once per step
+    if not np.isfinite(value):
         raise TrainingError(
-            f"the loss of {task.stage} became {loss.item()} at step {step}: lower the learning "
+            f"the loss of {task.stage} became {value} at step {step}: lower the learning "
             "rate; the last checkpoint is unchanged"
         )
     loss.backward()
     rate = task.learning_rate(step)
     task.optimizer.step(rate)
-    return {"loss": loss.item(), **metrics, "learning_rate": rate}
+    return lambda: {"loss": value, **metrics(), "learning_rate": rate}
 
 
 def _shown(metrics):

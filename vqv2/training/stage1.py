@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from backends import to_host
 from vqv2.autodiff import no_grad
 from vqv2.data import augment
 from vqv2.data.codes import write_codes
@@ -45,10 +46,13 @@ class AutoencoderTask:
         return self.images.batch(indices, augmentation, batch_generator(self.seed, step))
 
     def loss(self, images, rng):
-        """(loss of equation 2, its parts with perplexity and used codes per level)."""
+        """(loss of equation 2, function: its parts, perplexity and used codes per level)."""
         loss, parts, codes = self.model.loss(images, rng)
-        metrics = {name: part.item() for name, part in parts.items()}
-        return loss, {**metrics, **self._usage(codes)}
+
+        def metrics():
+            return {**{name: part.item() for name, part in parts.items()}, **self._usage(codes)}
+
+        return loss, metrics
 
     def learning_rate(self, step):
         """Table 3's, or its cosine."""
@@ -62,7 +66,7 @@ class AutoencoderTask:
     def _usage(self, codes):
         metrics = {}
         for level, level_codes in zip(self.config.levels, codes, strict=True):
-            counts = np.bincount(level_codes.ravel(), minlength=self.config.codebook_size)
+            counts = np.bincount(to_host(level_codes).ravel(), minlength=self.config.codebook_size)
             perplexity, used = usage(counts)
             metrics[f"perplexity_{level}"] = perplexity
             metrics[f"used_{level}"] = used

@@ -30,9 +30,9 @@ class PriorTask:
         return read_codes(self.store, "train", self.level, indices, bool(self.model.classes))
 
     def loss(self, data, rng):
-        """(cross-entropy in nats per code, the same in bits)."""
+        """(cross-entropy in nats per code, function: the same in bits)."""
         loss = self.model.loss(*data, rng=rng)
-        return loss, {"bits_per_code": loss.item() / math.log(2)}
+        return loss, lambda: {"bits_per_code": loss.item() / math.log(2)}
 
     def learning_rate(self, step):
         """Section A.2's formula."""

@@ -1,0 +1,42 @@
+"""CUDA versions of kernels behind host arrays, so that the tests of the other versions serve them.
+
+hosted(kernel)(*host_arrays) -> host arrays
+"""
+
+import numpy as np
+
+from backends import to_host
+from tests.cases import CHANGED
+
+
+def hosted(kernel):
+    """The cupy version of `kernel` as a function from host arrays to host arrays.
+
+    Memory layouts are kept. What the kernel changes in place is changed in the host arrays.
+    """
+    version = kernel.versions["cupy"]
+
+    def function(*arguments):
+        placed = [upload(a) if isinstance(a, np.ndarray) else a for a in arguments]
+        result = version(*placed)
+        for i in CHANGED.get(kernel, ()):
+            arguments[i][...] = to_host(placed[i])
+        if isinstance(result, tuple):
+            return tuple(to_host(array) for array in result)
+        return None if result is None else to_host(result)
+
+    return function
+
+
+def upload(array):
+    """`array` on the device, in its memory layout: without gaps, transposed, or with gaps."""
+    import cupy
+
+    if array.flags.c_contiguous:
+        return cupy.asarray(array)
+    if array.flags.f_contiguous:
+        return cupy.asarray(np.ascontiguousarray(array.T)).T
+    wide = cupy.empty([2 * n for n in array.shape], array.dtype)
+    view = wide[(slice(None, None, 2),) * array.ndim]
+    view[...] = cupy.asarray(np.ascontiguousarray(array))
+    return view

@@ -1,0 +1,163 @@
+"""The tests of the kernels are tested: kernels broken on purpose must be caught.
+
+Every barrier of every kernel is taken out in turn, and the faults that such kernels usually have
+are put in: a mask off by one, a block at the end left out, a tie that goes to the wrong side.
+"""
+
+import re
+
+import numpy as np
+import pytest
+
+from tests.backends import test_kernels
+from tests.cases import CASES
+from tests.gpu.cpu_kernels import ORDERS, KernelError, Order
+from tests.gpu.hosted import hosted
+from tests.gpu.sources import all_sources
+from tests.gpu.test_kernels import (
+    test_a_grid_smaller_than_the_array_goes_over_it_several_times as small_grid,
+)
+from tests.gpu.test_kernels import (
+    test_codebook_statistics_in_several_parts as in_several_parts,
+)
+from tests.gpu.test_kernels import (
+    test_draws_of_many_codes_equal_the_reference as many_draws,
+)
+from tests.gpu.test_kernels import (
+    test_nearest_code_off_the_sizes_of_its_tiles as many_codes,
+)
+from tests.gpu.test_kernels import (
+    test_reading_from_many_positions_of_any_width as many_positions,
+)
+
+FAULTS = [
+    ("adam.cu", "i, count)", "i, count - 1)"),
+    ("adam.cu", "c2 * g * g", "c2 * g"),
+    ("attention.cu", "bool allowed = j < i &&", "bool allowed = j <= i &&"),
+    ("attention.cu", "bool allowed = j < i &&", "bool allowed = j + 1 < i &&"),
+    ("attention.cu", "first_key < first_query + TILE", "first_key < first_query"),
+    ("attention.cu", "first_query = first_key;", "first_query = first_key + TILE;"),
+    ("attention.cu", "bool inside = first + row < length;", "bool inside = true;"),
+    ("attention.cu", "if (i >= length) continue;", ""),
+    ("attention.cu", "shrink[r] = exp(peak[r] - new_peak);", "shrink[r] = 1;"),
+    ("attention.cu", "(b * length + i) * length + j", "(b * length + j) * length + i"),
+    ("attention.cu", "(length + TILE - 1) / TILE", "max(1, length / TILE)"),
+    ("attention.cu", "nothing ? Real(0)", "nothing ? Real(1)"),
+    ("conv.cu", "t < high ?", "t <= high ?"),
+    ("conv.cu", "row < height;", "row <= height;"),
+    ("conv.cu", "if (position >= lines * columns) return;", ""),
+    ("conv.cu", "b < open &&", "b < kernel &&"),
+    ("conv.cu", "line < 0 ||", ""),
+    ("conv.cu", "if (j >= columns) continue;", ""),
+    ("conv.cu", "x[c] += sum;", "x[c] = sum;"),
+    ("cross_entropy.cu", "if (row >= rows) return;", ""),
+    ("cross_entropy.cu", "exp(logits[k] - peak)", "exp(logits[k])"),
+    ("cross_entropy.cu", "k == target", "k == target + 1"),
+    ("elementwise.cu", "x[i] > 0 ? x[i]", "x[i] < 0 ? x[i]"),
+    ("elementwise.cu", "keep(seed, i, threshold)", "keep(seed, i + 1, threshold)"),
+    ("elementwise.cu", "row += gridDim.x", "row += gridDim.x + 1"),
+    ("elementwise.cu", "exp(-fabs(x))", "exp(-x)"),
+    ("quantize.cu", "a.code < b.code;", "a.code > b.code;"),
+    ("quantize.cu", "candidate.code < count &&", ""),
+    ("quantize.cu", "first + row < total &&", ""),
+    ("quantize.cu", "start + d < dimensions;", "true;"),
+    ("quantize.cu", "a.distance < b.distance", "a.distance > b.distance"),
+    ("quantize.cu", "min(start + part_size, total)", "start + part_size"),
+    ("sampling_step.cu", "if (first + r < rows)", ""),
+    ("sampling_step.cu", "column >= columns) continue;", "column > columns) continue;"),
+    ("sampling_step.cu", "group < GROUPS;", "group < GROUPS - 1;"),
+    ("sampling_step.cu", "k < length; k += GROUPS", "k < length - 1; k += GROUPS"),
+    ("sampling_step.cu", "<< 16", "<< 15"),
+    ("sampling_step.cu", "g < groups; g++", "g < groups - 1; g++"),
+    ("sampling_step.cu", "count ? sum / total : Real(0)", "sum / total"),
+    ("sampling_step.cu", "i / channels * 2 * channels + i % channels", "i"),
+    ("sample.cu", "above >= top_k", "above > top_k"),
+    ("sample.cu", "dropped[k] ? LOWEST", "0 ? LOWEST"),
+    ("sample.cu", "above < top_p * total", "above <= top_p"),
+    ("sample.cu", "i < j : a > b", "i > j : a > b"),
+    ("sample.cu", "i < THREADS; i++", "i < THREADS / 2; i++"),
+]
+
+
+def without_each_barrier():
+    """(file, its text without that barrier) for each barrier of each file."""
+    changes = []
+    for name, source in all_sources().items():
+        text = source.path.read_text()
+        for match in re.finditer(r"__sync(threads|warp)\(\)", text):
+            changed = text[: match.start()] + text[match.end() :]
+            line = text.count("\n", 0, match.start()) + 1
+            changes.append(pytest.param(name, changed, id=f"{name}-line-{line}"))
+    return changes
+
+
+def is_caught(name, changed, monkeypatch):
+    """Whether the tests of the kernels in `name` notice that its text has become `changed`."""
+    source = all_sources()[name]
+    prelude = source.path.with_name("prelude.cuh").read_text()
+    for member, value in (
+        ("code", lambda: prelude + changed),
+        ("_modules", {}),
+        ("_functions", {}),
+    ):
+        monkeypatch.setattr(source, member, value)
+    for kernel in CASES:
+        monkeypatch.setitem(kernel.versions, "cupy", hosted(kernel))
+    try:
+        for order in ORDERS:
+            with Order(order):
+                run_checks(name.removesuffix(".cu"))
+    except (AssertionError, KernelError):
+        return True
+    return False
+
+
+def run_checks(family):
+    """The checks of one kernel family, without repetition over orders and dtypes."""
+    families = ("conv", "causal_conv") if family == "conv" else (family,)
+    for kernel in CASES:
+        if kernel.__module__.removeprefix("backends.") in families:
+            for case in CASES[kernel]:
+                test_kernels.test_version_agrees_with_the_reference(
+                    kernel, case, ("cupy", np.float32), "contiguous"
+                )
+    if family == "conv":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("backends.conv.DEVICE_PATCH_BYTES", 500)
+            run_checks("causal_conv")
+    if family == "sampling_step":
+        for width in (33, 600):
+            many_positions(600, width)
+    if family == "quantize":
+        many_codes(65, 63, 17, np.float64)
+        in_several_parts(777, 40, 300)
+    if family == "sample":
+        for choice in ((0.5, 7, 1.0), (1, 5, 0.4), (0, 0, 1)):
+            many_draws(3, 700, choice)
+    if family in ("elementwise", "adam"):
+        with pytest.MonkeyPatch.context() as patch:
+            for kernel in (k for k in CASES if k.__module__ == f"backends.{family}"):
+                small_grid(kernel, patch)
+
+
+@pytest.fixture(autouse=True)
+def on_the_processor(device, request):
+    if request.config.getoption("--backend") == "cupy":
+        pytest.skip("broken kernels are not run on a device: they may write anywhere")
+
+
+@pytest.mark.parametrize(("name", "changed"), without_each_barrier())
+def test_a_missing_barrier_is_caught(name, changed, monkeypatch):
+    assert is_caught(name, changed, monkeypatch)
+
+
+@pytest.mark.parametrize(("name", "right", "wrong"), FAULTS)
+def test_a_fault_is_caught(name, right, wrong, monkeypatch):
+    text = all_sources()[name].path.read_text()
+    assert right in text
+    assert is_caught(name, text.replace(right, wrong), monkeypatch)
+
+
+@pytest.mark.parametrize("name", all_sources())
+def test_the_kernels_as_they_are_pass(name, monkeypatch):
+    assert not is_caught(name, all_sources()[name].path.read_text(), monkeypatch)

@@ -1,0 +1,67 @@
+"""Both stages and sampling go through the real package cupy, which has no driver and no device."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.gpu import dry_run
+from tests.gpu.cpu_kernels import kernel_names
+from tests.gpu.sources import all_sources
+from tests.gpu.test_models import STAGE_1_WAITS, STAGE_2_WAITS
+from tests.small import CONFIG
+from vqv2.plan import LAUNCHES_PER_LAYER
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def result(request):
+    """What `python -m tests.gpu.dry_run` prints; compiled kernels are kept for the next time."""
+    if reason := dry_run.why_impossible():
+        pytest.skip(f"no dry run of cupy: {reason}")
+    folder = Path(tempfile.gettempdir()) / f"vqv2-dry-run-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    finished = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.gpu.dry_run", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    return json.loads(finished.stdout.splitlines()[-1])
+
+
+def test_every_kernel_of_the_project_is_launched(result):
+    ours = {name for source in all_sources().values() for name in kernel_names(source.code())}
+    assert ours - {"sigmoid"} <= set(result["launches"])  # no model uses sigmoid by itself
+
+
+def test_no_memory_is_left(result):
+    assert result["peak"] > 0
+    assert result["used"] == 0
+
+
+def test_training_steps_wait_as_seldom_as_promised(result):
+    for stage in ("stage 1", *(f"stage 2 {level}" for level in CONFIG.levels)):
+        calls = result["steps"][stage]
+        waits = STAGE_1_WAITS if stage == "stage 1" else STAGE_2_WAITS
+        assert calls.get("streamSynchronize", 0) <= waits, stage
+        assert calls["launchKernel"] > 50
+        assert "deviceSynchronize" not in calls
+
+
+@pytest.mark.parametrize("storage", ["float32", "bfloat16"])
+@pytest.mark.parametrize("level", CONFIG.levels)
+def test_a_position_is_sampled_without_waiting_in_as_many_launches_as_planned(
+    level, storage, result
+):
+    calls, prior = result["steps"][f"position {level} 4 {storage}"], CONFIG.prior(level)
+    assert not {"streamSynchronize", "memcpyAsync", "deviceSynchronize"} & set(calls)
+    layers = prior.layers + prior.attention_layers + prior.output_stack_layers
+    assert 0.8 < calls["launchKernel"] / (layers * LAUNCHES_PER_LAYER) < 1.25

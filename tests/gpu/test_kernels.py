@@ -1,0 +1,225 @@
+"""Every CUDA kernel against its float64 reference: on the processor, or with --backend cupy.
+
+Without a device each check runs with the threads in several orders: a race or a missing barrier
+gives another result in at least one of them.
+"""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from backends import adam, cross_entropy, cuda, elementwise, quantize, sample, sampling_step
+from tests.backends import test_kernel_gradients, test_kernels, test_quantize
+from tests.cases import CASES, LAYOUTS
+from tests.gpu.cpu_kernels import ORDERS, Order
+from tests.gpu.hosted import hosted, upload
+
+KERNELS = [
+    pytest.param(k, case, id=f"{test_kernels.kernel_id(k)}-{case}")
+    for k in CASES
+    for case in CASES[k]
+]
+DTYPES = (np.float32, np.float64)
+ELEMENTWISE = [k for k in CASES if k.__module__ == "backends.elementwise"]
+
+
+@pytest.fixture(autouse=True)
+def versions(device, monkeypatch):
+    """The cupy versions take and give host arrays, as the other versions do."""
+    for kernel in CASES:
+        monkeypatch.setitem(kernel.versions, "cupy", hosted(kernel))
+    return device
+
+
+def in_every_order(check, *arguments):
+    for order in ORDERS:
+        with Order(order):
+            check(*arguments)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("kernel", "case"), KERNELS)
+def test_cuda_version_agrees_with_the_reference(kernel, case, dtype):
+    check = test_kernels.test_version_agrees_with_the_reference
+    in_every_order(check, kernel, case, ("cupy", dtype), "contiguous")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS[1:])
+@pytest.mark.parametrize(("kernel", "case"), KERNELS)
+def test_memory_layout_does_not_matter(kernel, case, layout):
+    test_kernels.test_version_agrees_with_the_reference(kernel, case, ("cupy", np.float32), layout)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("kernel", "case", "argument"), test_kernels.POISONED)
+def test_nan_reaches_what_depends_on_it_and_nothing_else(kernel, case, argument, dtype):
+    check = test_kernels.test_nan_reaches_what_depends_on_it_and_nothing_else
+    check(kernel, case, argument, ("cupy", dtype))
+
+
+@pytest.mark.parametrize(("forward", "case", "gradients"), test_kernel_gradients.PAIRS)
+def test_gradient_kernel_is_the_derivative(forward, case, gradients):
+    test_kernel_gradients.test_gradient_kernel_is_the_derivative(forward, case, gradients, "cupy")
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        test_quantize.test_a_tie_goes_to_the_lowest_index,
+        test_quantize.test_neighbours_far_from_zero_are_told_apart,
+        test_quantize.test_nearest_of_random_vectors_up_to_rounding,
+        test_quantize.test_vector_with_nan_gets_code_0_and_leaves_the_others_alone,
+        test_quantize.test_first_code_with_nan_is_chosen_by_all,
+        test_quantize.test_infinitely_far_vector_gets_code_0,
+    ],
+)
+def test_nearest_code_at_its_edges(check):
+    in_every_order(check, quantize.nearest_code.versions["cupy"])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("dimensions", [1, 15, 16, 17, 64])
+@pytest.mark.parametrize(("total", "count"), [(1, 1), (63, 65), (64, 64), (65, 63), (130, 129)])
+def test_nearest_code_off_the_sizes_of_its_tiles(total, count, dimensions, dtype):
+    rng = np.random.default_rng(total)
+    vectors = rng.integers(-3, 4, (total, dimensions)).astype(dtype)  # many ties
+    codebook = rng.integers(-3, 4, (count, dimensions)).astype(dtype)
+    expected = quantize.nearest_code.reference(vectors, codebook)
+
+    def check():
+        codes = quantize.nearest_code.versions["cupy"](vectors, codebook)
+        np.testing.assert_array_equal(codes, expected)
+
+    in_every_order(check)
+
+
+@pytest.mark.parametrize(
+    ("total", "count", "dimensions"), [(1000, 3, 5), (777, 40, 300), (65, 1, 1)]
+)
+def test_codebook_statistics_in_several_parts(total, count, dimensions):
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((total, dimensions))
+    codes = rng.integers(0, count, total)
+    expected = quantize.codebook_statistics.reference(vectors, codes, count)
+    results = []
+
+    def check():
+        results.append(quantize.codebook_statistics.versions["cupy"](vectors, codes, count))
+        for result, value in zip(results[-1], expected, strict=True):
+            np.testing.assert_allclose(result, value, atol=1e-12)
+
+    in_every_order(check)
+    for counts, sums in results[1:]:  # equal to the last bit, whatever the order of the threads
+        np.testing.assert_array_equal(counts, results[0][0])
+        np.testing.assert_array_equal(sums, results[0][1])
+
+
+@pytest.mark.parametrize("bad", [-1, 3, 2**40])
+def test_codes_outside_the_codebook_make_everything_nan(bad):
+    function = quantize.codebook_statistics.versions["cupy"]
+    counts, sums = function(np.ones((2, 4), np.float32), np.array([0, bad]), 3)
+    assert np.isnan(counts).all() and np.isnan(sums).all()
+
+
+@pytest.mark.parametrize("bad", [-1, 5, 2**40])
+def test_targets_outside_the_codes_make_their_rows_nan(bad):
+    logits, targets = np.zeros((3, 5), np.float32), np.array([0, bad, 4])
+    losses = cross_entropy.cross_entropy.versions["cupy"](logits, targets)
+    assert np.isnan(losses).tolist() == [False, True, False]
+    ones = np.ones(3, np.float32)
+    gradient = cross_entropy.cross_entropy_gradient.versions["cupy"](logits, targets, ones)
+    assert np.isnan(gradient).tolist() == [[False] * 5, [True] * 5, [False] * 5]
+
+
+def test_odd_number_of_channels_is_refused():
+    x = np.ones((2, 3), np.float32)
+    with pytest.raises(ValueError, match="two halves"):
+        elementwise.gate.versions["cupy"](x)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("count", [2, 31, 257, 700])
+@pytest.mark.parametrize(
+    "choice", [(1, 0, 1.0), (0.5, 7, 1.0), (2.0, 0, 0.6), (1, 5, 0.4), (0, 0, 1)]
+)
+def test_draws_of_many_codes_equal_the_reference(rows, count, choice):
+    rng = np.random.default_rng(count)
+    logits, gumbel = rng.standard_normal((2, rows, count))
+    logits[:, count // 2] = logits[:, 0]  # a tie
+    logits[0, [0, -1]] = 9, 9  # and one of the likeliest
+    logits -= 50
+    expected = sample.sample_codes.reference(logits, gumbel, *choice)
+
+    def check():
+        codes = sample.sample_codes.versions["cupy"](logits, gumbel, *choice)
+        np.testing.assert_array_equal(codes, expected)
+
+    in_every_order(check)
+
+
+@pytest.mark.parametrize("width", [1, 32, 33, 600])
+@pytest.mark.parametrize("count", [3, 600])
+def test_reading_from_many_positions_of_any_width(count, width):
+    rng = np.random.default_rng(0)
+    query = rng.standard_normal((1, 2, width))
+    keys, values = rng.standard_normal((2, 1, 2, count + 5, width))
+    expected = sampling_step.attend.reference(query, keys, values, count)
+
+    def check():
+        result = sampling_step.attend.versions["cupy"](query, keys, values, count)
+        np.testing.assert_allclose(result, expected, atol=1e-12)
+
+    in_every_order(check)
+
+
+def test_nan_among_logits_is_drawn_as_numpy_would():
+    logits, gumbel = np.zeros((2, 300)), np.zeros((2, 300))
+    logits[0, 270] = logits[0, 290] = np.nan
+    for temperature in (0, 1):
+        codes = sample.sample_codes.versions["cupy"](logits, gumbel, temperature, 0, 1.0)
+        assert codes.tolist() == [270, 0]
+
+
+def test_gates_of_many_channels_and_rows():
+    x = np.random.default_rng(0).standard_normal((70, 2 * 600))
+    dy = x[:, :600]
+    for kernel, arguments in (
+        (elementwise.gate, (x,)),
+        (elementwise.gate_gradient, (x, dy)),
+    ):
+        result = kernel.versions["cupy"](*arguments)
+        np.testing.assert_allclose(result, kernel.reference(*arguments), atol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", [*ELEMENTWISE, adam.adam_update], ids=test_kernels.kernel_id)
+def test_a_grid_smaller_than_the_array_goes_over_it_several_times(kernel, monkeypatch):
+    monkeypatch.setattr(cuda, "MOST_BLOCKS", 3)
+    monkeypatch.setattr(cuda, "THREADS", 32)
+    for case in CASES[kernel]:
+        test_kernels.test_version_agrees_with_the_reference(
+            kernel, case, ("cupy", np.float32), "contiguous"
+        )
+
+
+@pytest.mark.parametrize("patch_bytes", [1, 500, 3000])
+@pytest.mark.parametrize("name", ["conv", "causal_conv"])
+def test_cutting_into_blocks_changes_nothing(name, patch_bytes, monkeypatch):
+    module = importlib.import_module(f"backends.{name}")
+    monkeypatch.setattr("backends.conv.DEVICE_PATCH_BYTES", patch_bytes)
+    for kernel, case in (
+        (k, c) for k in CASES for c in CASES[k] if k.__module__ == module.__name__
+    ):
+        test_kernels.test_version_agrees_with_the_reference(
+            kernel, case, ("cupy", np.float64), "contiguous"
+        )
+
+
+def test_uploads_keep_memory_layouts(device):
+    array = np.arange(6.0).reshape(2, 3)
+    wide = np.zeros((4, 6))
+    wide[::2, ::2] = array
+    for host in (array, np.asfortranarray(array), wide[::2, ::2]):
+        placed = upload(host)
+        assert placed.flags.c_contiguous == host.flags.c_contiguous
+        np.testing.assert_array_equal(device.asnumpy(placed), array)

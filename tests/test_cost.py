@@ -1,0 +1,121 @@
+"""Counted costs against real models: parameters exactly, memory of the tape, operations."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.small import CONFIG
+from vqv2 import cost
+from vqv2.cli import main
+from vqv2.config import PRESETS
+from vqv2.models.autoencoder import Autoencoder
+from vqv2.run import build_prior
+
+COUNT, CLASSES = 3, 3
+CONFIGS = {
+    "small": CONFIG,
+    "demo": PRESETS["demo"],
+    "three levels": CONFIG.with_autoencoder(
+        dataclasses.replace(CONFIG.autoencoder, image_size=32, latent_sizes=(4, 8, 16))
+    ),
+}
+
+
+def models(config):
+    """(model, its counted cost, a function that gives its loss on COUNT images) of all models."""
+    rng, a = np.random.default_rng(0), config.autoencoder
+    without = dataclasses.replace(a, level_dropout=0.0)
+    autoencoder = Autoencoder(without, rng)
+    images = rng.random((COUNT, a.image_size, a.image_size, 3), dtype=np.float32)
+    yield autoencoder, cost.autoencoder(a), lambda: autoencoder.loss(images, rng)[0]
+    codes = [rng.integers(0, a.codebook_size, (COUNT, s, s)) for s in a.latent_sizes]
+    for i, level in enumerate(config.levels):
+        prior = build_prior(config, level, CLASSES, 0)
+        coarser = [(a.codebook_size, size) for size in a.latent_sizes[:i]]
+        counted = cost.prior(
+            config.prior(level), a.codebook_size, a.latent_sizes[i], coarser, CLASSES
+        )
+        inputs = (codes[i], np.zeros(COUNT, int), codes[:i])
+        yield prior, counted, lambda p=prior, x=inputs: p.loss(*x, rng=rng)
+
+
+def kept_bytes(loss):
+    """Bytes of all arrays that the tape behind `loss` holds, by address."""
+    found, seen, stack = {}, set(), [loss.node]
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        _collect(node.gradient, found)
+        for parent in node.parents:
+            if parent is not None:
+                _collect(parent.array, found)
+                if parent.node is not None:
+                    stack.append(parent.node)
+    return found
+
+
+def _collect(value, found, depth=0):
+    if isinstance(value, np.ndarray):
+        while isinstance(value.base, np.ndarray):
+            value = value.base
+        found[id(value)] = value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            _collect(item, found, depth)
+    elif callable(value) and getattr(value, "__closure__", None) and depth < 4:
+        for cell in value.__closure__:
+            _collect(cell.cell_contents, found, depth + 1)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_parameters_are_counted_exactly(name):
+    for model, counted, _ in models(CONFIGS[name]):
+        assert counted.parameters == model.parameter_count()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_the_tape_keeps_is_predicted_within_a_twentieth(name):
+    for model, counted, loss in models(CONFIGS[name]):
+        own = {id(p.array) for p in model.parameters().values()}
+        own |= {id(b) for b in model.buffers().values()}
+        kept = sum(array.nbytes for key, array in kept_bytes(loss()).items() if key not in own)
+        assert counted.activations * 4 * COUNT == pytest.approx(kept, rel=0.05)
+
+
+def test_the_papers_sizes_are_those_of_its_models():
+    """The specification's 424 M and 436 M parameters with 1000 classes."""
+    top, bottom = PRESETS["imagenet256"].priors
+    assert cost.prior(top, 512, 32, (), 1000).parameters == pytest.approx(424e6, rel=0.01)
+    counted = cost.prior(bottom, 512, 64, [(512, 32)], 1000)
+    assert counted.parameters == pytest.approx(436e6, rel=0.01)
+
+
+def test_sampling_reads_the_taps_of_the_current_row_for_every_position():
+    layer = cost.causal_convolution(64, 5, True, 3, 7)
+    assert layer.parameters == 13 * 3 * 7 + 7
+    assert layer.streamed == 3 * 7 * (3 + 10 / 8)
+
+
+def test_plan_says_that_it_predicts(capsys):
+    assert main(["plan", "--preset", "imagenet256", "--device", "h100", "--classes", "10"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("A PREDICTION for NVIDIA H100")
+    assert "prior bottom" in text and "largest batch" in text
+    assert main(["plan", "--preset", "ffhq1024", "--device", "rtx4090", "--batch", "1"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--preset", "imagenet", "--device", "a100"], "did you mean 'imagenet256'?"),
+        (["--preset", "demo", "--device", "a1000"], "there is no device 'a1000'"),
+        (["--preset", "demo", "--device", "a100", "--batch", "0"], "--batch 0"),
+        (["--preset", "demo", "--device", "a100", "--precision", "int8"], "float32 or tf32"),
+    ],
+)
+def test_wrong_requests_are_one_sentence(arguments, message, capsys):
+    assert main(["plan", *arguments]) == 2
+    assert message in capsys.readouterr().err

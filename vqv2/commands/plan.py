@@ -1,0 +1,84 @@
+"""`vqv2 plan`: what training and sampling would take on a GPU, predicted."""
+
+import math
+
+from vqv2 import plan
+from vqv2.commands.arguments import add_command
+from vqv2.config import PRESETS, preset
+from vqv2.errors import InputError
+from vqv2.report import format_table
+
+
+def add_parser(subparsers):
+    """Add `plan`."""
+    parser = add_command(
+        subparsers,
+        "plan",
+        "predict memory and time on a GPU from counted operations and published figures",
+        (
+            "vqv2 plan --preset imagenet256 --classes 1000 --device a100",
+            "vqv2 plan --preset ffhq1024 --device rtx4090 --precision tf32 --sampling-batch 16",
+        ),
+        _plan,
+    )
+    parser.add_argument("--preset", required=True, help=f"one of {', '.join(PRESETS)}")
+    parser.add_argument("--device", required=True, help=f"one of {', '.join(plan.DEVICES)}")
+    parser.add_argument("--classes", type=int, default=0, metavar="N", help="default: none")
+    parser.add_argument("--precision", default="float32", help="of products: float32 or tf32")
+    parser.add_argument("--batch", type=int, metavar="N", help="default: the paper's, if it fits")
+    parser.add_argument("--sampling-batch", type=int, default=32, metavar="N", help="default: 32")
+
+
+def _plan(arguments):
+    for name in ("classes", "batch", "sampling_batch"):
+        value, least = getattr(arguments, name), 0 if name == "classes" else 1
+        if value is not None and value < least:
+            raise InputError(f"--{name.replace('_', '-')} {value} must be at least {least}")
+    if arguments.precision not in ("float32", "tf32"):
+        raise InputError(f"--precision {arguments.precision} must be float32 or tf32")
+    config, device = preset(arguments.preset), plan.device(arguments.device)
+    models = plan.models(config, arguments.classes)
+    print(f"A PREDICTION for {device.name} with products in {arguments.precision}: counted work at")
+    print(f"{plan.EFFICIENCY:.0%} of published speed, an assumption. Nobody has measured it.\n")
+    _print_training(models, device, arguments)
+    _print_sampling(models, device, arguments)
+
+
+def _print_training(models, device, arguments):
+    rows = []
+    for name, counted, config, _ in models:
+        batch = arguments.batch or config.batch
+        needs = plan.training(counted, batch, device, arguments.precision)
+        rows.append(
+            (
+                name,
+                *(_gib(n) for n in (needs.weights, needs.gradients, needs.adam, needs.polyak)),
+                f"{needs.activations / 2**20:.0f}",
+                str(needs.largest_batch),
+                str(needs.batch or "-"),
+                _seconds(needs.seconds),
+            )
+        )
+    titles = ("weights", "gradients", "Adam", "Polyak", "MiB per image", "largest batch")
+    print("training, GiB:")
+    print(format_table(("model", *titles, "batch", "s per step"), rows))
+
+
+def _print_sampling(models, device, arguments):
+    rows, batch = [], arguments.sampling_batch
+    for name, counted, prior, size in models[1:]:  # the priors
+        layers = prior.layers + prior.attention_layers + prior.output_stack_layers
+        numbers = (layers, size**2, batch)
+        seconds = plan.sampling_seconds(counted, *numbers, device, arguments.precision)
+        weights = counted.parameters * plan.NUMBER
+        rows.append((name, str(size**2), _gib(weights), _seconds(seconds)))
+    print(f"\nsampling {batch} images side by side:")
+    print(format_table(("model", "positions", "weights, GiB", "s per image"), rows))
+
+
+def _gib(count):
+    return f"{count / plan.GIB:.3g}"
+
+
+def _seconds(seconds):
+    return "does not fit" if math.isnan(seconds) else f"{seconds:.3g}"

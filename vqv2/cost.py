@@ -1,0 +1,273 @@
+"""What a model costs, counted from its configuration: parameters, operations, memory.
+
+Nothing is built or run. A `Cost` adds up: that of a layer, of a block, of a whole model; for one
+image or map. The layers are counted as `vqv2.nn` writes them: an intermediate result takes part in
+`activations` when the tape keeps it for the backward pass, which it does for the output of every
+operation that another one reads.
+"""
+
+import dataclasses
+import math
+
+from backends.causal_conv import tap_count
+from vqv2.models.prior import block_kinds
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Of one forward pass of one image."""
+
+    parameters: int = 0  # trained numbers
+    operations: int = 0  # additions and multiplications in matrix products
+    patches: int = 0  # numbers that convolutions copy side by side for these products
+    activations: int = 0  # numbers that training keeps for the backward pass
+    streamed: float = 0  # weights that incremental sampling reads for one position
+
+    def __add__(self, other):
+        fields = dataclasses.fields(self)
+        return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields))
+
+    def __mul__(self, times):
+        return Cost(*(times * getattr(self, f.name) for f in dataclasses.fields(self)))
+
+
+def kept(positions, *channels):
+    """Results (positions, channels) of operations without parameters."""
+    return Cost(activations=positions * sum(channels))
+
+
+def linear(positions, channels_in, channels_out, bias=True):
+    """A `Linear` on `positions` positions."""
+    return Cost(
+        channels_in * channels_out + bias * channels_out,
+        2 * positions * channels_in * channels_out,
+        activations=positions * channels_out,
+        streamed=channels_in * channels_out,
+    )
+
+
+def convolution(positions, taps, channels_in, channels_out):
+    """A convolution with `taps` taps and `positions` positions in its output."""
+    patches = positions * taps * channels_in
+    return Cost(
+        taps * channels_in * channels_out + channels_out,
+        2 * patches * channels_out,
+        patches if taps > 1 else 0,
+        positions * channels_out,
+    )
+
+
+def causal_convolution(positions, kernel_size, centre, channels_in, channels_out):
+    """A `CausalConv2d`; sampling multiplies the taps of the rows above once per row."""
+    taps, above = tap_count(kernel_size, centre), kernel_size // 2 * kernel_size
+    streamed = channels_in * channels_out * (taps - above + above / math.sqrt(positions))
+    cost = convolution(positions, taps, channels_in, channels_out)
+    return dataclasses.replace(cost, streamed=streamed)
+
+
+def transposed_convolution(positions, taps, channels_in, channels_out, stride=2):
+    """The same for a transposed convolution of `positions` positions in its *input*."""
+    patches = positions * taps * channels_out
+    return Cost(
+        taps * channels_in * channels_out + channels_out,
+        2 * patches * channels_in,
+        patches,
+        positions * stride**2 * channels_out,
+    )
+
+
+def total(costs):
+    """The sum of costs."""
+    return sum(costs, Cost())
+
+
+def autoencoder(config):
+    """A whole `Autoencoder` with its quantisers, per image."""
+    sizes = (*config.latent_sizes, config.image_size)
+    factors = [fine // coarse for coarse, fine in zip(sizes, sizes[1:], strict=False)]
+    levels, hidden, dimension = len(factors), config.hidden_units, config.codebook_dimension
+    cost = Cost()
+    for level, factor in enumerate(factors):
+        finest = level == levels - 1
+        channels_in = config.channels if finest else hidden
+        positions = sizes[level] ** 2
+        cost += _encoder(channels_in, sizes[level + 1], factor, config)
+        cost += kept(positions, hidden + dimension) if level else Cost()
+        cost += linear(positions, hidden + (dimension if level else 0), dimension)
+        cost += Cost(
+            operations=3 * positions * config.codebook_size * dimension,  # nearest codes
+            activations=3 * positions * dimension,  # codes' vectors twice, difference of the loss
+        )
+        channels_out = config.channels if finest else dimension
+        cost += _decoder(sizes[: level + 1], channels_out, factor, config)
+    return cost + kept(config.image_size**2, 2 * config.channels)  # target and difference
+
+
+def _encoder(channels_in, size, factor, config):
+    widths = [config.hidden_units // 2] * int(math.log2(factor))
+    if len(widths) > 1:
+        widths[-1] = config.hidden_units
+    cost = Cost()
+    for width in widths:
+        size //= 2
+        cost += convolution(size**2, config.upsampling_filter_size**2, channels_in, width)
+        cost += kept(size**2, width)
+        channels_in = width
+    taps = config.encoder_filter_size**2
+    return (
+        cost
+        + convolution(size**2, taps, channels_in, config.hidden_units)
+        + _residual_stack(size**2, config)
+    )
+
+
+def _decoder(sizes, channels_out, factor, config):
+    dimension, hidden, size = config.codebook_dimension, config.hidden_units, sizes[-1]
+    cost = total(
+        _upsampling(coarse, dimension, dimension, dimension, size // coarse, config)
+        for coarse in sizes[:-1]
+    )
+    channels = len(sizes) * dimension
+    if len(sizes) > 1:
+        cost += kept(size**2, channels)
+    cost += convolution(size**2, config.encoder_filter_size**2, channels, hidden)
+    cost += _residual_stack(size**2, config)
+    return cost + _upsampling(size, hidden, hidden // 2, channels_out, factor, config)
+
+
+def _upsampling(size, channels_in, channels, channels_out, factor, config):
+    count, taps = int(math.log2(factor)), config.upsampling_filter_size**2
+    widths = [channels_in, *[channels] * (count - 1), channels_out]
+    cost = Cost()
+    for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False)):
+        if i:
+            cost += kept(size**2, a)
+        cost += transposed_convolution(size**2, taps, a, b)
+        size *= 2
+    return cost
+
+
+def _residual_stack(positions, config):
+    hidden, residual = config.hidden_units, config.residual_units
+    block = (
+        kept(positions, hidden, residual, hidden)
+        + convolution(positions, config.encoder_filter_size**2, hidden, residual)
+        + linear(positions, residual, hidden)
+    )
+    return block * config.layers + kept(positions, hidden)
+
+
+def prior_blocks(config, codebook_size, size, coarser=(), classes=0):
+    """Costs of a `Prior`'s parts per map, in order; its arguments are those of `Prior`."""
+    positions, hidden = size**2, config.hidden_units
+    condition = config.conditioning_units if coarser else 0
+    yield Cost(codebook_size * hidden, activations=positions * hidden)
+    yield causal_convolution(positions, config.filter_size, False, hidden, hidden)
+    if coarser:
+        yield from _conditioning(config, size, coarser)
+    for kind in block_kinds(config):
+        if kind == "gated":
+            sizes = (config.filter_size, config.second_kernel)
+            yield _gated_layer(config, positions, sizes, condition, classes)
+        else:
+            yield _attention_block(config, positions, condition, classes)
+    inside = config.condition_output_stack
+    for _ in range(config.output_stack_layers):
+        yield _gated_layer(config, positions, (1, 1), condition * inside, classes * inside)
+    yield kept(positions, hidden) + linear(positions, hidden, codebook_size)
+
+
+def prior(config, codebook_size, size, coarser=(), classes=0):
+    """A whole `Prior`, per map."""
+    return total(prior_blocks(config, codebook_size, size, coarser, classes))
+
+
+def _gate(config, positions, condition, classes):
+    hidden = config.hidden_units
+    cost = kept(positions, hidden, hidden)  # gate, sum
+    if config.dropout:
+        cost += kept(positions, hidden)
+    if condition:
+        cost += linear(positions, condition, 2 * hidden, bias=False) + kept(positions, 2 * hidden)
+    if classes:
+        cost += Cost(2 * hidden * classes, activations=(positions + 1) * 2 * hidden)
+    return cost
+
+
+def _causal(positions, kernel_size, channels_in, channels_out):
+    if kernel_size == 1:
+        return linear(positions, channels_in, channels_out)
+    return causal_convolution(positions, kernel_size, True, channels_in, channels_out)
+
+
+def _gated_layer(config, positions, kernel_sizes, condition, classes):
+    hidden, residual = config.hidden_units, config.residual_units
+    return (
+        kept(positions, hidden, residual)
+        + _causal(positions, kernel_sizes[0], hidden, residual)
+        + _causal(positions, kernel_sizes[1], residual, 2 * hidden)
+        + _gate(config, positions, condition, classes)
+    )
+
+
+def _attention_block(config, positions, condition, classes):
+    hidden, residual, width = config.hidden_units, config.residual_units, config.hidden_units // 2
+    inputs = kept(positions, hidden + 2, 2 * hidden + 2)
+    projections = (
+        linear(positions, hidden + 2, width) + linear(positions, 2 * hidden + 2, width) * 2
+    )
+    products = Cost(operations=2 * positions**2 * width)  # two products over half of all pairs
+    heads = kept(positions, 3 * width, width)  # by head: queries, keys, values; what was read
+    read = kept(positions, 2 * width, config.attention_heads)  # as maps; normalisers
+    merged = (
+        kept(positions, hidden, width, 2 * residual)
+        + linear(positions, hidden, residual)
+        + linear(positions, width, residual, bias=False)
+        + linear(positions, residual, 2 * hidden)
+    )
+    return (
+        inputs
+        + projections
+        + products
+        + heads
+        + read
+        + merged
+        + _gate(config, positions, condition, classes)
+    )
+
+
+def _conditioning(config, size, coarser):
+    hidden = config.hidden_units
+    for count, coarse in coarser:
+        yield Cost(count * hidden, activations=(coarse**2 + size**2) * hidden)
+    joined = len(coarser) * hidden
+    yield from (dataclasses.replace(cost, streamed=0) for cost in _once(config, size, joined))
+
+
+def _once(config, size, joined):
+    """The conditioning stack, which sampling runs once for a map."""
+    channels, double = config.conditioning_units, 2 * config.conditioning_units
+    blocks = config.conditioning_blocks
+    full, half, quarter = size**2, (size // 2) ** 2, (size // 4) ** 2
+    yield kept(full, joined) + linear(full, joined, channels)
+    yield from [_conditioning_block(full, channels)] * (blocks // 2)
+    yield convolution(half, 1, channels, double)
+    yield from [_conditioning_block(half, double)] * (blocks // 2)
+    yield convolution(quarter, 1, double, double)
+    yield from [_conditioning_block(quarter, double)] * blocks
+    yield transposed_convolution(quarter, 4, double, double) + kept(half, double)
+    yield from [_conditioning_block(half, double)] * (blocks // 2)
+    yield transposed_convolution(half, 4, double, channels) + kept(full, channels)
+    yield from [_conditioning_block(full, channels)] * (blocks // 2)
+
+
+def _conditioning_block(positions, channels):
+    inner = channels // 4
+    normalization = Cost(2 * channels, activations=3 * positions * channels)  # result, two to undo
+    return (
+        normalization
+        + kept(positions, channels, inner, inner, channels)
+        + linear(positions, channels, inner)
+        + convolution(positions, 9, inner, inner)
+        + linear(positions, inner, channels)
+    )
