@@ -38,8 +38,8 @@ class BatchNorm(Module):
     def _evaluate(self, x):
         debias = 1 - self.decay ** max(1, int(self.steps))
         variance = self.variance / debias if self.steps else self.variance + 1
-        inverse = 1 / (variance + self.epsilon) ** 0.5
-        return (x - self.mean / debias) * (self.scale * inverse) + self.offset
+        scale = self.scale * (1 / (variance + self.epsilon) ** 0.5)
+        return x * scale + (self.offset - scale * (self.mean / debias))  # two passes over x
 
     def _update(self, mean, variance):
         self.mean += (1 - self.decay) * (mean - self.mean)

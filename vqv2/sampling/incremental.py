@@ -41,9 +41,7 @@ class IncrementalPrior:
             raise InputError(f"storage {storage!r} must be one of {', '.join(STORAGES)}")
         codes = np.zeros((count, prior.size, prior.size), np.int64)
         _, label = prior.check(codes, label)
-        with no_grad():
-            condition = prior.condition(coarser)
-        condition = None if condition is None else condition.array
+        condition = _condition(prior, count, coarser)
         self.prior = prior
         self.table = prior.embedding.table.array
         maps = _Maps(count, prior.size, self.table.dtype, storage)
@@ -86,6 +84,19 @@ class IncrementalPrior:
         For measuring how long a stretch of a map takes without computing what is before it.
         """
         self.position = row * self.prior.size
+
+
+def _condition(prior, count, coarser):
+    """What the coarser levels say, (N, H, W, C) or None.
+
+    One image at a time: its maps may fit a cache, and those of the whole stack need not be held
+    for all images at once.
+    """
+    with no_grad():
+        parts = [prior.condition([codes[i : i + 1] for codes in coarser]) for i in range(count)]
+    if not parts or parts[0] is None:
+        return None
+    return array_module(parts[0].array).concatenate([part.array for part in parts])
 
 
 class _Maps:
