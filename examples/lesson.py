@@ -34,7 +34,10 @@ def options(description):
         "--out", type=Path, default=Path("lessons"), help="folder for pictures and trained models"
     )
     chosen = parser.parse_args([] if _cell_by_cell() else None)
-    chosen.out.mkdir(parents=True, exist_ok=True)
+    try:
+        chosen.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out {chosen.out}: {error.strerror}")
     return chosen
 
 

@@ -8,7 +8,7 @@ processor, in a minute:
     python examples/train_imagenet256.py --data emoji:32 --out runs/trial --small
 """
 
-# %% What it takes
+# What it takes
 # VQV2_BACKEND=cupy selects the GPU (`pip install -e ".[cupy]"`). Without it everything runs on the
 # processor, which is right for a trial and hopeless for the real thing. Nothing below knows which.
 #
@@ -28,27 +28,27 @@ from vqv2.pictures import save_samples
 
 def main(options):
     """All stages that --stage asks for, in order; each goes on where it stopped."""
-    # %% Settings: Tables 1 and 3, column "ImageNet", as they stand in vqv2/config.py.
+    # Settings: Tables 1 and 3, column "ImageNet", as they stand in vqv2/config.py.
     config = full_scale.changed(preset("imagenet256"), options)
 
-    # %% Images: a folder whose sub-folders are the classes. A twentieth is held out.
+    # Images: a folder whose sub-folders are the classes. A twentieth is held out.
     sources = pipeline.open_splits(options.data, config.autoencoder)
     run = full_scale.open_run(options, config, sources["train"].class_names)
     where = {"seed": options.seed}
 
-    # %% Stage 1: the autoencoder (Algorithm 1). 2 207 444 steps of 128 images in the paper.
+    # Stage 1: the autoencoder (Algorithm 1). 2 207 444 steps of 128 images in the paper.
     # Watch the perplexity of both levels: if it falls to a few codes, something is wrong. Ctrl-C
     # saves and stops; the same command goes on.
     if full_scale.wanted(options, "autoencoder") and not run.codes_folder.exists():
         resume = full_scale.started(run, "autoencoder")
         pipeline.train_autoencoder(run, sources, resume=resume, **where)
 
-    # %% Codes (Algorithm 2, lines 1-7): 32x32 + 64x64 of them for each image, 10 kB in uint16; for
+    # Codes (Algorithm 2, lines 1-7): 32x32 + 64x64 of them for each image, 10 kB in uint16; for
     # 1.28 million images 13 GB, mapped from the disk. From here on images are not needed.
     if full_scale.wanted(options, "codes") and not run.codes_folder.exists():
         pipeline.extract_codes(run, sources)
 
-    # %% Stage 2: the priors (Algorithm 2, lines 8-9). They do not need one another: with two GPUs,
+    # Stage 2: the priors (Algorithm 2, lines 8-9). They do not need one another: with two GPUs,
     # run them side by side, `--stage prior-top` with CUDA_VISIBLE_DEVICES=0 and
     # `--stage prior-bottom` with CUDA_VISIBLE_DEVICES=1. The paper's top prior reaches a loss of
     # 3.42 (Table 4, last row); log 512 = 6.24 nats would be knowing nothing.
@@ -57,7 +57,7 @@ def main(options):
         if full_scale.wanted(options, stage):
             pipeline.train_prior(run, level, resume=full_scale.started(run, stage), **where)
 
-    # %% Samples (Algorithm 2, lines 10-14), for the first classes, drawn incrementally (section F).
+    # Samples (Algorithm 2, lines 10-14), for the first classes, drawn incrementally (section F).
     if full_scale.wanted(options, "samples"):
         hierarchy = Hierarchy.load(run.folder)
         hierarchy.class_names = hierarchy.class_names[:8]

@@ -6,6 +6,7 @@ python -m examples.exercises --all      a score card
 """
 
 import argparse
+import re
 import secrets
 import sys
 from pathlib import Path
@@ -21,14 +22,22 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     known = {exercise.name: exercise for exercise in checking.exercises()}
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
+    if options.answers and not options.all:
+        parser.error("--answers FOLDER goes with --all")
+    if options.file and (options.all or not options.exercise):
+        parser.error("--file PATH goes with one exercise: eNN --file PATH")
+    if options.answers and not options.answers.is_dir():
+        parser.error(f"there is no folder {options.answers}")
     if options.all:
         return _score_card(known.values(), seed, options.answers)
     if options.exercise is None:
         _list(known.values())
         return 0
-    if options.exercise[:3] not in known:
+    number = re.match(r"e?(\d+)", options.exercise)
+    name = f"e{int(number[1]):02}" if number else None
+    if name not in known:
         parser.error(f"there is no exercise {options.exercise!r}: choose from {', '.join(known)}")
-    return _check(known[options.exercise[:3]], seed, options.file)
+    return _check(known[name], seed, options.file)
 
 
 def _parser():

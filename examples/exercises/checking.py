@@ -13,9 +13,12 @@ The specification in a check is a slow loop that reads like the text. Inputs are
 every run; the seed is printed when something is wrong, so that the run can be repeated.
 """
 
+import contextlib
 import importlib
 import importlib.util
 import re
+import signal
+import threading
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,7 @@ import numpy as np
 
 FOLDER = Path(__file__).parent
 TRIALS = 3
+SECONDS = 60  # for one check; the solutions take less than one
 
 
 class Wrong(Exception):
@@ -88,8 +92,9 @@ def run(exercise, answer, path, seed):
 def _run_check(check, answer, path, rng):
     claim = check.__doc__.split("\n")[0].rstrip(".")
     try:
-        for _ in range(TRIALS):
-            check(answer, rng)
+        with _time_limit():
+            for _ in range(TRIALS):
+                check(answer, rng)
     except Wrong as error:
         return Result("wrong", claim, str(error))
     except NotImplementedError as error:
@@ -97,6 +102,25 @@ def _run_check(check, answer, path, rng):
     except Exception as error:  # whatever a first attempt may raise
         return Result("wrong", claim, _where(error, path))
     return Result("right", claim)
+
+
+@contextlib.contextmanager
+def _time_limit():
+    """Raise `Wrong` inside when it takes too long, where the system can tell."""
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() != threading.main_thread():
+        yield
+        return
+
+    def stop(number, frame):
+        raise Wrong(f"it does not come to an end within {SECONDS} seconds")
+
+    former = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
 
 
 def _where(error, path):

@@ -80,10 +80,29 @@ def test_score_card_takes_a_folder_of_answers(tmp_path, capsys):
     assert f"1 of {len(EXERCISES)} solved" in capsys.readouterr().out
 
 
-def test_unknown_exercise_is_refused_with_a_list(capsys):
-    with pytest.raises(SystemExit):
-        main(["e99"])
-    assert "e01, e02" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["e99"], "e01, e02"),
+        (["broadcasting"], "e01, e02"),
+        (["--file", "x.py"], "goes with one exercise"),
+        (["e01", "--answers", "x"], "goes with --all"),
+        (["--all", "--answers", "nowhere"], "no folder"),
+    ],
+)
+def test_wrong_usage_is_refused_with_help(arguments, word, capsys):
+    with pytest.raises(SystemExit) as refused:
+        main(arguments)
+    assert refused.value.code == 2
+    assert word in capsys.readouterr().err
+
+
+def test_endless_answers_end(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(checking, "SECONDS", 0.3)
+    answer = tmp_path / "endless.py"
+    answer.write_text("def causal_taps(kernel_size, centre):\n    while True:\n        pass\n")
+    assert main(["7", "--file", str(answer)]) == 1
+    assert "does not come to an end" in capsys.readouterr().out
 
 
 def test_no_solution_in_a_report(capsys):
