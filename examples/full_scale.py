@@ -2,10 +2,25 @@
 
 import argparse
 import dataclasses
+import sys
+from pathlib import Path
 
+from backends import BackendError
 from vqv2.config import replace
 from vqv2.errors import InputError
 from vqv2.run import Run
+from vqv2.training import TrainingError
+
+
+def start(main, description):
+    """main(options of the command line); what a person can do something about, in one sentence."""
+    chosen = options(description)
+    try:
+        main(chosen)
+    except (InputError, BackendError, TrainingError) as error:
+        raise SystemExit(f"{Path(sys.argv[0]).name}: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit("stopped; the same command goes on from the last checkpoint") from None
 
 
 def options(description):

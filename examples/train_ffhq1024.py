@@ -20,7 +20,7 @@ first, on a processor, in a minute:
 # library; several levels on several GPUs at the same time is, see below.
 import full_scale
 
-from vqv2 import InputError, pipeline, preset
+from vqv2 import pipeline, preset
 from vqv2.hierarchy import Hierarchy
 from vqv2.pictures import save_reconstructions, save_samples
 
@@ -62,7 +62,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    try:
-        main(full_scale.options(__doc__))
-    except InputError as error:
-        raise SystemExit(f"train_ffhq1024: {error}") from None
+    full_scale.start(main, __doc__)

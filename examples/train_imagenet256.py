@@ -21,7 +21,7 @@ processor, in a minute:
 # A smaller batch is another training: expect to lower the rate (`learning_rate_scale`) with it.
 import full_scale
 
-from vqv2 import InputError, pipeline, preset
+from vqv2 import pipeline, preset
 from vqv2.hierarchy import Hierarchy
 from vqv2.pictures import save_samples
 
@@ -34,17 +34,16 @@ def main(options):
     # Images: a folder whose sub-folders are the classes. A twentieth is held out.
     sources = pipeline.open_splits(options.data, config.autoencoder)
     run = full_scale.open_run(options, config, sources["train"].class_names)
-    where = {"seed": options.seed}
 
     # Stage 1: the autoencoder (Algorithm 1). 2 207 444 steps of 128 images in the paper.
     # Watch the perplexity of both levels: if it falls to a few codes, something is wrong. Ctrl-C
     # saves and stops; the same command goes on.
     if full_scale.wanted(options, "autoencoder") and not run.codes_folder.exists():
         resume = full_scale.started(run, "autoencoder")
-        pipeline.train_autoencoder(run, sources, resume=resume, **where)
+        pipeline.train_autoencoder(run, sources, options.seed, resume)
 
     # Codes (Algorithm 2, lines 1-7): 32x32 + 64x64 of them for each image, 10 kB in uint16; for
-    # 1.28 million images 13 GB, mapped from the disk. From here on images are not needed.
+    # 1.28 million images 13 GB, mapped from the disk. The priors read nothing else.
     if full_scale.wanted(options, "codes") and not run.codes_folder.exists():
         pipeline.extract_codes(run, sources)
 
@@ -55,7 +54,8 @@ def main(options):
     for level in config.levels:
         stage = f"prior-{level}"
         if full_scale.wanted(options, stage):
-            pipeline.train_prior(run, level, resume=full_scale.started(run, stage), **where)
+            resume = full_scale.started(run, stage)
+            pipeline.train_prior(run, level, options.seed, resume)
 
     # Samples (Algorithm 2, lines 10-14), for the first classes, drawn incrementally (section F).
     if full_scale.wanted(options, "samples"):
@@ -67,7 +67,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    try:
-        main(full_scale.options(__doc__))
-    except InputError as error:
-        raise SystemExit(f"train_imagenet256: {error}") from None
+    full_scale.start(main, __doc__)
