@@ -83,4 +83,5 @@ assert smaller > 50
 # %% [markdown]
 # Why does the top not do everything, or nothing? Nothing in equation 2 says what the top should
 # hold. In the library `level_dropout` lets the decoder work without the bottom now and then, which
-# makes the top worth reading. Try: train with `level_dropout=0.0` and look at "top only".
+# makes the top worth reading. Try: `level_dropout=0.0` in `course_run.py`, with another --out, and
+# look at "top only".
