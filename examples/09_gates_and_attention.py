@@ -74,7 +74,7 @@ def train(attention_layers):
     prior = Prior(config, CODES, SIZE, np.random.default_rng(0))
     adam = Adam(prior.parameters(), polyak_decay=0.9)
     rng = np.random.default_rng(1)
-    for _ in range(80 if options.quick else 300):
+    for _ in range(60 if options.quick else 300):
         codes = maps(32, rng)
         F.mean(F.cross_entropy(prior(codes, rng=rng), codes)[:, -1]).backward()
         adam.step(learning_rate=1e-2)
