@@ -65,6 +65,26 @@ def check_long(answer, rng):
         raise Wrong("the order of a chain is from its end to its beginning")
 
 
+class Watched(dict):
+    """Parents that may be looked up a limited number of times."""
+
+    def __getitem__(self, node):
+        self.lookups = getattr(self, "lookups", 0) + 1
+        if self.lookups > 20 * len(self):
+            raise Wrong(
+                f"the parents of {len(self)} nodes were looked up {self.lookups} times: it walks "
+                "every path anew, and there are 2^40 of them"
+            )
+        return super().__getitem__(node)
+
+
+def check_paths(answer, rng):
+    """Task 1: a graph of 41 nodes with 2^40 paths takes no longer than a chain."""
+    parents = Watched({0: [], **{node: [node - 1, node - 1] for node in range(1, 41)}})
+    if list(answer.backward_order(40, parents)) != list(range(40, -1, -1)):
+        raise Wrong("the order of x * x, squared again and again, is from its end to its beginning")
+
+
 def paths(root, node, parents, partials):
     """The sum, over all paths from root to node, of the product of partials along the path."""
     if root == node:
@@ -94,6 +114,17 @@ def _first_sight(root, parents):
     return order
 
 
+def _every_path(root, parents):
+    order, waiting = [], [root]
+    while waiting:
+        node = waiting.pop(0)
+        if node in order:
+            order.remove(node)
+        order.append(node)
+        waiting += parents[node]
+    return order
+
+
 def _recursive(root, parents):
     order = []
 
@@ -115,9 +146,10 @@ def _last_child(root, parents, partials):
     return result
 
 
-CHECKS = [check_order, check_long, check_gradients]
+CHECKS = [check_order, check_long, check_paths, check_gradients]
 MUTANTS = {
     "visits a node at first sight": {"backward_order": _first_sight},
+    "walks every path": {"backward_order": _every_path},
     "recursion": {"backward_order": _recursive},
     "parents before children": {"backward_order": lambda r, p: solution.backward_order(r, p)[::-1]},
     "all nodes, needed or not": {"backward_order": lambda r, p: sorted(p, reverse=True)},

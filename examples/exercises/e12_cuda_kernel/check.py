@@ -18,7 +18,7 @@ def launch(kernel, count, *arguments):
     except IndexError as error:
         raise Wrong(
             f"a thread reached beyond an array ({str(error).split(': ')[-1]}): there are whole "
-            f"blocks of {THREADS} threads, and {count} elements"
+            f"blocks of {THREADS} threads for an array of {count}"
         ) from None
 
 
