@@ -62,7 +62,7 @@ after = quantizer.codebook.copy()
 # Now inside an autoencoder. Codes that no output chooses are never moved, so nothing brings them
 # nearer, so nobody ever chooses them. To see it, start the codebook at random numbers, far from
 # what the encoder says, and train in three ways:
-#   1. the codebook is a parameter, trained by the gradient of ||sg[E(x)] - e||^2;
+#   1. the codebook is a parameter, trained by the gradient of ||E(x) - e||^2, E(x) held constant;
 #   2. equation 3;
 #   3. equation 3, and a code unused for 15 steps restarts at an encoder output of the moment.
 # *Perplexity* says how many codes are in use: 64 if all alike, 1 if only one.

@@ -68,8 +68,10 @@ print(
 )
 
 # %% The whole prior, tested where it counts
-# Change a code: the logits (the outputs, one per possible code) at all places up to and including
-# it must stay the same to the last bit. The prior has attention layers (lesson 9), too.
+# The prior's outputs are *logits*, one per possible code and place. The *softmax*, e^logit of each
+# divided by the sum over all codes, makes probabilities of them. Change a code: the logits at all
+# places up to and including it must stay the same to the last bit. The prior has attention layers
+# (lesson 9), too.
 config = PriorConfig(
     hidden_units=16, residual_units=32, layers=4, attention_layers=1, attention_heads=2,
     output_stack_layers=1,

@@ -30,7 +30,8 @@ print("a = 2 through a gate at b = -4, 0, 4:", F.gate(both).array.ravel().round(
 # %% Attention
 # Every place i asks a question, a vector q_i. Every earlier place j offers a key k_j and a value
 # v_j. Place i reads the mean of the values, weighted by how well the keys answer:
-#     read_i = sum over j < i of w_ij v_j,     w_ij proportional to exp(q_i . k_j / sqrt(d)).
+#     read_i = sum over j < i of w_ij v_j,     w_ij proportional to exp(q_i . k_j / sqrt(d)),
+# with weights that add up to 1: a softmax again, over the earlier places.
 # If the values are the rows of a unit matrix, what is read *is* the weights:
 rng = np.random.default_rng(0)
 queries, keys = rng.standard_normal((2, 1, 6, 4))
