@@ -47,8 +47,8 @@ except vqv2.InputError as error:
 
 # %% How often each code occurs
 # Something that has probability p surprises by -log(p), counted in *nats* (with the logarithm to
-# base 2: in *bits*). If all 64 codes were used alike, each would surprise by log(64) = 4.16 nats, or
-# 6 bits. They are not, and the average surprise is less.
+# base 2: in *bits*). If all 64 codes were used alike, each would surprise by log(64) = 4.16 nats,
+# or 6 bits. They are not, and the average surprise is less.
 frequencies, nats = {}, {}
 for level in store.levels:
     counts = np.bincount(store.codes("train", level).ravel(), minlength=64)

@@ -63,9 +63,7 @@ place = np.arange(SIZE * SIZE).reshape(SIZE, SIZE)
 earlier = place < place[ROW, COLUMN]
 blind = {k: int((earlier & (fields[k, depths[-1]] == 0)).sum()) for k in (3, 5)}
 leaks = sum(int((field[~earlier] != 0).sum()) for field in fields.values())
-print(
-    f"of {earlier.sum()} earlier places a deep stack never sees {blind}; it sees {leaks} later ones"
-)
+print(f"{earlier.sum()} places are earlier; never seen, by kernel size: {blind}")
 
 # %% The whole prior, tested where it counts
 # The prior's outputs are *logits*, one per possible code and place. The *softmax*, e^logit of each
