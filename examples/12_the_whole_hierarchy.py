@@ -1,0 +1,91 @@
+"""Lesson 12: the whole hierarchy, from images to new images.
+
+You will learn  to put the parts together, to sample, and to ask whether the samples are new
+Minutes         20 (and up to 2 of training, if earlier lessons have not done it)
+Needs           lessons 6 to 11
+
+    python examples/12_the_whole_hierarchy.py --quick
+"""
+
+# %% [markdown]
+# All parts are there: an autoencoder that turns images into two maps of codes, a prior for the top
+# map, and a prior for the bottom given the top. To make a new image: draw a top map, draw a bottom
+# map for it, decode both (Algorithm 2, lines 10-14).
+
+# %% Train what is missing
+# The same four stages as on the command line: `vqv2 train autoencoder`, `vqv2 encode`, and
+# `vqv2 train prior` for each level.
+import course_run
+import lesson
+import numpy as np
+
+from vqv2.evaluation import distortion, unigram_nats
+from vqv2.hierarchy import Hierarchy
+from vqv2.training.stage2 import evaluate_prior
+
+options = lesson.options(__doc__)
+run = course_run.trained(options, "prior-bottom")
+hierarchy = Hierarchy.load(run.folder)
+store = course_run.codes(run)
+training, held_out = course_run.images(options.out)
+
+# %% What an image costs, and what it loses
+# Rate: the bits that the priors need for the codes of a held-out image. Distortion: the squared
+# error of its reconstruction. These two are the honest figures of such a model (section E).
+table = {}
+for level in hierarchy.levels:
+    size = hierarchy.priors[level].size
+    known = unigram_nats(store.codes("train", level), store.codes("held_out", level), 64)
+    nats = evaluate_prior(hierarchy.priors[level], store, level, "held_out")
+    table[level] = (known, nats, size * size * nats / np.log(2))
+mse, psnr = distortion(hierarchy, held_out)["top", "bottom"]
+bits = sum(row[2] for row in table.values())
+
+# %% New images
+# *Temperature* divides the logits before drawing: below 1 the likely codes get likelier. Images
+# become safer and more alike. At 1 the model says what it believes.
+temperatures = (1.0, 0.8, 0.5)
+per_row = 8
+rows = {
+    (name, temperature): hierarchy.sample(per_row, name, seed=3, temperature=temperature)
+    for name in hierarchy.class_names
+    for temperature in temperatures
+}
+again = hierarchy.sample(per_row, "flags", seed=3, temperature=1.0)
+
+# %% Are they new?
+# Find the training image nearest to each sample, by squared error. Copies would have about the
+# error of a reconstruction, or less.
+pixels = training.batch(np.arange(len(training)))
+
+
+def nearest(samples):
+    """(nearest training images, their mean squared errors)."""
+    errors = ((samples[:, None] - pixels[None]) ** 2).mean(axis=(2, 3, 4))
+    return pixels[errors.argmin(axis=1)], errors.min(axis=1)
+
+
+twins, errors = nearest(rows["flags", 0.8])
+
+# %% Draw it
+lines = [(f"{name}, temperature {t}", row) for (name, t), row in rows.items()]
+lines += [("nearest training images\nto flags at 0.8", twins)]
+drawing, axes = lesson.figure(10, 8, len(lines), per_row)
+for line, (name, row) in zip(axes, lines, strict=True):
+    for place, picture in zip(line, row, strict=True):
+        lesson.show(place, picture)
+    line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+lesson.save(drawing, options, "12_the_whole_hierarchy")
+
+# %% Figures
+for level, (known, nats, level_bits) in table.items():
+    print(f"{level:7} {nats:.2f} nats per code (frequencies: {known:.2f}), {level_bits:.0f} bits")
+print(f"an image: {bits:.0f} bits, PSNR {psnr:.1f} dB; its pixels: {32 * 32 * 24} bits")
+print(f"squared error to the nearest training image: {errors.min():.4f} to {errors.max():.4f}")
+assert all(nats < known for known, nats, _ in table.values())
+assert np.array_equal(again, rows["flags", 1.0])  # same seed, same images
+assert np.median(errors) > mse / 5  # most are no copies; a plain red flag has a twin, of course
+
+# %% [markdown]
+# The figures are small because everything here is: 32 pixels, 400 images, minutes on two cores.
+# `vqv2 demo` is the next size up. `examples/train_imagenet256.py` is the paper's, on a GPU.

@@ -1,0 +1,1 @@
+"""Exercises that check themselves: `python -m examples.exercises` lists them."""

@@ -1,0 +1,160 @@
+"""Checks of e02."""
+
+from examples.exercises.checking import Wrong, same
+from examples.exercises.e02_topological_order import solution
+
+LONG = 5000
+
+
+def graph(rng, size=12):
+    """Parents with numbers below the node's; some twice, some nodes reachable in many ways."""
+    return {
+        node: [int(p) for p in rng.integers(node, size=rng.integers(1, 4))] if node else []
+        for node in range(size)
+    }
+
+
+def needed(root, parents):
+    """All nodes that root depends on, root included."""
+    found = {root}
+    for node in sorted(parents, reverse=True):
+        if node in found:
+            found.update(parents[node])
+    return found
+
+
+def draw(rng):
+    """[(parents, root)]: a random graph, and one with all that is difficult."""
+    fork = {0: [], 1: [0], 2: [0, 1, 1], 3: [2, 1], 4: [3]}
+    return [(graph(rng), int(rng.integers(6, 12))), (fork, 3)]
+
+
+def check_order(answer, rng):
+    """Task 1: every node once, after everything that was computed from it."""
+    for parents, root in draw(rng):
+        _judge(answer.backward_order(root, parents), root, parents)
+
+
+def _judge(order, root, parents):
+    if order is None:
+        raise Wrong("the order is None: is a `return` missing?")
+    if len(set(order)) != len(order):
+        raise Wrong(f"a node is visited twice in {order} for parents {parents}")
+    if set(order) != needed(root, parents):
+        raise Wrong(
+            f"node {root} depends on {sorted(needed(root, parents))}, the order has {sorted(order)}"
+        )
+    place = {node: i for i, node in enumerate(order)}
+    for node in order:
+        for parent in parents[node]:
+            if place[parent] < place[node]:
+                raise Wrong(
+                    f"{parent} is visited before {node}, which was computed from it and still has "
+                    f"a cotangent to send; parents: {parents}"
+                )
+
+
+def check_long(answer, rng):
+    """Task 1: a chain of 5000 nodes."""
+    parents = {0: [], **{node: [node - 1] for node in range(1, LONG)}}
+    try:
+        order = answer.backward_order(LONG - 1, parents)
+    except RecursionError:
+        raise Wrong("a function that calls itself for each node runs out of stack") from None
+    if list(order) != list(range(LONG - 1, -1, -1)):
+        raise Wrong("the order of a chain is from its end to its beginning")
+
+
+class Watched(dict):
+    """Parents that may be looked up a limited number of times."""
+
+    def __getitem__(self, node):
+        self.lookups = getattr(self, "lookups", 0) + 1
+        if self.lookups > 20 * len(self):
+            raise Wrong(
+                f"the parents of {len(self)} nodes were looked up {self.lookups} times: it walks "
+                "every path anew, and there are 2^40 of them"
+            )
+        return super().__getitem__(node)
+
+
+def check_paths(answer, rng):
+    """Task 1: a graph of 41 nodes with 2^40 paths takes no longer than a chain."""
+    parents = Watched({0: [], **{node: [node - 1, node - 1] for node in range(1, 41)}})
+    if list(answer.backward_order(40, parents)) != list(range(40, -1, -1)):
+        raise Wrong("the order of x * x, squared again and again, is from its end to its beginning")
+
+
+def paths(root, node, parents, partials):
+    """The sum, over all paths from root to node, of the product of partials along the path."""
+    if root == node:
+        return 1.0
+    pairs = zip(parents[root], partials[root], strict=True)
+    return sum(partial * paths(parent, node, parents, partials) for parent, partial in pairs)
+
+
+def check_gradients(answer, rng):
+    """Task 2: gradients are sums over all paths."""
+    for parents, root in draw(rng):
+        partials = {node: list(rng.standard_normal(len(p))) for node, p in parents.items()}
+        got = answer.gradients(root, parents, partials)
+        if got is None or set(got) != needed(root, parents):
+            raise Wrong(f"there must be a gradient for each of {sorted(needed(root, parents))}")
+        for node in got:
+            same(got[node], paths(root, node, parents, partials), f"d(root)/d({node})")
+
+
+def _first_sight(root, parents):
+    order, stack = [], [root]
+    while stack:
+        node = stack.pop()
+        if node not in order:
+            order.append(node)
+            stack.extend(parents[node])
+    return order
+
+
+def _every_path(root, parents):
+    order, waiting = [], [root]
+    while waiting:
+        node = waiting.pop(0)
+        if node in order:
+            order.remove(node)
+        order.append(node)
+        waiting += parents[node]
+    return order
+
+
+def _recursive(root, parents):
+    order = []
+
+    def visit(node):
+        if node not in order:
+            for parent in parents[node]:
+                visit(parent)
+            order.append(node)
+
+    visit(root)
+    return order[::-1]
+
+
+def _last_child(root, parents, partials):
+    result = {root: 1.0}
+    for node in solution.backward_order(root, parents):
+        for parent, partial in zip(parents[node], partials[node], strict=True):
+            result[parent] = result[node] * partial
+    return result
+
+
+CHECKS = [check_order, check_long, check_paths, check_gradients]
+MUTANTS = {
+    "visits a node at first sight": {"backward_order": _first_sight},
+    "walks every path": {"backward_order": _every_path},
+    "recursion": {"backward_order": _recursive},
+    "parents before children": {"backward_order": lambda r, p: solution.backward_order(r, p)[::-1]},
+    "all nodes, needed or not": {"backward_order": lambda r, p: sorted(p, reverse=True)},
+    "the last cotangent instead of the sum": {"gradients": _last_child},
+    "zero gradient": {
+        "gradients": lambda *a: dict.fromkeys(solution.gradients(*a), 0.0),
+    },
+}

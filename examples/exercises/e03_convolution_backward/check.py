@@ -1,0 +1,74 @@
+"""Checks of e03."""
+
+import numpy as np
+
+from examples.exercises.checking import gradient_is_right, same, unchanged
+from examples.exercises.e03_convolution_backward import solution
+
+
+def draw(rng):
+    """x (N, H, W, C) and w (k, k, C, D) of random sizes, not square."""
+    n, k, c, d = (*rng.integers(2, 4, size=2), *rng.integers(1, 4, size=2))
+    return rng.standard_normal((n, k + 2, k + 4, c)), rng.standard_normal((k, k, c, d))
+
+
+def slow(x, w):
+    """The formula, one number at a time."""
+    k = len(w)
+    n, height, width, channels = x.shape
+    y = np.zeros((n, height - k + 1, width - k + 1, w.shape[-1]))
+    for image, i, j, d in np.ndindex(*y.shape):
+        for a, b, c in np.ndindex(k, k, channels):
+            y[image, i, j, d] += x[image, i + a, j + b, c] * w[a, b, c, d]
+    return y
+
+
+def check_forward(answer, rng):
+    """Task 1: the convolution is the formula's."""
+    x, w = draw(rng)
+    same(unchanged([x, w], answer.convolution, "task 1"), slow(x, w), "y")
+
+
+def check_weights(answer, rng):
+    """Task 2: the gradient of the weights agrees with nudging them."""
+    x, w = draw(rng)
+    gradient_is_right(
+        lambda w: slow(x, w), lambda dy: (answer.weight_gradient(x, w, dy),), [w], rng,
+        "weight_gradient", ["the weights"],
+    )  # fmt: skip
+
+
+def check_input(answer, rng):
+    """Task 3: the gradient of the image agrees with nudging it."""
+    x, w = draw(rng)
+    gradient_is_right(
+        lambda x: slow(x, w), lambda dy: (answer.input_gradient(x, w, dy),), [x], rng,
+        "input_gradient", ["the image"],
+    )  # fmt: skip
+
+
+def _overwritten(x, w, dy):
+    dx, k = np.zeros_like(x), len(w)
+    for a in range(k):
+        for b in range(k):
+            dx[:, a : a + dy.shape[1], b : b + dy.shape[2]] = dy @ w[a, b].T
+    return dx
+
+
+CHECKS = [check_forward, check_weights, check_input]
+MUTANTS = {
+    "kernel turned round": {"convolution": lambda x, w: solution.convolution(x, w[::-1, ::-1])},
+    "zero gradient of the weights": {"weight_gradient": lambda x, w, dy: np.zeros_like(w)},
+    "mean over places": {
+        "weight_gradient": lambda x, w, dy: (
+            solution.weight_gradient(x, w, dy) / (dy.size / dy.shape[-1])
+        )
+    },
+    "first image only": {
+        "weight_gradient": lambda x, w, dy: solution.weight_gradient(x[:1], w, dy[:1])
+    },
+    "overlaps overwritten": {"input_gradient": _overwritten},
+    "kernel turned round, backward": {
+        "input_gradient": lambda x, w, dy: solution.input_gradient(x, -w[::-1, ::-1], dy)
+    },
+}

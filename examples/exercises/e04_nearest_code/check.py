@@ -1,0 +1,84 @@
+"""Checks of e04."""
+
+import tracemalloc
+
+import numpy as np
+
+from examples.exercises.checking import Wrong, same, unchanged
+from examples.exercises.e04_nearest_code import solution
+
+
+def slow(vectors, codebook):
+    """Equation 1, one vector at a time."""
+    codes = []
+    for h in vectors:
+        distances = [float(((h - e) ** 2).sum()) for e in codebook]
+        codes.append(distances.index(min(distances)))
+    return np.array(codes, int)
+
+
+def check_right(answer, rng):
+    """Task 1: each vector gets its nearest code."""
+    for count, codes in ((1, 1), (7, 5), (700, 6)):
+        vectors = rng.standard_normal((count, 3))
+        codebook = rng.standard_normal((codes, 3)) * rng.uniform(0.2, 3, (codes, 1))
+        got = unchanged([vectors, codebook], answer.nearest_code, "nearest_code")
+        same(got, slow(vectors, codebook), f"the codes of {count} vectors")
+
+
+def check_ties(answer, rng):
+    """Task 1: of equally near codes the lowest number wins."""
+    vectors = rng.integers(-2, 3, (60, 2)) * 1.0  # whole numbers: distances are exact
+    codebook = rng.integers(-2, 3, (9, 2)) * 1.0
+    same(answer.nearest_code(vectors, codebook), slow(vectors, codebook), "the codes, with ties")
+
+
+def check_memory(answer, rng):
+    """Task 1: no matrix of all distances is ever held."""
+    count, codes = 20_000, 128
+    vectors, codebook = rng.standard_normal((count, 4)), rng.standard_normal((codes, 4))
+    tracemalloc.start()
+    try:
+        got = answer.nearest_code(vectors, codebook)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    allowed = 3 * 1000 * codes * 8 + 3 * count * 8
+    if peak > allowed:
+        raise Wrong(
+            f"for {count} vectors and {codes} codes it held {peak / 2**20:.1f} MiB at once (all "
+            f"distances are {count * codes * 8 / 2**20:.1f} MiB); allowed are "
+            f"{allowed / 2**20:.1f} MiB: work on a block of vectors at a time"
+        )
+    same(got[-9:], slow(vectors[-9:], codebook), "the last 9 codes")
+
+
+def _all_at_once(vectors, codebook):
+    return ((vectors[:, None] - codebook) ** 2).sum(axis=-1).argmin(axis=1)
+
+
+def _highest(vectors, codebook):
+    return len(codebook) - 1 - solution.nearest_code(vectors, codebook[::-1])
+
+
+def _no_norms(vectors, codebook):
+    codes = [(vectors[i : i + 512] @ codebook.T).argmax(1) for i in range(0, len(vectors), 512)]
+    return np.concatenate(codes)
+
+
+def _whole_blocks_only(vectors, codebook):
+    codes = solution.nearest_code(vectors, codebook)
+    codes[len(vectors) // 512 * 512 :] = 0
+    return codes
+
+
+CHECKS = [check_right, check_ties, check_memory]
+MUTANTS = {
+    "N x K memory": {"nearest_code": _all_at_once},
+    "ties to the highest": {"nearest_code": _highest},
+    "largest product instead of smallest distance": {"nearest_code": _no_norms},
+    "forgets the last, shorter block": {"nearest_code": _whole_blocks_only},
+    "farthest": {
+        "nearest_code": lambda v, c: solution.nearest_code(-v, c),
+    },
+}

@@ -1,0 +1,109 @@
+"""Checks of e05."""
+
+import numpy as np
+
+from examples.exercises.checking import Wrong, same, unchanged
+from examples.exercises.e05_codebook_average import solution
+
+K, D = 5, 3
+
+
+def draw(rng):
+    """(vectors, codes) of a step; code K - 1 is never chosen."""
+    count = int(rng.integers(4, 20))
+    return rng.standard_normal((count, D)) + 4, rng.integers(0, K - 1, count)
+
+
+def slow(history, decay):
+    """(N, m) after a history of steps, one vector at a time."""
+    counts, sums = np.zeros(K), np.zeros((K, D))
+    for vectors, codes in history:
+        for k in range(K):
+            n, s = 0, np.zeros(D)
+            for vector, code in zip(vectors, codes, strict=True):
+                if code == k:
+                    n, s = n + 1, s + vector
+            counts[k] = decay * counts[k] + (1 - decay) * n
+            sums[k] = decay * sums[k] + (1 - decay) * s
+    return counts, sums
+
+
+def check_averages(answer, rng):
+    """Task 1: one step is the formula's, for codes chosen and not chosen."""
+    history = [draw(rng), draw(rng)]
+    history[0][1][0] = 0
+    history[1][1][:] = np.maximum(history[1][1], 1)  # code 0 is chosen at first, then not
+    counts, sums = slow(history[:1], 0.9)
+    vectors, codes = history[1]
+    got = unchanged(
+        [counts, sums], lambda n, m: answer.moving_averages(n, m, vectors, codes, 0.9), "task 1"
+    )
+    if not isinstance(got, tuple | list) or len(got) != 2:
+        raise Wrong("moving_averages must return two arrays: counts and sums")
+    for array, expected, name in zip(got, slow(history, 0.9), ("N", "m"), strict=True):
+        same(array, expected, name)
+
+
+def check_debiased(answer, rng):
+    """Task 2: the debiased average of a constant is that constant, from the first step on."""
+    constant, decay, average = rng.standard_normal(3), float(rng.uniform(0.5, 0.99)), np.zeros(3)
+    for steps in range(1, 8):
+        average = decay * average + (1 - decay) * constant
+        same(answer.debiased(average, steps, decay), constant, f"after {steps} steps, the average")
+
+
+def check_codebook(answer, rng):
+    """Task 3: each code is the smoothed mean of its vectors; an unused one keeps its vector."""
+    decay, steps = 0.8, int(rng.integers(1, 6))
+    counts, sums = slow([draw(rng) for _ in range(steps)], decay)
+    former = rng.standard_normal((K, D))
+    for epsilon in (1e-5, 0.5):
+        with np.errstate(all="ignore"):
+            got = unchanged(
+                [counts, sums, former],
+                lambda n, m, f, e=epsilon: answer.codebook(n, m, steps, decay, f, e),
+                "task 3",
+            )
+        bias = 1 - decay**steps
+        total = counts.sum() / bias
+        expected = former.copy()
+        for k in range(K):
+            if counts[k] > 0:
+                smoothed = (counts[k] / bias + epsilon) / (total + K * epsilon) * total
+                expected[k] = sums[k] / bias / smoothed
+        same(got[: K - 1], expected[: K - 1], f"the codes, with epsilon {epsilon},")
+        same(got[K - 1], expected[K - 1], "the code that nobody ever chose")
+
+
+def _unused_become_zero(counts, sums, steps, decay, former, epsilon=1e-5):
+    return solution.codebook(counts, sums, steps, decay, former * 0, epsilon)
+
+
+def _chosen_only(counts, sums, vectors, codes, decay):
+    n, m = solution.moving_averages(counts, sums, vectors, codes, decay)
+    idle = np.bincount(codes, minlength=len(counts)) == 0
+    return np.where(idle, counts, n), m
+
+
+CHECKS = [check_averages, check_debiased, check_codebook]
+MUTANTS = {
+    "averages exchanged (gamma for 1 - gamma)": {
+        "moving_averages": lambda n, m, v, c, g: solution.moving_averages(n, m, v, c, 1 - g)
+    },
+    "means instead of sums": {
+        "moving_averages": lambda n, m, v, c, g: solution.moving_averages(n, m, v / len(v), c, g)
+    },
+    "codes not chosen in a step do not decay": {"moving_averages": _chosen_only},
+    "not debiased": {"debiased": lambda average, steps, decay: average},
+    "debiased by one step too few": {
+        "debiased": lambda a, steps, decay: a / (1 - decay ** max(1, steps - 1))
+    },
+    "unnormalised": {"codebook": lambda n, m, steps, decay, f, epsilon=1e-5: m},
+    "sums not debiased": {
+        "codebook": lambda n, m, t, g, f, epsilon=1e-5: solution.codebook(
+            n, m * (1 - g**t), t, g, f, epsilon
+        )
+    },
+    "not smoothed": {"codebook": lambda n, m, t, g, f, e=1e-5: solution.codebook(n, m, t, g, f, 0)},
+    "unused codes become zero": {"codebook": _unused_become_zero},
+}

@@ -1,0 +1,93 @@
+"""Checks of e06."""
+
+import numpy as np
+
+import vqv2.functional as F
+from examples.exercises.checking import Wrong, same
+from vqv2 import Tensor, differentiable
+
+
+def draw(rng):
+    """Two tensors (2, 3, 4) to differentiate by."""
+    return (Tensor(rng.standard_normal((2, 3, 4)), requires_grad=True) for _ in range(2))
+
+
+def received(tensor):
+    """What reached a leaf: an array, zero when nothing did."""
+    return np.zeros(tensor.shape) if tensor.grad is None else tensor.grad
+
+
+def check_straight_through(answer, rng):
+    """Task 1: forward the code vectors, backward the unchanged cotangent, to h alone."""
+    h, e = draw(rng)
+    y = answer.straight_through(h, e)
+    if not np.array_equal(y.array, e.array):
+        raise Wrong("the output must be e exactly, to the last bit")
+    cotangent = rng.standard_normal(y.shape)
+    y.backward(cotangent)
+    same(received(h), cotangent, "what reaches h")
+    same(received(e), np.zeros(e.shape), "what reaches e")
+
+
+def check_losses(answer, rng):
+    """Task 2: both losses have the right value, and each pulls one side only, the right way."""
+    beta = float(rng.uniform(0.1, 0.9))
+    for which, name in enumerate(("codebook loss", "commitment loss")):
+        h, e = draw(rng)
+        result = answer.losses(h, e, beta)
+        if not isinstance(result, tuple | list) or len(result) != 2:
+            raise Wrong("losses must return two tensors")
+        difference = h.array - e.array
+        weight = (1, beta)[which]
+        same(result[which].array, weight * (difference**2).mean(), f"the {name}")
+        if not result[which].requires_grad:
+            raise Wrong(f"the {name} has no gradient at all")
+        result[which].backward()
+        pull = 2 * weight * difference / difference.size
+        zero = np.zeros(h.shape)
+        same(received(h), (zero, pull)[which], f"the gradient of the {name} by h")
+        same(received(e), (-pull, zero)[which], f"the gradient of the {name} by e")
+
+
+@differentiable
+def _zero_gradient(h, e):
+    return e, lambda dy: (dy * 0, None)
+
+
+@differentiable
+def _to_both(h, e):
+    return e, lambda dy: (dy, dy)
+
+
+@differentiable
+def _to_e(h, e):
+    return e, lambda dy: (None, dy)
+
+
+def _nobody_detached(h, e, beta):
+    loss = F.mean_squared_error(h, e)
+    return loss, loss * beta
+
+
+CHECKS = [check_straight_through, check_losses]
+MUTANTS = {
+    "zero gradient": {"straight_through": _zero_gradient},
+    "cotangent to both": {"straight_through": _to_both},
+    "cotangent to e": {"straight_through": _to_e},
+    "h + (e - h), with its rounding": {
+        "straight_through": lambda h, e: h + (e.detach() - h.detach())
+    },
+    "nobody detached": {"losses": _nobody_detached},
+    "the wrong one detached": {
+        "losses": lambda h, e, beta: (
+            F.mean_squared_error(h, e.detach()),
+            F.mean_squared_error(h.detach(), e) * beta,
+        )
+    },
+    "beta forgotten": {
+        "losses": lambda h, e, beta: (
+            F.mean_squared_error(h.detach(), e),
+            F.mean_squared_error(h, e.detach()),
+        )
+    },
+}

@@ -1,0 +1,106 @@
+"""Checks of e09."""
+
+import math
+
+import numpy as np
+
+from examples.exercises.checking import Wrong, same, unchanged
+from examples.exercises.e09_adam import solution
+
+
+def slow(parameter, gradients, rate, beta1, beta2, epsilon):
+    """(parameter, mean, square) after a step for each gradient, one number at a time."""
+    results = []
+    for value, *gs in zip(parameter, *gradients, strict=True):
+        mean = square = 0.0
+        for t, g in enumerate(gs, start=1):
+            mean = beta1 * mean + (1 - beta1) * g
+            square = beta2 * square + (1 - beta2) * g * g
+            m, s = mean / (1 - beta1**t), square / (1 - beta2**t)
+            value -= rate * m / (math.sqrt(s) + epsilon)
+        results.append((value, mean, square))
+    return tuple(np.array(column) for column in zip(*results, strict=True))
+
+
+def check_steps(answer, rng):
+    """Task 1: some steps on gradients of very different size are the formula's."""
+    settings = (0.1, float(rng.uniform(0.5, 0.9)), float(rng.uniform(0.9, 0.99)), 1e-3)
+    parameter = rng.standard_normal(4)
+    gradients = rng.standard_normal((3, 4)) * [1e-3, 0.1, 1, 100]
+    state = (parameter, np.zeros(4), np.zeros(4))
+    rate, *others = settings
+    for step in (1, 2, 3):
+        state = unchanged(
+            [state[0], gradients[step - 1], state[1], state[2]],
+            lambda p, g, m, s, step=step: answer.adam_step(p, g, m, s, step, rate, *others),
+            "adam_step",
+        )
+        if not isinstance(state, tuple | list) or len(state) != 3:
+            raise Wrong("adam_step must return (parameter, mean, square)")
+        expected = slow(parameter, gradients[:step], *settings)
+        for got, right, name in zip(state, expected, ("parameter", "mean", "square"), strict=True):
+            same(got, right, f"after step {step}, the {name}")
+
+
+def check_rate(answer, rng):
+    """Task 2: the rate is the formula's, while it rises and while it falls."""
+    for warmup in (100, 16000):
+        for step in (1, 10, warmup, 3 * warmup, 100 * warmup):
+            hidden, scale = int(rng.integers(16, 512)), float(rng.uniform(0.1, 0.4))
+            rise, fall = step / warmup**1.5, 1 / step**0.35
+            expected = scale / math.sqrt(hidden) * (rise if rise < fall else fall)
+            got = answer.learning_rate(step, hidden, scale, warmup)
+            same(got, expected, f"the rate of step {step} with {warmup} warm-up steps")
+
+
+def check_peak(answer, rng):
+    """Task 3: no neighbour of the peak has a larger rate."""
+    for warmup in (16000, int(rng.integers(50, 1000)), int(rng.integers(1000, 9000))):
+        got = answer.peak_step(warmup)
+        if got is None or int(got) != got or got < 1:
+            raise Wrong(f"the peak for {warmup} warm-up steps is {got}, not a whole number from 1")
+        rates = [min(t**-0.35, t * warmup**-1.5) if t else 0 for t in (got - 1, got, got + 1)]
+        if rates[1] < max(rates):
+            raise Wrong(f"for {warmup} warm-up steps a neighbour of step {got} has a larger rate")
+
+
+def _no_debias(p, g, m, s, t, rate, b1=0.9, b2=0.999, e=1e-8):
+    m, s = b1 * m + (1 - b1) * g, b2 * s + (1 - b2) * g**2
+    return p - rate * m / (np.sqrt(s) + e), m, s
+
+
+def _epsilon_inside(p, g, m, s, t, rate, b1=0.9, b2=0.999, e=1e-8):
+    _, m, s = solution.adam_step(p, g, m, s, t, rate, b1, b2, e)
+    return p - rate * (m / (1 - b1**t)) / np.sqrt(s / (1 - b2**t) + e), m, s
+
+
+def _in_place(p, g, m, s, t, *others):
+    new, mean, square = solution.adam_step(p, g, m, s, t, *others)
+    p[...] = new
+    return p, mean, square
+
+
+CHECKS = [check_steps, check_rate, check_peak]
+MUTANTS = {
+    "not debiased": {"adam_step": _no_debias},
+    "epsilon inside the root": {"adam_step": _epsilon_inside},
+    "steps counted from 2": {
+        "adam_step": lambda p, g, m, s, t, *o: solution.adam_step(p, g, m, s, t + 1, *o)
+    },
+    "changes its arguments": {"adam_step": _in_place},
+    "uphill": {
+        "adam_step": lambda p, g, m, s, t, rate, *o: solution.adam_step(p, g, m, s, t, -rate, *o)
+    },
+    "max instead of min": {
+        "learning_rate": lambda t, h, scale=0.18, w=16000: (
+            scale * h**-0.5 * max(t**-0.35, t * w**-1.5)
+        )
+    },
+    "square-root decay, as the text calls it": {
+        "learning_rate": lambda t, h, scale=0.18, w=16000: (
+            scale * h**-0.5 * min(t**-0.5, t * w**-1.5)
+        )
+    },
+    "peak at the warm-up": {"peak_step": lambda w=16000: w},
+    "peak off by one": {"peak_step": lambda w=16000: solution.peak_step(w) + 1},
+}

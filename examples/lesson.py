@@ -1,0 +1,76 @@
+"""What all lessons share: two options, and how a picture is drawn and saved.
+
+A lesson runs as a script, `python examples/01_tensors_and_the_tape.py --quick`, or cell by cell in
+an editor that knows `# %%` (VS Code, Spyder, PyCharm, Jupytext); there the options have their
+defaults, and `options.quick = True` in a cell changes one.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+try:
+    import matplotlib
+    from matplotlib.figure import Figure
+except ModuleNotFoundError:
+    raise SystemExit('the lessons draw with matplotlib: pip install -e ".[demo]"') from None
+
+from vqv2.report.curves import PALETTE, STYLE
+
+__all__ = ["PALETTE", "Figure", "figure", "hide_ticks", "options", "save", "show"]
+
+matplotlib.rcParams.update(STYLE)
+
+
+def options(description):
+    """The options of a lesson: `quick`, a bool, and `out`, the folder for pictures and models."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes and few steps: at most 90 seconds"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("lessons"), help="folder for pictures and trained models"
+    )
+    chosen = parser.parse_args([] if _cell_by_cell() else None)
+    try:
+        chosen.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out {chosen.out}: {error.strerror}")
+    return chosen
+
+
+def _cell_by_cell():
+    return hasattr(sys, "ps1") or "ipykernel" in sys.modules
+
+
+def figure(width, height, rows=1, columns=1, **grid):
+    """(figure, axes) of `width` x `height` inches; `grid` as in matplotlib's `subplots`."""
+    drawn = Figure((width, height), layout="constrained")
+    return drawn, drawn.subplots(rows, columns, **grid)
+
+
+def show(axes, image, title="", **how):
+    """Draw an image (H, W), (H, W, 1) or (H, W, 3) in square pixels, without ticks."""
+    if image.ndim == 3 and image.shape[-1] == 1:
+        image = image[..., 0]
+    axes.imshow(image, interpolation="nearest", **how)
+    axes.set_title(title, fontsize=10)
+    hide_ticks(axes)
+
+
+def hide_ticks(axes):
+    """No ticks, grid or frame: for pictures and matrices."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+
+
+def save(drawn, options, name):
+    """Save a figure as NAME.png in the lesson's folder, say where, and return the figure."""
+    path = options.out / f"{name}.png"
+    drawn.savefig(path, dpi=110)
+    print(f"picture: {path}")
+    return drawn

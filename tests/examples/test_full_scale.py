@@ -1,0 +1,56 @@
+"""The full-scale runs, from images to samples, at a size that a test can afford."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(script, *arguments):
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "size", "levels"),
+    [
+        ("train_imagenet256.py", 32, ("top", "bottom")),
+        ("train_ffhq1024.py", 128, ("top", "middle", "bottom")),
+    ],
+)
+def test_whole_run(script, size, levels, tmp_path):
+    data, out = tmp_path / "images.npz", tmp_path / "run"
+    rng = np.random.default_rng(0)
+    np.savez(data, images=rng.integers(0, 256, (30, size, size, 3), dtype=np.uint8),
+             labels=np.arange(30) % 2)  # fmt: skip
+    small = ("--data", data, "--out", out, "--small", "--samples", 2)
+    first = run(script, *small, "--stage", "autoencoder", "--set", "autoencoder.steps=2")
+    assert first.returncode == 0, first.stderr
+    assert not (out / "codes").exists()
+    rest = run(script, *small, "--set", "autoencoder.steps=2")  # goes on where it stopped
+    assert rest.returncode == 0, rest.stderr
+    for level in levels:
+        assert (out / f"prior-{level}" / "checkpoint.safetensors").exists()
+    with Image.open(out / "samples.png") as picture:
+        assert picture.width > 2 * size
+
+
+def test_wrong_usage_is_one_sentence(tmp_path):
+    small = ("--data", "emoji:32", "--out", tmp_path / "run", "--small")
+    for wrong, word in (
+        (("--set", "top.hiden_units=3"), "did you mean 'hidden_units'?"),
+        (("--set", "hidden_units=3"), "PART.FIELD=VALUE"),
+        (("--stage", "prior"), "choose one of"),
+    ):
+        result = run("train_imagenet256.py", *small, *wrong)
+        assert result.returncode == 1
+        assert word in result.stderr and len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
