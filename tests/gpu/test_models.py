@@ -49,14 +49,16 @@ def train(model, loss):
     return losses, {**model.state(), **optimizer.state()}
 
 
-def trained_autoencoder(update="ema"):
-    config = dataclasses.replace(AUTOENCODER, codebook_update=update, level_dropout=0.3)
+def trained_autoencoder(update="ema", checkpoint=False):
+    settings = {"codebook_update": update, "level_dropout": 0.3, "checkpoint": checkpoint}
+    config = dataclasses.replace(AUTOENCODER, **settings)
     model = Autoencoder(config, np.random.default_rng(0))
     return train(model, lambda rng: model.loss(images(), rng)[0])
 
 
-def small_prior(level):
-    return build_prior(CONFIG, level, classes=3, seed=0)
+def small_prior(level, checkpoint=False):
+    prior = dataclasses.replace(CONFIG.prior(level), checkpoint=checkpoint)
+    return build_prior(CONFIG.with_prior(level, prior), level, classes=3, seed=0)
 
 
 def prior_inputs(level):
@@ -64,8 +66,8 @@ def prior_inputs(level):
     return (codes(4), label, []) if level == "top" else (codes(8), label, [codes(4)])
 
 
-def trained_prior(level):
-    model = small_prior(level)
+def trained_prior(level, checkpoint=False):
+    model = small_prior(level, checkpoint)
     return train(model, lambda rng: model.loss(*prior_inputs(level), rng=rng))
 
 
@@ -92,6 +94,12 @@ def test_stage_2_trains_as_on_the_processor(level, device):
     with backends.use("numba"):
         expected = trained_prior(level)
     assert_same(trained_prior(level), expected)
+
+
+def test_activation_checkpointing_changes_no_number(device):
+    assert_same(trained_autoencoder(checkpoint=True), trained_autoencoder())
+    for level in CONFIG.levels:
+        assert_same(trained_prior(level, checkpoint=True), trained_prior(level))
 
 
 @pytest.mark.parametrize("level", CONFIG.levels)

@@ -60,7 +60,7 @@ def _print_training(models, device, arguments):
             )
         )
     titles = ("weights", "gradients", "Adam", "Polyak", "MiB per image", "largest batch")
-    print("training, GiB:")
+    print("training without activation checkpointing, GiB:")
     print(format_table(("model", *titles, "batch", "s per step"), rows))
 
 
