@@ -103,7 +103,7 @@ def train(**how):
         loss, metrics = task.loss(task.batch(step), step_generator(0, step))
         loss.backward()
         task.optimizer.step(config.learning_rate)
-        perplexities.append(metrics["perplexity_top"])
+        perplexities.append(metrics()["perplexity_top"])
     return perplexities, task
 
 
