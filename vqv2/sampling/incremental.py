@@ -89,11 +89,15 @@ class IncrementalPrior:
 def _condition(prior, count, coarser):
     """What the coarser levels say, (N, H, W, C) or None.
 
-    One image at a time: its maps may fit a cache, and those of the whole stack need not be held
-    for all images at once.
+    On the host one image at a time: the maps of one may fit a cache, and those of the whole stack
+    need not be held for all. A device prefers fewer and larger kernels.
     """
+    step = 1 if array_module() is np else count
     with no_grad():
-        parts = [prior.condition([codes[i : i + 1] for codes in coarser]) for i in range(count)]
+        parts = [
+            prior.condition([codes[i : i + step] for codes in coarser])
+            for i in range(0, count, step)
+        ]
     if not parts or parts[0] is None:
         return None
     return array_module(parts[0].array).concatenate([part.array for part in parts])
