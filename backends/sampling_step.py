@@ -32,7 +32,8 @@ def prepare(w, storage="float32", halves=1):
 
     Float32 weights are packed into column blocks (`product.pack`, `halves` = 2 for `affine_gate`)
     of float32, or of the bit patterns of bfloat16, uint16, rounded to nearest. Float64 weights,
-    which only tests sample from, stay a matrix. Raises `ValueError` for an unknown storage.
+    which only tests sample from, stay a matrix, and the references below multiply them. Raises
+    `ValueError` for an unknown storage.
     """
     if storage not in STORAGES:
         raise ValueError(f"storage {storage!r} must be one of {', '.join(STORAGES)}")
@@ -91,25 +92,21 @@ def attend(query, keys, values, count):
 
 @affine.version("numba")
 def _affine_numba(x, w, offset, activated):
-    offset = np.ascontiguousarray(offset)
-    y = np.empty(offset.shape, x.dtype)
     if w.ndim == 2:
-        np.matmul(x, w, out=y)
-        _finish_loop(offset, activated, y)
-    else:
-        panel = panel_rows(len(x), len(w))
-        _affine_loop(np.ascontiguousarray(x).reshape(-1), w, offset, panel, activated, y)
+        return affine.reference(x, w, offset, activated)
+    offset = np.ascontiguousarray(offset)
+    y, panel = np.empty(offset.shape, x.dtype), panel_rows(len(x), len(w))
+    _affine_loop(np.ascontiguousarray(x).reshape(-1), w, offset, panel, activated, y)
     return y
 
 
 @affine_gate.version("numba")
 def _affine_gate_numba(x, w, offset, residual):
+    if w.ndim == 2:
+        return affine_gate.reference(x, w, offset, residual)
     offset, residual = np.ascontiguousarray(offset), np.ascontiguousarray(residual)
     y, activation = np.empty(residual.shape, x.dtype), np.empty(residual.shape, x.dtype)
-    if w.ndim == 2:
-        _gate_loop(x @ w, offset, residual, y, activation)
-    else:
-        _affine_gate_loop(np.ascontiguousarray(x).reshape(-1), w, offset, residual, y, activation)
+    _affine_gate_loop(np.ascontiguousarray(x).reshape(-1), w, offset, residual, y, activation)
     return y, activation
 
 
@@ -163,26 +160,6 @@ def _affine_gate_loop(x, w, offset, residual, y, activation):
                 b = sums[m, j - left + half] + offset[m, columns + j]
                 y[m, j] = residual[m, j] + _gated(a, b)
                 activation[m, j] = _elu(y[m, j])
-
-
-@compiled
-def _finish_loop(offset, activated, y):
-    rows, columns = y.shape
-    for m in prange(rows):
-        for j in range(columns):
-            result = y[m, j] + offset[m, j]
-            y[m, j] = _elu(result) if activated else result
-
-
-@compiled
-def _gate_loop(products, offset, residual, y, activation):
-    rows, columns = y.shape
-    for m in prange(rows):
-        for j in range(columns):
-            a = products[m, j] + offset[m, j]
-            b = products[m, columns + j] + offset[m, columns + j]
-            y[m, j] = residual[m, j] + _gated(a, b)
-            activation[m, j] = _elu(y[m, j])
 
 
 @compiled
