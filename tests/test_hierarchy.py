@@ -1,5 +1,6 @@
 """A trained run from Python: encode, decode, sample, and mismatched parts."""
 
+import dataclasses
 import json
 import shutil
 
@@ -12,7 +13,7 @@ from vqv2 import Hierarchy, checkpoint, pipeline
 from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
 from vqv2.run import FORMAT, Run
-from vqv2.training import Schedule
+from vqv2.training import Schedule, encode_dataset
 
 QUIET = Schedule(progress=False)
 
@@ -49,6 +50,36 @@ def test_codes_on_disk_are_those_of_the_loaded_hierarchy(trained):
             np.testing.assert_array_equal(store.codes(split, level), codes[level])
             assert store.codes(split, level).dtype == np.uint16
             assert isinstance(store.codes(split, level), np.memmap)
+
+
+def test_copies_of_the_training_codes_are_augmented_anew_but_the_first(trained, tmp_path):
+    run, sources = trained
+    model, identity = run.load_autoencoder()
+    for name in ("one", "again"):
+        encode_dataset(model, identity, sources, tmp_path / name, copies=3, progress=False)
+    encode_dataset(model, identity, sources, tmp_path / "other", copies=3, seed=1, progress=False)
+    plain, one = open_codes(run.codes_folder), open_codes(tmp_path / "one")
+    count = plain.counts["train"]
+    assert one.counts == {**plain.counts, "train": 3 * count}
+    np.testing.assert_array_equal(one.labels("train"), np.tile(plain.labels("train"), 3))
+    for level in one.levels:
+        np.testing.assert_array_equal(one.codes("held_out", level), plain.codes("held_out", level))
+        first, second, third = np.split(one.codes("train", level), 3)
+        np.testing.assert_array_equal(first, plain.codes("train", level))
+        assert (second != first).any() and (third != second).any()
+    assert open_codes(tmp_path / "again").checksum == one.checksum
+    assert open_codes(tmp_path / "other").checksum != one.checksum
+
+
+def test_copies_that_would_all_be_the_same_are_refused(trained, tmp_path):
+    run, sources = trained
+    model, identity = run.load_autoencoder()
+    with pytest.raises(InputError, match="copies 0 must be at least 1"):
+        encode_dataset(model, identity, sources, tmp_path / "codes", copies=0, progress=False)
+    model.config = dataclasses.replace(model.config, augmentation="none")
+    with pytest.raises(InputError, match="all be the same.*without augmentation"):
+        encode_dataset(model, identity, sources, tmp_path / "codes", copies=2, progress=False)
+    assert not (tmp_path / "codes").exists()
 
 
 def test_encode_is_the_same_in_batches_and_decode_gives_images(trained):

@@ -40,10 +40,11 @@ def train_autoencoder(run, sources, seed=0, resume=False, schedule=None, on_star
     return train(task, run.stage_folder(task.stage), seed, resume, schedule, on_start)
 
 
-def extract_codes(run, sources, progress=True):
+def extract_codes(run, sources, progress=True, copies=1, seed=0):
     """Codes of all images by the averaged encoder: fills RUN/codes; the opened store.
 
-    Raises `InputError` when the data has other classes than the run was made for.
+    `copies` and `seed`: see `vqv2.training.encode_dataset`. Raises `InputError` when the data has
+    other classes than the run was made for.
     """
     model, identity = run.load_autoencoder()
     names = sources["train"].class_names
@@ -52,7 +53,9 @@ def extract_codes(run, sources, progress=True):
             f"the data has the classes {', '.join(names) or '(none)'}, but the run was made for "
             f"{', '.join(run.class_names) or '(none)'}"
         )
-    encode_dataset(model, identity, sources, run.codes_folder, 32, progress)
+    encode_dataset(
+        model, identity, sources, run.codes_folder, copies=copies, seed=seed, progress=progress
+    )
     return open_codes(run.codes_folder, identity)
 
 
