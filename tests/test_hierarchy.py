@@ -175,8 +175,8 @@ def test_codes_of_another_autoencoder_are_refused(copy, trained):
 def test_priors_remember_the_configuration_that_they_were_trained_with(copy):
     """Another number of heads has the same shapes: config.json alone must not decide."""
     expected = Hierarchy.load(copy.folder).sample_codes(2, label=0)
-    path = copy.folder / "config.json"
-    path.write_text(path.read_text().replace('"attention_heads": 2', '"attention_heads": 4'))
+    for path in (copy.folder / "config.json", copy.stage_folder("prior-top") / "training.json"):
+        path.write_text(path.read_text().replace('"attention_heads": 2', '"attention_heads": 4'))
     again = Hierarchy.load(copy.folder)
     assert again.priors["top"].config.attention_heads == 2
     np.testing.assert_array_equal(again.sample_codes(2, label=0)["top"], expected["top"])

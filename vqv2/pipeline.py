@@ -1,5 +1,6 @@
 """The stages on a run folder, in the order of Algorithms 1 and 2; commands and demo call these."""
 
+from vqv2 import checkpoint
 from vqv2.data.codes import open_codes
 from vqv2.data.images import open_images
 from vqv2.errors import InputError
@@ -13,21 +14,29 @@ def open_splits(data, autoencoder):
 
 
 def check_stage(run, stage, resume):
-    """Raise `InputError` when there is a checkpoint to overwrite, or none to continue.
+    """Raise `InputError` when there is a checkpoint to overwrite.
 
     Neither may an autoencoder be trained further once there are codes of it: these, and priors
     trained on them, would be another autoencoder's.
     """
     path = run.checkpoint_path(stage)
-    if resume and not path.exists():
-        raise InputError(f"there is no checkpoint {path} to continue: leave out --resume")
     if not resume and path.exists():
         raise InputError(f"{path} exists: continue it with --resume, or choose another folder")
-    if stage == "autoencoder" and run.codes_folder.exists():
+    if stage == "autoencoder" and run.codes_folder.exists() and not _may_go_on(run, path):
         raise InputError(
             f"{run.codes_folder} holds codes of this autoencoder, which training it further would "
             "make useless: copy the run, or delete its codes and priors first"
         )
+
+
+def _may_go_on(run, path):
+    """Whether resuming does nothing, or only does again what the damaged newest checkpoint held."""
+    if not path.exists():
+        return False
+    try:
+        return checkpoint.load(path)[1]["step"] >= run.config.autoencoder.steps
+    except checkpoint.DamagedError:
+        return True
 
 
 def train_autoencoder(run, sources, seed=0, resume=False, schedule=None, on_start=lambda: None):
@@ -59,14 +68,13 @@ def extract_codes(run, sources, progress=True, copies=1, seed=0):
     return open_codes(run.codes_folder, identity)
 
 
-def train_prior(run, level, seed=0, resume=False, schedule=None, on_start=lambda: None):
+def train_prior(run, level, seed=0, resume=False, schedule=None):
     """Stage 2 for one level, from RUN/codes: fills RUN/prior-LEVEL; the last held-out metrics.
 
-    `on_start` is called when everything has been found in order. Raises `InputError` when the
-    codes are missing or another autoencoder's.
+    Raises `InputError` when the codes are missing or another autoencoder's.
     """
     model = run.new_prior(level, seed)
     _, identity = run.load_autoencoder()
     store = open_codes(run.codes_folder, identity)
     task = PriorTask(model, level, store, seed)
-    return train(task, run.stage_folder(task.stage), seed, resume, schedule, on_start)
+    return train(task, run.stage_folder(task.stage), seed, resume, schedule)
