@@ -1,7 +1,7 @@
 """`vqv2 encode`: extract the codes of all images once, for the priors."""
 
 from vqv2 import pipeline
-from vqv2.commands.arguments import DATA_HELP, add_command
+from vqv2.commands.arguments import DATA_HELP, add_command, add_workers
 from vqv2.commands.skipped import print_skipped
 from vqv2.evaluation import code_usage
 from vqv2.report import format_table
@@ -19,11 +19,13 @@ def add_parser(subparsers):
     )
     parser.add_argument("run_folder", metavar="RUN", help="a run folder with an autoencoder")
     parser.add_argument("--data", help=f"{DATA_HELP} (default: what the autoencoder learned from)")
+    add_workers(parser)
 
 
 def _encode(arguments):
     run = Run.open(arguments.run_folder)
-    sources = pipeline.open_splits(arguments.data or run.data, run.config.autoencoder)
+    data = arguments.data or run.data
+    sources = pipeline.open_splits(data, run.config.autoencoder, arguments.workers)
     skipped = print_skipped(sources)
     store = pipeline.extract_codes(run, sources)
     if print_skipped(sources, skipped) - skipped:

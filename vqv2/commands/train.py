@@ -1,7 +1,13 @@
 """`vqv2 train autoencoder` and `vqv2 train prior`: the two stages."""
 
 from vqv2 import pipeline
-from vqv2.commands.arguments import DATA_HELP, add_command, check_seed, parse_settings
+from vqv2.commands.arguments import (
+    DATA_HELP,
+    add_command,
+    add_workers,
+    check_seed,
+    parse_settings,
+)
 from vqv2.commands.skipped import print_skipped
 from vqv2.config import PRESETS, preset, replace
 from vqv2.data.images import absolute_data
@@ -31,6 +37,7 @@ def _add_autoencoder(stages):
         _train_autoencoder,
     )
     parser.add_argument("--data", help=DATA_HELP)
+    add_workers(parser)
     parser.add_argument("--preset", help=f"one of {', '.join(PRESETS)} (default: demo)")
     parser.add_argument("--out", required=True, metavar="RUN", help="the run folder to fill")
     _add_common(parser)
@@ -85,7 +92,7 @@ def _train_autoencoder(arguments):
     settings = _settings(arguments)
     run = _resumed_run(arguments, settings) if arguments.resume else _new_run(arguments, settings)
     pipeline.check_stage(run, "autoencoder", arguments.resume)
-    sources = pipeline.open_splits(run.data, run.config.autoencoder)
+    sources = pipeline.open_splits(run.data, run.config.autoencoder, arguments.workers)
     skipped = print_skipped(sources)
     run.class_names = sources["train"].class_names
     result = pipeline.train_autoencoder(

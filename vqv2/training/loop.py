@@ -17,11 +17,11 @@ import json
 import signal
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from vqv2 import checkpoint
+from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
 from vqv2.progress import progress_bar
 from vqv2.training.log import Log
@@ -63,14 +63,11 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
         return {}
     on_start()
     bar = progress_bar(steps, task.stage, "step", schedule.progress, start)
-    with bar, interruption() as interrupted, ThreadPoolExecutor(1) as loader:
+    batches = prefetched(task.batch, range(start + 1, steps + 1))
+    with bar, interruption() as interrupted, contextlib.closing(batches):
         record = _Record(task, Log(folder / "log.jsonl", start), bar, start)
-        prepared = loader.submit(task.batch, start + 1)
         saved_at = time.monotonic()
-        for step in range(start + 1, steps + 1):
-            data = prepared.result()
-            if step < steps:
-                prepared = loader.submit(task.batch, step + 1)
+        for step, data in enumerate(batches, start + 1):
             metrics = _step(task, step, data, seed)
             last = step == steps or interrupted.is_set()
             if last or time.monotonic() - saved_at > schedule.checkpoint_seconds:

@@ -1,22 +1,19 @@
 """Stage 1: the autoencoder (Algorithm 1), and extracting its codes (Algorithm 2, lines 1-7)."""
 
+import contextlib
+
 import numpy as np
 
 from backends import to_host
 from vqv2.autodiff import no_grad
-from vqv2.data import augment
+from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.codes import write_codes
+from vqv2.data.prefetch import prefetched
 from vqv2.data.split import spread_indices
 from vqv2.models.quantizer import usage
 from vqv2.optim import Adam, autoencoder_learning_rate
 from vqv2.progress import progress_bar
 from vqv2.training.order import batch_generator, batch_indices
-
-_AUGMENTATIONS = {
-    "none": augment.NONE,
-    "imagenet": augment.IMAGENET,
-    "ffhq": augment.FFHQ,
-}
 
 
 class AutoencoderTask:
@@ -42,7 +39,7 @@ class AutoencoderTask:
     def batch(self, step):
         """Images (N, H, W, C) in [0, 1] of a step, augmented."""
         indices = batch_indices(self.seed, step, self.config.batch, len(self.images))
-        augmentation = _AUGMENTATIONS[self.config.augmentation]
+        augmentation = AUGMENTATIONS[self.config.augmentation]
         return self.images.batch(indices, augmentation, batch_generator(self.seed, step))
 
     def loss(self, images, rng):
@@ -109,9 +106,10 @@ def encode_dataset(model, identity, sources, folder, batch, progress=True):
         for split, source in sources.items():
             if source.labels is not None:
                 arrays[split]["labels"][:] = source.labels
-            for start in range(0, len(source), batch):
-                stop = min(start + batch, len(source))
-                codes = model.encode(source.batch(np.arange(start, stop)))
-                for level, level_codes in codes.items():
-                    arrays[split][level][start:stop] = level_codes
-                bar.update(stop - start)
+            starts = range(0, len(source), batch)
+            parts = [np.arange(start, min(start + batch, len(source))) for start in starts]
+            with contextlib.closing(prefetched(source.batch, parts)) as batches:
+                for start, images in zip(starts, batches, strict=True):
+                    for level, codes in model.encode(images).items():
+                        arrays[split][level][start : start + len(images)] = codes
+                    bar.update(len(images))
