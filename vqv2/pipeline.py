@@ -1,16 +1,18 @@
 """The stages on a run folder, in the order of Algorithms 1 and 2; commands and demo call these."""
 
 from vqv2 import checkpoint
+from vqv2.data import images
 from vqv2.data.codes import open_codes
-from vqv2.data.images import open_images
 from vqv2.errors import InputError
 from vqv2.training import AutoencoderTask, PriorTask, encode_dataset, train
 
 
-def open_splits(data, autoencoder):
-    """{"train", "held_out": ImageSource} of `data`, of the autoencoder configuration's size."""
-    size, channels = autoencoder.image_size, autoencoder.channels
-    return {split: open_images(data, size, channels, split) for split in ("train", "held_out")}
+def open_splits(data, autoencoder, workers=None):
+    """{"train", "held_out": ImageSource} of `data`, of the autoencoder configuration's size.
+
+    `workers` processes read a folder's images (`vqv2.data.images.open_images`).
+    """
+    return images.open_splits(data, autoencoder.image_size, autoencoder.channels, workers)
 
 
 def check_stage(run, stage, resume):

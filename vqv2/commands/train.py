@@ -3,7 +3,13 @@
 import dataclasses
 
 from vqv2 import pipeline
-from vqv2.commands.arguments import DATA_HELP, add_command, check_seed, parse_settings
+from vqv2.commands.arguments import (
+    DATA_HELP,
+    add_command,
+    add_workers,
+    check_seed,
+    parse_settings,
+)
 from vqv2.commands.settings import changed, read_settings
 from vqv2.commands.skipped import print_skipped
 from vqv2.config import PRESETS, preset
@@ -36,6 +42,7 @@ def _add_autoencoder(stages):
         _train_autoencoder,
     )
     parser.add_argument("--data", help=DATA_HELP)
+    add_workers(parser)
     parser.add_argument("--preset", help=f"one of {', '.join(PRESETS)} (default: demo)")
     parser.add_argument("--out", required=True, metavar="RUN", help="the run folder to fill")
     _add_common(parser)
@@ -137,7 +144,7 @@ def _train_autoencoder(arguments):
     begun = run.begun("autoencoder") if going_on else {}
     seed, schedule = _seed(arguments, begun), _schedule(arguments, begun)
     pipeline.check_stage(run, "autoencoder", arguments.resume)
-    sources = pipeline.open_splits(run.data, run.config.autoencoder)
+    sources = pipeline.open_splits(run.data, run.config.autoencoder, arguments.workers)
     skipped = print_skipped(sources)
     run.class_names = sources["train"].class_names
     result = pipeline.train_autoencoder(

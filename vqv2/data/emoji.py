@@ -69,9 +69,8 @@ class EmojiImages(ImageSource):
                 self._drawn[index] = np.asarray(picture)
         return picture_of(self._drawn[index])
 
-    def _cropped(self, index, draw):
-        pixels = super()._cropped(index, None)
-        return pixels if draw is None else _moved(pixels, draw)
+    def _crop(self, picture, size, draw=None):
+        return picture if draw is None else _moved(picture, size, draw)
 
 
 def _package():
@@ -104,14 +103,14 @@ def _draw(character, font, size):
     return canvas.crop((left, top, left + size, top + size))
 
 
-def _moved(pixels, draw):
-    """`pixels` with what is drawn elsewhere on the white: `draw` is two numbers in [0, 1)."""
-    inked = (pixels != 255).any(axis=2)
-    shifts = [
-        _shift(np.flatnonzero(inked.any(axis=1 - axis)), pixels.shape[axis], draw[axis])
-        for axis in (0, 1)
-    ]
-    return np.roll(pixels, shifts, axis=(0, 1))  # only white goes round
+def _moved(picture, size, draw):
+    """`picture`, as large as `size`, with what is drawn elsewhere on the white.
+
+    `draw` is two numbers in [0, 1), for the vertical and the horizontal place.
+    """
+    inked = (np.asarray(picture) != 255).any(axis=2)
+    down, right = (_shift(np.flatnonzero(inked.any(axis=1 - i)), size, draw[i]) for i in (0, 1))
+    return ImageChops.offset(picture, right, down)  # only white goes round
 
 
 def _shift(inked, size, number):

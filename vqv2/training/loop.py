@@ -15,15 +15,16 @@ about a step (log, held-out loss) is on the disk before the checkpoint of that s
 training killed at any moment and continued ends exactly like one that was not.
 """
 
+import contextlib
 import dataclasses
 import math
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from vqv2.checkpoint import Checkpoints
+from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
 from vqv2.progress import progress_bar
 from vqv2.run import write_stage
@@ -113,14 +114,11 @@ class _Training:
         """All steps that are left."""
         task, steps, start = self.task, self.task.config.steps, self.step
         bar = progress_bar(steps, task.stage, "step", self.schedule.progress, start)
-        with bar, interruption() as interrupted, ThreadPoolExecutor(1) as loader:
+        batches = prefetched(task.batch, range(start + 1, steps + 1))
+        with bar, interruption() as interrupted, contextlib.closing(batches):
             self._record = _Record(task, Log(self._log_path, start), bar, start)
-            prepared = loader.submit(task.batch, start + 1)
             saved_at = time.monotonic()
-            for step in range(start + 1, steps + 1):
-                data = prepared.result()
-                if step < steps:
-                    prepared = loader.submit(task.batch, step + 1)
+            for step, data in enumerate(batches, start + 1):
                 metrics = _step(task, step, data, self.seed)
                 self.step, last = step, step == steps
                 if step == 1 or last or step % self.schedule.log_every == 0:

@@ -1,23 +1,22 @@
 """Stage 1: the autoencoder (Algorithm 1), and extracting its codes (Algorithm 2, lines 1-7)."""
 
+import contextlib
+import functools
+
 import numpy as np
 
 from backends import to_host
 from vqv2.autodiff import no_grad
-from vqv2.data import augment
+from vqv2.data.augment import NONE
+from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.codes import write_codes
+from vqv2.data.prefetch import prefetched
 from vqv2.data.split import spread_indices
 from vqv2.errors import InputError
 from vqv2.models.quantizer import usage
 from vqv2.optim import Adam, autoencoder_learning_rate
 from vqv2.progress import progress_bar
 from vqv2.training.order import batch_generator, batch_indices, copy_generator
-
-_AUGMENTATIONS = {
-    "none": augment.NONE,
-    "imagenet": augment.IMAGENET,
-    "ffhq": augment.FFHQ,
-}
 
 
 class AutoencoderTask:
@@ -43,7 +42,7 @@ class AutoencoderTask:
     def batch(self, step):
         """Images (N, H, W, C) in [0, 1] of a step, augmented."""
         indices = batch_indices(self.seed, step, self.config.batch, len(self.images))
-        augmentation = _AUGMENTATIONS[self.config.augmentation]
+        augmentation = AUGMENTATIONS[self.config.augmentation]
         return self.images.batch(indices, augmentation, batch_generator(self.seed, step))
 
     def loss(self, images, rng):
@@ -115,11 +114,14 @@ def encode_dataset(model, identity, sources, folder, batch=32, copies=1, seed=0,
         for split, source in sources.items():
             if source.labels is not None:
                 arrays[split]["labels"][:] = np.tile(source.labels, repeats[split])
-            for offset, images in _copies(source, batch, repeats[split], config, seed):
-                place = slice(offset, offset + len(images))
-                for level, level_codes in model.encode(images).items():
-                    arrays[split][level][place] = level_codes
-                bar.update(len(images))
+            parts = _parts(len(source), batch, repeats[split])
+            read = functools.partial(_read, source, AUGMENTATIONS[config.augmentation], seed)
+            with contextlib.closing(prefetched(read, parts)) as batches:
+                for (copy, indices), images in zip(parts, batches, strict=True):
+                    start = copy * len(source) + indices[0]
+                    for level, codes in model.encode(images).items():
+                        arrays[split][level][start : start + len(images)] = codes
+                    bar.update(len(images))
 
 
 def check_copies(copies, augmentation):
@@ -133,11 +135,14 @@ def check_copies(copies, augmentation):
         )
 
 
-def _copies(source, batch, copies, config, seed):
-    """Yield (place, images) for the images as they are and then for their augmented copies."""
-    for copy in range(copies):
-        augmentation = _AUGMENTATIONS[config.augmentation] if copy else augment.NONE
-        for start in range(0, len(source), batch):
-            indices = np.arange(start, min(start + batch, len(source)))
-            rng = copy_generator(seed, copy, start)
-            yield copy * len(source) + start, source.batch(indices, augmentation, rng)
+def _parts(count, batch, copies):
+    """[(copy, indices of a batch)]: all images for copy 0, then for copy 1, ..."""
+    starts = range(0, count, batch)
+    return [(c, np.arange(s, min(s + batch, count))) for c in range(copies) for s in starts]
+
+
+def _read(source, augmentation, seed, part):
+    """The images of a part: as they are for copy 0, otherwise augmented."""
+    copy, indices = part
+    rng = copy_generator(seed, copy, int(indices[0]))
+    return source.batch(indices, augmentation if copy else NONE, rng)
