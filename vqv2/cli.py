@@ -9,12 +9,23 @@ import sys
 
 import backends
 from backends import BackendError
-from vqv2.commands import bench, config, demo, encode, info, plan, reconstruct, sample, train
+from vqv2.commands import (
+    bench,
+    config,
+    demo,
+    encode,
+    evaluate,
+    info,
+    plan,
+    reconstruct,
+    sample,
+    train,
+)
 from vqv2.errors import InputError
 from vqv2.training import TrainingError
 from vqv2.training.interruption import terminable
 
-COMMANDS = (demo, train, encode, sample, reconstruct, config, info, plan, bench)
+COMMANDS = (demo, train, encode, sample, reconstruct, evaluate, config, info, plan, bench)
 
 EXAMPLES = """\
 examples:
@@ -24,6 +35,7 @@ examples:
   vqv2 train prior runs/photos --level top
   vqv2 train prior runs/photos --level bottom
   vqv2 sample runs/photos --count 16 --class dog --temperature 0.95 --out dogs.png
+  vqv2 evaluate runs/photos
 """
 
 
