@@ -3,12 +3,18 @@
 A *task* says what to train. It has
 
     stage                      "autoencoder" or "prior-LEVEL": what its checkpoint is called
-    model, optimizer, config   the configuration gives batch and steps
+    model, optimizer, config   the configuration gives batch, steps, accumulate, clipping
     batch(step)                the data of a step: a pure function of step
     loss(data, rng)            (loss tensor, function returning {name: number} to show and log)
     learning_rate(step)
     validate()                 {name: number} on held-out data, with averaged weights
     metadata                   what else its checkpoint has to say
+
+and, for batches that are computed in parts (`vqv2.training.accumulation`),
+
+    split(data, count)         [data of each part]
+    whole_batch(parts, rng)    context manager around the parts of a step
+    combine(metrics)           {name: number} of the batch, from a list of those of its parts
 
 Everything that happens is a pure function of the step and of what a checkpoint holds. What is said
 about a step (log, held-out loss) is on the disk before the checkpoint of that step is, so that a
@@ -21,13 +27,13 @@ import math
 import sys
 import time
 
-import numpy as np
-
 from vqv2.checkpoint import Checkpoints
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
+from vqv2.optim import clip_gradients, gradient_norm
 from vqv2.progress import progress_bar
 from vqv2.run import write_stage
+from vqv2.training.accumulation import backward
 from vqv2.training.claim import claim
 from vqv2.training.interruption import Stopped, interruption
 from vqv2.training.log import Log
@@ -183,17 +189,27 @@ class _Record:
 
 def _step(task, step, data, seed):
     """One update; a function that returns the numbers to show."""
-    loss, metrics = task.loss(data, step_generator(seed, step))
-    value = loss.item()  # where the host waits for a device, once per step
-    if not np.isfinite(value):
-        raise TrainingError(
-            f"the loss of {task.stage} became {value} at step {step}: lower the learning "
-            "rate; the last checkpoint is unchanged"
-        )
-    loss.backward()
+    loss, metrics = backward(task, step, data, step_generator(seed, step))
+    norm = _limit_gradients(task, step)
     rate = task.learning_rate(step)
     task.optimizer.step(rate)
-    return lambda: {"loss": value, **metrics(), "learning_rate": rate}
+    return lambda: {"loss": loss, **metrics(), "learning_rate": rate, **norm}
+
+
+def _limit_gradients(task, step):
+    """Clip the gradients where the configuration wants it; {"gradient_norm": before clipping}."""
+    limit = task.config.gradient_clipping
+    if not limit and not task.config.log_gradient_norm:
+        return {}
+    norm = gradient_norm(task.optimizer.parameters)
+    if not math.isfinite(norm):
+        raise TrainingError(
+            f"the gradient of {task.stage} became {norm} at step {step}: lower the learning rate; "
+            "the last checkpoint is unchanged"
+        )
+    if limit:
+        clip_gradients(task.optimizer.parameters, norm, limit)
+    return {"gradient_norm": norm}
 
 
 def _shown(metrics):

@@ -16,6 +16,7 @@ from vqv2.errors import InputError
 from vqv2.models.quantizer import usage
 from vqv2.optim import Adam, autoencoder_learning_rate
 from vqv2.progress import progress_bar
+from vqv2.training import accumulation
 from vqv2.training.order import batch_generator, batch_indices, copy_generator
 
 
@@ -54,6 +55,20 @@ class AutoencoderTask:
 
         return loss, metrics
 
+    def split(self, images, count):
+        """The images of each part of a batch."""
+        return [images[part] for part in accumulation.slices(len(images), count)]
+
+    @contextlib.contextmanager
+    def whole_batch(self, parts, rng):
+        """Around the parts of a step: the codebooks look at all of them."""
+        with self.model.whole_batch(parts, rng) as self._codes:
+            yield
+
+    def combine(self, metrics):
+        """Means of the parts' metrics; perplexity and used codes are the whole batch's."""
+        return {**accumulation.mean(metrics), **self._usage(self._codes)}
+
     def learning_rate(self, step):
         """Table 3's, or its cosine."""
         return autoencoder_learning_rate(step, self.config)
@@ -61,7 +76,8 @@ class AutoencoderTask:
     def validate(self, limit=1024):
         """Loss parts on up to `limit` held-out images, means over images."""
         with self.optimizer.averaged():
-            return evaluate_loss(self.model, self.held_out, self.config.batch, limit)
+            batch = self.config.batch // self.config.accumulate
+            return evaluate_loss(self.model, self.held_out, batch, limit)
 
     def _usage(self, codes):
         metrics = {}
