@@ -8,9 +8,10 @@ import sys
 
 import backends
 from backends import BackendError
-from vqv2.commands import bench, demo, encode, info, plan, reconstruct, sample, train
+from vqv2.commands import bench, demo, encode, info, plan, processes, reconstruct, sample, train
 from vqv2.errors import InputError
 from vqv2.training import TrainingError
+from vqv2.training.parallel import ReplicaError
 
 COMMANDS = (demo, train, encode, sample, reconstruct, info, plan, bench)
 
@@ -48,14 +49,19 @@ def main(arguments=None):
     """Run the command line; returns the exit status.
 
     0 when all went well, 2 when something that was given cannot be used (one sentence on standard
-    error), 130 when it was interrupted.
+    error), 130 when it was interrupted. One of several processes that fails ends all of them.
     """
+    return processes.run(_main, arguments)
+
+
+def _main(arguments):
     _print_any_name(sys.stdout)
     parsed = build_parser().parse_args(arguments)
     try:
         with _backend(parsed.backend):
+            parsed.communicator = processes.communicator_for(parsed)
             parsed.run(parsed)
-    except (InputError, BackendError, TrainingError) as error:
+    except (InputError, BackendError, TrainingError, ReplicaError) as error:
         return _complain(error, 2)
     except KeyboardInterrupt as interruption:
         return _complain(interruption if interruption.args else "interrupted", 130)

@@ -33,6 +33,7 @@ def _add_autoencoder(stages):
     parser.add_argument("--data", help=DATA_HELP)
     parser.add_argument("--preset", help=f"one of {', '.join(PRESETS)} (default: demo)")
     parser.add_argument("--out", required=True, metavar="RUN", help="the run folder to fill")
+    parser.set_defaults(shared=True)
     _add_common(parser)
 
 
@@ -49,6 +50,7 @@ def _add_prior(stages):
         _train_prior,
     )
     parser.add_argument("run_folder", metavar="RUN", help="a run folder with codes")
+    parser.set_defaults(shared=True)
     parser.add_argument("--level", required=True, help="top, bottom, ...")
     _add_common(parser)
 
@@ -89,7 +91,12 @@ def _train_autoencoder(arguments):
     skipped = print_skipped(sources)
     run.class_names = sources["train"].class_names
     result = pipeline.train_autoencoder(
-        run, sources, arguments.seed, arguments.resume, on_start=run.save
+        run,
+        sources,
+        arguments.seed,
+        arguments.resume,
+        on_start=run.save,
+        communicator=arguments.communicator,
     )
     print_skipped(sources, skipped)
     _print_result(result, run.stage_folder("autoencoder"))
@@ -126,6 +133,7 @@ def _train_prior(arguments):
         arguments.seed,
         arguments.resume,
         on_start=lambda: run.save_prior(level),
+        communicator=arguments.communicator,
     )
     _print_result(result, run.stage_folder(stage))
 

@@ -75,40 +75,60 @@ FFHQ = Augmentation(
 )
 
 
-def augment(images, augmentation, rng):
+def augment(images, augmentation, rng, share=slice(None), count=None):
     """Return changed copies of `images`, float32 (N, H, W, C) in [0, 1]; each has its own draws.
 
     `rng` is a `numpy.random.Generator`; it may be None when `augmentation` leaves nothing to
     chance. Greyscale images (C = 1) have no hue and no saturation, so these two leave them alone.
+    The images may be the `share` of a batch of `count`: they are changed as they would be in it.
     Crops are not made here: see `Augmentation.random_crop`.
     """
     images = np.array(images, dtype=np.float32)
+    draws = _Draws(rng, count or len(images), share)
     if augmentation.horizontal_flip:
-        _flip(images, rng)
+        _flip(images, draws)
     if images.shape[-1] == 3 and (augmentation.hue or augmentation.saturation):
-        _recolour(images, augmentation, rng)
+        _recolour(images, augmentation, draws)
     if augmentation.brightness:
-        images += _uniform(-augmentation.brightness, augmentation.brightness, images, rng)
+        images += draws.uniform(-augmentation.brightness, augmentation.brightness)
     if augmentation.contrast:
-        _stretch_contrast(images, augmentation.contrast, rng)
+        _stretch_contrast(images, augmentation.contrast, draws)
     if augmentation.noise_probability and augmentation.noise_deviation:
-        _add_noise(images, augmentation, rng)
+        _add_noise(images, augmentation, draws)
     return np.clip(images, 0.0, 1.0, out=images)
 
 
-def _uniform(low, high, images, rng):
-    """One number for each image, of a shape (N, 1, 1, 1) that broadcasts over it."""
-    return rng.uniform(low, high, (len(images), 1, 1, 1)).astype(np.float32)
+class _Draws:
+    """What chance says about every image of a batch, of which those of a share are kept."""
+
+    def __init__(self, rng, count, share):
+        self._rng = rng
+        self._count = count
+        self._share = share
+
+    def uniform(self, low, high):
+        """One number for each image, of a shape (N, 1, 1, 1) that broadcasts over it."""
+        numbers = self._rng.uniform(low, high, (self._count, 1, 1, 1))
+        return numbers.astype(np.float32)[self._share]
+
+    def chosen(self, probability):
+        """Whether something happens to an image, (N,) bool."""
+        return self._rng.random(self._count)[self._share] < probability
+
+    def generators(self):
+        """A generator for each image, for what takes many numbers."""
+        seeds = self._rng.integers(2**63, size=self._count)[self._share]
+        return map(np.random.default_rng, seeds)
 
 
-def _flip(images, rng):
-    chosen = rng.random(len(images)) < 0.5
+def _flip(images, draws):
+    chosen = draws.chosen(0.5)
     images[chosen] = images[chosen, :, ::-1]
 
 
-def _recolour(images, augmentation, rng):
-    turns = _uniform(-augmentation.hue, augmentation.hue, images, rng)
-    factors = _uniform(1 - augmentation.saturation, 1 + augmentation.saturation, images, rng)
+def _recolour(images, augmentation, draws):
+    turns = draws.uniform(-augmentation.hue, augmentation.hue)
+    factors = draws.uniform(1 - augmentation.saturation, 1 + augmentation.saturation)
     # Image by image: the many intermediate values of one image fit a processor's cache.
     for image, turn, factor in zip(images, turns.flat, factors.flat, strict=True):
         image[...] = shift_colours(image, turn, factor)
@@ -140,15 +160,17 @@ def _hue_chroma_value(image):
     return hue, chroma, value
 
 
-def _stretch_contrast(images, largest, rng):
-    factors = _uniform(1 - largest, 1 + largest, images, rng)
+def _stretch_contrast(images, largest, draws):
+    factors = draws.uniform(1 - largest, 1 + largest)
     means = images.mean(axis=(1, 2), keepdims=True)
     images -= means
     images *= factors
     images += means
 
 
-def _add_noise(images, augmentation, rng):
-    chosen = np.flatnonzero(rng.random(len(images)) < augmentation.noise_probability)
-    noise = rng.standard_normal((len(chosen), *images.shape[1:]), dtype=np.float32)
-    images[chosen] += augmentation.noise_deviation * noise
+def _add_noise(images, augmentation, draws):
+    noisy = draws.chosen(augmentation.noise_probability)
+    for image, chosen, rng in zip(images, noisy, draws.generators(), strict=True):
+        if chosen:
+            noise = rng.standard_normal(image.shape, dtype=np.float32)
+            image += augmentation.noise_deviation * noise

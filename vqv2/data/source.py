@@ -44,25 +44,28 @@ class ImageSource:
         """Image `index`, cropped at its centre: uint8 (size, size, channels)."""
         return self._cropped(index, None)
 
-    def batch(self, indices, augmentation=None, rng=None):
+    def batch(self, indices, augmentation=None, rng=None, share=None):
         """Images `indices`, any sequence of int: float32 (N, size, size, channels) in [0, 1].
 
         Without an `augmentation` (`vqv2.data.augment`) they are what `read` gives, over 255. With
         one, `rng`, a `numpy.random.Generator`, makes the choices: the same generator state gives
-        the same batch.
+        the same batch. With a `share`, a slice, only that part of the batch is read and returned,
+        changed as it would be in the whole.
         """
         augmentation = augmentation or NONE
         if augmentation != NONE and rng is None:
             raise InputError("an augmented batch needs `rng`, a numpy.random.Generator")
-        images = np.empty((len(indices), self.size, self.size, self.channels), np.float32)
+        share, count = share or slice(None), len(indices)
         # All draws are made here, in order, so that images may be read in any order.
-        draws = [None] * len(indices)
+        draws = [None] * count
         if augmentation.random_crop:
-            draws = rng.random((len(indices), 2))
+            draws = rng.random((count, 2))
+        indices, draws = indices[share], draws[share]
+        images = np.empty((len(indices), self.size, self.size, self.channels), np.float32)
         for slot, pixels in zip(images, self._crops(indices, draws), strict=True):
             slot[...] = pixels
         images /= 255
-        return images if augmentation == NONE else augment(images, augmentation, rng)
+        return images if augmentation == NONE else augment(images, augmentation, rng, share, count)
 
     def _crops(self, indices, draws):
         return map(self._cropped, indices, draws)

@@ -9,6 +9,7 @@ A *task* says what to train. It has
     learning_rate(step)
     validate()                 {name: number} on held-out data, with averaged weights
     metadata                   what else its checkpoint has to say
+    communicator               with whom it shares its batches (`backends.communication`)
 """
 
 import contextlib
@@ -24,7 +25,8 @@ import numpy as np
 from vqv2 import checkpoint
 from vqv2.errors import InputError
 from vqv2.progress import progress_bar
-from vqv2.training.log import Log
+from vqv2.training import parallel
+from vqv2.training.log import Log, NoLog
 from vqv2.training.order import step_generator
 
 
@@ -52,19 +54,26 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
     saves, and raises `KeyboardInterrupt`. Raises `InputError` when the folder holds a checkpoint
     and `resume` is false, or holds none and it is true; `TrainingError` when the loss is not
     finite (the last checkpoint stays as it was).
+
+    Where several processes share the batches, all call this, and only the first one writes.
     """
+    communicator = task.communicator
+    first = communicator.rank == 0
     schedule = schedule or Schedule()
     path = folder / "checkpoint.safetensors"
     if not resume and path.exists():
         raise InputError(f"{path} exists: continue it with --resume, or choose another folder")
-    start = load_training(task, path, seed) if resume else 0
+    start = load_training(task, path, seed) if resume and first else 0
+    start = parallel.replicate(task, start, communicator)
     steps = task.config.steps
     if start >= steps:
         return {}
-    on_start()
-    bar = progress_bar(steps, task.stage, "step", schedule.progress, start)
+    if first:
+        on_start()
+    bar = progress_bar(steps, task.stage, "step", schedule.progress and first, start)
     with bar, interruption() as interrupted, ThreadPoolExecutor(1) as loader:
-        record = _Record(task, Log(folder / "log.jsonl", start), bar, start)
+        log = Log(folder / "log.jsonl", start) if first else NoLog()
+        record = _Record(task, log, bar, start)
         prepared = loader.submit(task.batch, start + 1)
         saved_at = time.monotonic()
         for step in range(start + 1, steps + 1):
@@ -72,8 +81,11 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
             if step < steps:
                 prepared = loader.submit(task.batch, step + 1)
             metrics = _step(task, step, data, seed)
-            last = step == steps or interrupted.is_set()
-            if last or time.monotonic() - saved_at > schedule.checkpoint_seconds:
+            stopped = parallel.anywhere(interrupted.is_set(), communicator)
+            last = step == steps or stopped
+            if last or step % parallel.CHECK_EVERY == 0:
+                parallel.check_replicas(task.model, step, communicator)
+            if first and (last or time.monotonic() - saved_at > schedule.checkpoint_seconds):
                 save_training(task, path, step, seed)
                 saved_at = time.monotonic()
             if last or step == start + 1 or step % schedule.log_every == 0:
@@ -83,7 +95,8 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
             bar.update()
             if last:
                 break
-    if interrupted.is_set():
+    communicator.barrier()  # the last checkpoint is there before anyone leaves
+    if stopped:
         raise KeyboardInterrupt(f"stopped and saved at step {step}: continue with --resume")
     return record.last_held_out
 
@@ -119,12 +132,14 @@ def _step(task, step, data, seed):
     """One update; a function that returns the numbers to show."""
     loss, metrics = task.loss(data, step_generator(seed, step))
     value = loss.item()  # where the host waits for a device, once per step
+    value = parallel.mean({"loss": value}, task.communicator)["loss"]
     if not np.isfinite(value):
         raise TrainingError(
             f"the loss of {task.stage} became {value} at step {step}: lower the learning "
             "rate; the last checkpoint is unchanged"
         )
     loss.backward()
+    parallel.average_gradients(task.optimizer.parameters, task.communicator)
     rate = task.learning_rate(step)
     task.optimizer.step(rate)
     return lambda: {"loss": value, **metrics(), "learning_rate": rate}
