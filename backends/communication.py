@@ -198,7 +198,8 @@ def connect():
         from mpi4py import MPI as library
     except Exception as error:  # no MPI library, or one that does not fit
         raise BackendError(
-            f'the package mpi4py finds no MPI library ({error}): pip install "vqv2[mpi]"'
+            f"the package mpi4py finds no MPI library ({error}): load the one of your cluster, or "
+            "pip install mpich and start the processes with its mpiexec"
         ) from None
     mpi = MPI(library.COMM_WORLD)
     if mpi.size != size:
@@ -229,7 +230,7 @@ def _nccl():
     except ImportError as error:
         raise BackendError(_nccl_missing(error)) from None
     if not nccl.available:
-        raise BackendError(_nccl_missing("cupy was built without it"))
+        raise BackendError(_nccl_missing("cupy does not find its library"))
     return nccl
 
 
