@@ -17,6 +17,7 @@ from vqv2.commands import (
     evaluate,
     info,
     plan,
+    processes,
     reconstruct,
     sample,
     train,
@@ -24,6 +25,7 @@ from vqv2.commands import (
 from vqv2.errors import InputError
 from vqv2.training import TrainingError
 from vqv2.training.interruption import terminable
+from vqv2.training.parallel import ReplicaError
 
 COMMANDS = (demo, train, encode, sample, reconstruct, evaluate, config, info, plan, bench)
 
@@ -62,14 +64,20 @@ def main(arguments=None):
     """Run the command line; returns the exit status.
 
     0 when all went well, 2 when something that was given cannot be used (one sentence on standard
-    error), 130 when it was interrupted (Ctrl-C), 143 when it was terminated (SIGTERM).
+    error), 130 when it was interrupted (Ctrl-C), 143 when it was terminated (SIGTERM). One of
+    several processes that fails ends all of them.
     """
+    return processes.run(_main, arguments)
+
+
+def _main(arguments):
     _print_any_name(sys.stdout)
     parsed = build_parser().parse_args(arguments)
     try:
         with _backend(parsed.backend), terminable():
+            parsed.communicator = processes.communicator_for(parsed)
             parsed.run(parsed)
-    except (InputError, BackendError, TrainingError) as error:
+    except (InputError, BackendError, TrainingError, ReplicaError) as error:
         return _complain(error, 2)
     except KeyboardInterrupt as interruption:
         number = getattr(interruption, "number", signal.SIGINT)

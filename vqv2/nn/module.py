@@ -3,6 +3,7 @@
 import numpy as np
 
 from backends import array_module, to_host
+from backends.communication import Single
 from vqv2.autodiff import Tensor
 from vqv2.errors import InputError
 
@@ -12,7 +13,11 @@ class Module:
 
     Lists and dictionaries of modules count too. Names are the attributes' names joined by dots, in
     the order in which they were set: "encoder.convolutions.0.weight".
+
+    `communicator` (`backends.communication`) says who shares a training batch with this process.
     """
+
+    communicator = Single()
 
     def parameters(self):
         """{name: Tensor} of everything that a gradient trains."""
@@ -57,6 +62,16 @@ class Module:
                     value.array = value.array.astype(dtype)
                 elif _is_array(value) and value.dtype.kind == "f":
                     setattr(module, name, value.astype(dtype))
+        return self
+
+    def distribute(self, communicator):
+        """Train as one of several processes, each with an equal share of every batch; self.
+
+        What looks at the whole batch (batch statistics, codebooks) then asks the others, and what
+        is random (dropout, restarts) is as for the whole batch, in order of rank.
+        """
+        for module in _modules(self):
+            module.communicator = communicator
         return self
 
     def zero_gradients(self):
