@@ -13,6 +13,7 @@ from vqv2.commands import (
     bench,
     config,
     demo,
+    doctor,
     encode,
     evaluate,
     info,
@@ -27,7 +28,7 @@ from vqv2.training import TrainingError
 from vqv2.training.interruption import terminable
 from vqv2.training.parallel import ReplicaError
 
-COMMANDS = (demo, train, encode, sample, reconstruct, evaluate, config, info, plan, bench)
+COMMANDS = (demo, train, encode, sample, reconstruct, evaluate, doctor, config, info, plan, bench)
 
 EXAMPLES = """\
 examples:
@@ -63,9 +64,9 @@ def build_parser():
 def main(arguments=None):
     """Run the command line; returns the exit status.
 
-    0 when all went well, 2 when something that was given cannot be used (one sentence on standard
-    error), 130 when it was interrupted (Ctrl-C), 143 when it was terminated (SIGTERM). One of
-    several processes that fails ends all of them.
+    0 when all went well, 1 when `vqv2 doctor` finds damage, 2 when something that was given cannot
+    be used (one sentence on standard error), 130 when it was interrupted (Ctrl-C), 143 when it was
+    terminated (SIGTERM). One of several processes that fails ends all of them.
     """
     return processes.run(_main, arguments)
 
@@ -76,7 +77,7 @@ def _main(arguments):
     try:
         with _backend(parsed.backend), terminable():
             parsed.communicator = processes.communicator_for(parsed)
-            parsed.run(parsed)
+            return parsed.run(parsed) or 0
     except (InputError, BackendError, TrainingError, ReplicaError) as error:
         return _complain(error, 2)
     except KeyboardInterrupt as interruption:
@@ -88,7 +89,6 @@ def _main(arguments):
         return 0  # the reader of our output has seen enough
     except OSError as error:
         return _complain(f"{error.filename or 'a file'}: {error.strerror or error}", 2)
-    return 0
 
 
 @contextlib.contextmanager

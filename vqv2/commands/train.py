@@ -94,6 +94,11 @@ def _add_common(parser):
         "--validate-every", type=int, metavar="N", help="steps between held-out losses (500)"
     )
     parser.add_argument(
+        "--check-finite",
+        action="store_true",
+        help="stop at the first operation that makes NaN or infinity, and name it: slow",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         dest="settings",
@@ -136,6 +141,7 @@ def _schedule(arguments, begun):
     """The `Schedule` that a stage was begun with, changed by what is given."""
     given = {name: getattr(arguments, name) for name in Schedule().lasting()}
     given = {name: value for name, value in given.items() if value is not None}
+    given["check_finite"] = arguments.check_finite
     return Schedule(**{**begun.get("schedule", {}), **given}).check()
 
 

@@ -39,8 +39,8 @@ def _backward(task, step, data, rng, weight):
     value = parallel.mean({"loss": loss.item()}, task.communicator)["loss"]
     if not np.isfinite(value):
         raise TrainingError(
-            f"the loss of {task.stage} became {value} at step {step}: lower the learning "
-            "rate; the last checkpoint is unchanged"
+            f"the loss of {task.stage} became {value} at step {step}: lower the learning rate; "
+            "the last checkpoint is unchanged, and --resume --check-finite finds the operation"
         )
     (loss if weight == 1 else loss * weight).backward()
     return value, metrics

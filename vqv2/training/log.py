@@ -38,6 +38,8 @@ class Log:
 class NoLog:
     """The log of a process that leaves writing to another one."""
 
+    path = os.devnull  # where nothing has been written, either
+
     def write(self, **values):
         """Nothing."""
 

@@ -32,14 +32,16 @@ import time
 from vqv2.checkpoint import Checkpoints
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
+from vqv2.nn.finite import NotFiniteError, check_finite
 from vqv2.optim import clip_gradients, gradient_norm
 from vqv2.progress import progress_bar
 from vqv2.run import write_stage
 from vqv2.training import parallel
 from vqv2.training.accumulation import backward
 from vqv2.training.claim import claim
+from vqv2.training.collapse import PATIENCE, collapse_warnings
 from vqv2.training.interruption import Stopped, interruption
-from vqv2.training.log import Log, NoLog
+from vqv2.training.log import Log, NoLog, read_log
 from vqv2.training.order import step_generator
 from vqv2.training.state import TrainingError, load_training, save_training
 
@@ -54,6 +56,7 @@ class Schedule:
     checkpoint_seconds: float = 600.0
     keep: int = 2  # checkpoints, the newest and those before it; the best is kept besides
     progress: bool = True  # a progress bar on the terminal
+    check_finite: bool = False  # look for NaN and infinity after every operation: slow
 
     def check(self):
         """Raise `InputError` when a field makes no sense; returns self."""
@@ -67,8 +70,7 @@ class Schedule:
     def lasting(self):
         """What a training that goes on should do like before, as a dictionary."""
         fields = dataclasses.asdict(self)
-        del fields["progress"]
-        return fields
+        return {name: fields[name] for name in fields if name not in ("progress", "check_finite")}
 
 
 def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None):
@@ -135,7 +137,7 @@ class _Training:
             self._record = _Record(task, log, bar, start)
             saved_at = time.monotonic()
             for step, data in enumerate(batches, start + 1):
-                metrics = _step(task, step, data, self.seed)
+                metrics = self._checked_step(step, data)
                 self.step, last = step, step == steps
                 stopped = parallel.anywhere(bool(interrupted), task.communicator)
                 if step == 1 or last or step % self.schedule.log_every == 0:
@@ -154,6 +156,17 @@ class _Training:
         if stopped:
             message = f"stopped and saved at step {step}: continue with --resume"
             raise Stopped(message, interrupted.number or signal.SIGTERM)  # another process's
+
+    def _checked_step(self, step, data):
+        if not self.schedule.check_finite:
+            return _step(self.task, step, data, self.seed)
+        try:
+            with check_finite(self.task.model):
+                return _step(self.task, step, data, self.seed)
+        except NotFiniteError as error:
+            raise TrainingError(
+                f"{self.task.stage}, step {step}: {error}; the last checkpoint is unchanged"
+            ) from None
 
     @property
     def _log_path(self):
@@ -185,6 +198,7 @@ class _Record:
         self.log = log
         self.bar = bar
         self._step, self._time = start, time.monotonic()
+        self._recent = [line for line in read_log(log.path) if line["split"] == "train"][-PATIENCE:]
 
     def training(self, step, metrics):
         """Log the metrics of a training step, and the speed since the last time."""
@@ -194,6 +208,15 @@ class _Record:
         self._step, self._time = step, now
         self.log.write(step=step, split="train", **metrics)
         self.bar.set_postfix(_shown(metrics), refresh=False)
+        self._warn({"step": step, **metrics})
+
+    def _warn(self, line):
+        """Say when codebooks have collapsed; what has been said is in the log, so it is once."""
+        self._recent = [*self._recent[-PATIENCE:], line]
+        if any(name.startswith("perplexity_") for name in line):
+            for sentence in collapse_warnings(self._recent, self.task.config):
+                self.log.write(step=line["step"], split="warning", warning=sentence)
+                self.bar.write(f"vqv2: {sentence}", file=sys.stderr)
 
     def held_out(self, step):
         """Validate, and log what came out; the time it took does not count as training."""
