@@ -8,12 +8,35 @@ import sys
 
 import backends
 from backends import BackendError
-from vqv2.commands import bench, demo, encode, info, plan, processes, reconstruct, sample, train
+from vqv2.commands import (
+    bench,
+    demo,
+    encode,
+    export_weights,
+    import_weights,
+    info,
+    plan,
+    processes,
+    reconstruct,
+    sample,
+    train,
+)
 from vqv2.errors import InputError
 from vqv2.training import TrainingError
 from vqv2.training.parallel import ReplicaError
 
-COMMANDS = (demo, train, encode, sample, reconstruct, info, plan, bench)
+COMMANDS = (
+    demo,
+    train,
+    encode,
+    sample,
+    reconstruct,
+    import_weights,
+    export_weights,
+    info,
+    plan,
+    bench,
+)
 
 EXAMPLES = """\
 examples:
