@@ -16,6 +16,8 @@ from vqv2.commands import (
     doctor,
     encode,
     evaluate,
+    export_weights,
+    import_weights,
     info,
     plan,
     processes,
@@ -28,7 +30,21 @@ from vqv2.training import TrainingError
 from vqv2.training.interruption import terminable
 from vqv2.training.parallel import ReplicaError
 
-COMMANDS = (demo, train, encode, sample, reconstruct, evaluate, doctor, config, info, plan, bench)
+COMMANDS = (
+    demo,
+    train,
+    encode,
+    sample,
+    reconstruct,
+    evaluate,
+    doctor,
+    config,
+    import_weights,
+    export_weights,
+    info,
+    plan,
+    bench,
+)
 
 EXAMPLES = """\
 examples:
