@@ -40,6 +40,11 @@ class ImageSource:
         """Image `index` as a PIL image of mode "L" or "RGB", both sides at least `size`."""
         raise NotImplementedError
 
+    @property
+    def readers(self):
+        """Who reads the images, in words."""
+        return "this process"
+
     def read(self, index):
         """Image `index`, cropped at its centre: uint8 (size, size, channels)."""
         return prepare(self._picture(index), self.size, self.channels)
