@@ -1,5 +1,7 @@
 """Pictures of a hierarchy at work: reconstructions by level, samples by class."""
 
+import numpy as np
+
 from vqv2.evaluation import level_subsets
 from vqv2.report import save_image_grid
 
@@ -30,6 +32,17 @@ def save_samples(path, hierarchy, per_class, seed=0, progress=False, classes=Non
     rows = [images[i * per_class : (i + 1) * per_class] for i in range(len(names))]
     save_image_grid(path, rows, row_labels=list(names), scale=_scale(images))
     return images
+
+
+def save_augmentations(path, source, indices, augmentation, seed=0):
+    """Some images of a source: as they are, after each part of an augmentation alone, after all.
+
+    One image in each column; each has the same draws in every row. Writes a PNG to `path`.
+    """
+    rows = {"as it is": source.batch(indices)}
+    for name, part in augmentation.parts():
+        rows[name] = source.batch(indices, part, np.random.default_rng(seed))
+    save_image_grid(path, list(rows.values()), list(rows), scale=_scale(rows["as it is"]))
 
 
 def _words(subset, levels):
