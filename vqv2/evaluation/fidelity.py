@@ -138,9 +138,8 @@ def fidelity(real, generated, rng, k=NEIGHBOURS, replicates=REPLICATES):
     the set whose share it is, while the manifold stays, as a point drawn twice would be its own
     nearest neighbour.
     """
-    distance = estimate(
-        frechet_distance, [np.asarray(real), np.asarray(generated)], rng, replicates
-    )
-    return Fidelity(
-        distance, *(share(marks, rng, replicates) for marks in _marks(real, generated, k))
-    )
+    sets = [np.asarray(real), np.asarray(generated)]
+    distance = estimate(frechet_distance, sets, rng, replicates)
+    distance = distance._replace(low=max(0.0, distance.low))
+    shares = [share(marks, rng, replicates) for marks in _marks(real, generated, k)]
+    return Fidelity(distance, *shares)

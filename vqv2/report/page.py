@@ -15,6 +15,7 @@ from vqv2.files import atomic_write
 NUMBER = re.compile(r"[-+−]?(\d[\d,]*)?\.?\d+([eE][-+]?\d+)?( ?([A-Za-z/%×]+|±.*))?")
 BLANK = ("", "-", "–", "—", "nan", "inf", "-inf")
 COLUMN_SPACE = "  "
+LEAST_WIDTH = 620  # pixels of the screen that a picture takes, if it has as many itself
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d1d1f; --soft: #62626a; --line: #dcdce0;
   --paper: #ffffff; --band: #f5f5f7; }
@@ -38,6 +39,7 @@ th { border-bottom: 2px solid var(--soft); font-weight: 600; }
 tbody tr:nth-child(even) { background: var(--band); }
 .number { text-align: right; white-space: nowrap; }
 figure { margin: 1.5rem 0; }
+figure .wide { margin: 0; }
 img { display: block; max-width: 100%; height: auto; border: 1px solid var(--line);
   border-radius: 6px; background: #ffffff; box-sizing: border-box; }
 """
@@ -152,6 +154,7 @@ def _row(tag, cells, kinds):
 
 
 def _picture(path, caption):
+    """A picture no wider than the page; on a narrow page it scrolls rather than shrink away."""
     try:
         content = Path(path).read_bytes()
         with Image.open(io.BytesIO(content)) as image:
@@ -162,6 +165,7 @@ def _picture(path, caption):
     source = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return (
-        f'<figure><img src="{source}" width="{width}" height="{height}" '
-        f'alt="{escape(caption)}">{below}</figure>'
+        f'<figure><div class="wide"><img src="{source}" width="{width}" height="{height}" '
+        f'style="min-width: {min(width, LEAST_WIDTH)}px" alt="{escape(caption)}"></div>{below}'
+        "</figure>"
     )
