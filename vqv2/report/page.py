@@ -12,10 +12,10 @@ from PIL import Image
 from vqv2.errors import InputError
 from vqv2.files import atomic_write
 
-NUMBER = re.compile(r"[-+−]?(\d[\d,]*)?\.?\d+([eE][-+]?\d+)?( ?([A-Za-z/%×]+|±.*))?")
+NUMBER = re.compile(r"[-+−]?(\d[\d,]*)?\.?\d+([eE][-+]?\d+)?( ?([A-Za-z/%×]+|±.*|\[.*\]))?")
 BLANK = ("", "-", "–", "—", "nan", "inf", "-inf")
 COLUMN_SPACE = "  "
-LEAST_WIDTH = 620  # pixels of the screen that a picture takes, if it has as many itself
+LEAST_SCALE = 0.4  # smaller than that no picture is shown, however narrow the page
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d1d1f; --soft: #62626a; --line: #dcdce0;
   --paper: #ffffff; --band: #f5f5f7; }
@@ -37,7 +37,8 @@ figcaption { margin-top: .5rem; max-width: 42rem; }
 th, td { padding: .4rem .9rem; text-align: left; border-bottom: 1px solid var(--line); }
 th { border-bottom: 2px solid var(--soft); font-weight: 600; }
 tbody tr:nth-child(even) { background: var(--band); }
-.number { text-align: right; white-space: nowrap; }
+.number { text-align: right; }
+td.number { white-space: nowrap; }
 figure { margin: 1.5rem 0; }
 figure .wide { margin: 0; }
 img { display: block; max-width: 100%; height: auto; border: 1px solid var(--line);
@@ -166,6 +167,6 @@ def _picture(path, caption):
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return (
         f'<figure><div class="wide"><img src="{source}" width="{width}" height="{height}" '
-        f'style="min-width: {min(width, LEAST_WIDTH)}px" alt="{escape(caption)}"></div>{below}'
+        f'style="min-width: {round(LEAST_SCALE * width)}px" alt="{escape(caption)}"></div>{below}'
         "</figure>"
     )

@@ -1,4 +1,4 @@
-"""Frechet distance, precision and recall of samples, beside what the decoder alone gives."""
+"""Fréchet distance, precision and recall of samples, beside what the decoder alone gives."""
 
 import numpy as np
 
@@ -73,12 +73,12 @@ def sections(figures, folder):
         Section(
             "Fidelity",
             "How near the samples as a whole are to training images, in the features of a network: "
-            "Frechet distance (0 is best), precision (how many lie where real images are) and "
+            "Fréchet distance (0 is best), precision (how many lie where real images are) and "
             "recall (how much of where real images are they cover). No prior can make samples "
             "better than the decoder makes reconstructions, so these are the floor; what held-out "
             "images reach is due to the number of images alone. Only distances of one network and "
             "one number of images can be compared.",
-            Table(["features", "images", "Frechet distance", "precision", "recall"], rows, caption),
+            Table(["features", "images", "Fréchet distance", "precision", "recall"], rows, caption),
         )
     ]
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from vqv2.evaluation import code_usage
 from vqv2.evaluation.features import source_features
-from vqv2.evaluation.fidelity import NEIGHBOURS, precision_and_recall
+from vqv2.evaluation.fidelity import NEIGHBOURS, frechet_distance, precision_and_recall
 from vqv2.evaluation.quality import held_out_likelihoods, mean_distance
 from vqv2.pictures import shown_scale
 from vqv2.report import Panel, Section, Table, save_curves, save_image_grid
@@ -31,7 +31,7 @@ def measure(subject):
         network, subject.sources["train"], subject.chosen("train", options.images)
     )
     same_count = real[np.arange(min(count, len(real))) * len(real) // count]
-    figures = {"network": network.name, "count": count, "rows": []}
+    figures = {"network": network.name, "count": count, "training": len(real), "rows": []}
     pictures = []
     for position, settings in enumerate(sweep):
         samples = subject.draw(count, **vars(settings))
@@ -44,6 +44,7 @@ def measure(subject):
                 "likelihood": {
                     level: found[position]._asdict() for level, found in likelihoods.items()
                 },
+                "frechet": frechet_distance(real, features),
                 "precision": precision,
                 "recall": recall,
                 "distance": mean_distance(features) / mean_distance(same_count),
@@ -111,22 +112,23 @@ def sections(figures, folder):
     columns = ["sampled with"]
     columns += [f"nats/code, {level}" for level in levels]
     columns += [f"never drawn, {level}" for level in levels]
-    columns += ["precision", "recall", "distance"]
+    columns += ["Fréchet distance", "precision", "recall", "distance"]
     columns += [f"perplexity, {level}" for level in levels]
     rows = [_row(row, levels) for row in figures["rows"]]
     caption = (
-        f"{figures['count']} samples for each row; precision, recall and distance by "
-        f"{figures['network']}"
+        f"{figures['count']} samples for each row, against {figures['training']} training images; "
+        f"features: {figures['network']}"
     )
     return [
         Section(
             "Sampling with temperature, top-k and top-p",
-            "Low temperatures and cut-off codes make samples more typical, and less of what there "
-            "is. Nats per code are those of held-out codes under the distribution that is then "
-            "sampled, of such as can still be drawn; the share that never is, of likelihood zero, "
-            "stands beside them. Distance is the mean distance between two samples, over that "
-            "between two training images: 1 is as diverse as these. Perplexity is that of the "
-            "samples' codes.",
+            "Low temperatures and cut-off codes keep samples to what the priors hold most likely, "
+            "mostly at the cost of variety. Nats per code are those of held-out codes under the "
+            "distribution that is then sampled, of such as can still be drawn; the share that "
+            "never is, of likelihood zero, stands beside them. A prior whose held-out codes are "
+            "likelier above temperature 1 is too sure of itself. Distance is the mean distance "
+            "between two samples, over that between two training images: 1 is as diverse as "
+            "these. Perplexity is that of the samples' codes.",
             Table(columns, rows, caption),
             (
                 (folder / CURVES, "By temperature, nothing cut off"),
@@ -142,6 +144,7 @@ def _row(row, levels):
         in_words(Settings(**row["settings"])),
         *(f"{found[level]['nats_per_code']:.3f}" for level in levels),
         *(f"{100 * found[level]['never']:.1f} %" for level in levels),
+        f"{row['frechet']:.3g}",
         f"{row['precision']:.2f}",
         f"{row['recall']:.2f}",
         f"{row['distance']:.3f}",
