@@ -109,8 +109,14 @@ def test_a_run_without_a_checkpoint_may_begin_again(tmp_path, finished, capsys):
     run = tmp_path / "run"
     run.mkdir()
     shutil.copy(finished[0] / "config.json", run)
-    assert "leave out --resume" in refused(capsys, "train", "autoencoder", "--out", run, "--resume")
     assert train(run, finished[1]) == 0
+    again = tmp_path / "again"
+    again.mkdir()
+    shutil.copy(finished[0] / "config.json", again)
+    assert vqv2("train", "autoencoder", "--out", again, "--resume") == 0
+    assert "is not a run folder" in refused(
+        capsys, "train", "autoencoder", "--out", tmp_path / "nothing", "--resume"
+    )
     (tmp_path / "config.json").write_text('{"something": "else"}')
     foreign = ("train", "autoencoder", "--data", finished[1], "--out", tmp_path, *SMALL)
     assert "not the configuration" in refused(capsys, *foreign)
@@ -219,7 +225,7 @@ def test_wrong_arguments_are_one_sentence(finished, copy, tmp_path, capsys):
                                   "--set", "a=1"),
         "holds a run already": ("train", "autoencoder", "--data", data, "--out", run),
         "continue it with --resume": ("train", "prior", run, "--level", "top"),
-        "only --steps": ("train", "prior", run, "--level", "top", "--resume", "--batch", 3),
+        "only steps": ("train", "prior", run, "--level", "top", "--resume", "--batch", 3),
         "--seed -1": ("sample", run, "--count", 1, "--seed", -1, "--out", out),
         "--count 0": ("reconstruct", run, "--count", 0, "--out", out),
         "names no file": ("sample", run, "--count", 1, "--out", ""),

@@ -1,5 +1,6 @@
 """A trained run from Python: encode, decode, sample, and mismatched parts."""
 
+import dataclasses
 import json
 import shutil
 
@@ -12,7 +13,7 @@ from vqv2 import Hierarchy, checkpoint, pipeline
 from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
 from vqv2.run import FORMAT, Run
-from vqv2.training import Schedule
+from vqv2.training import Schedule, encode_dataset
 
 QUIET = Schedule(progress=False)
 
@@ -51,6 +52,36 @@ def test_codes_on_disk_are_those_of_the_loaded_hierarchy(trained):
             assert isinstance(store.codes(split, level), np.memmap)
 
 
+def test_copies_of_the_training_codes_are_augmented_anew_but_the_first(trained, tmp_path):
+    run, sources = trained
+    model, identity = run.load_autoencoder()
+    for name in ("one", "again"):
+        encode_dataset(model, identity, sources, tmp_path / name, copies=3, progress=False)
+    encode_dataset(model, identity, sources, tmp_path / "other", copies=3, seed=1, progress=False)
+    plain, one = open_codes(run.codes_folder), open_codes(tmp_path / "one")
+    count = plain.counts["train"]
+    assert one.counts == {**plain.counts, "train": 3 * count}
+    np.testing.assert_array_equal(one.labels("train"), np.tile(plain.labels("train"), 3))
+    for level in one.levels:
+        np.testing.assert_array_equal(one.codes("held_out", level), plain.codes("held_out", level))
+        first, second, third = np.split(one.codes("train", level), 3)
+        np.testing.assert_array_equal(first, plain.codes("train", level))
+        assert (second != first).any() and (third != second).any()
+    assert open_codes(tmp_path / "again").checksum == one.checksum
+    assert open_codes(tmp_path / "other").checksum != one.checksum
+
+
+def test_copies_that_would_all_be_the_same_are_refused(trained, tmp_path):
+    run, sources = trained
+    model, identity = run.load_autoencoder()
+    with pytest.raises(InputError, match="copies 0 must be at least 1"):
+        encode_dataset(model, identity, sources, tmp_path / "codes", copies=0, progress=False)
+    model.config = dataclasses.replace(model.config, augmentation="none")
+    with pytest.raises(InputError, match="all be the same.*without augmentation"):
+        encode_dataset(model, identity, sources, tmp_path / "codes", copies=2, progress=False)
+    assert not (tmp_path / "codes").exists()
+
+
 def test_encode_is_the_same_in_batches_and_decode_gives_images(trained):
     run, sources = trained
     hierarchy = Hierarchy.load(run.folder)
@@ -74,8 +105,9 @@ def test_sampling_is_seeded_and_class_conditional(trained):
     first = hierarchy.sample(3, label="1", temperature=0.9, seed=5)
     assert first.shape == (3, 16, 16, 3)
     np.testing.assert_array_equal(first, hierarchy.sample(3, label=1, temperature=0.9, seed=5))
-    other = hierarchy.sample_codes(3, label=[0, 2, 2], seed=5)
-    assert (other["top"] != hierarchy.sample_codes(3, label=1, seed=5)["top"]).any()
+    # Hardly trained: with the same noise, the class changes only a few codes of many.
+    other = hierarchy.sample_codes(48, label=[0, 2] * 24, seed=5, batch=48)
+    assert (other["top"] != hierarchy.sample_codes(48, label=1, seed=5, batch=48)["top"]).any()
     assert set(hierarchy.sample_codes(2)) == {"top", "bottom"}
 
 
@@ -144,8 +176,8 @@ def test_codes_of_another_autoencoder_are_refused(copy, trained):
 def test_priors_remember_the_configuration_that_they_were_trained_with(copy):
     """Another number of heads has the same shapes: config.json alone must not decide."""
     expected = Hierarchy.load(copy.folder).sample_codes(2, label=0)
-    path = copy.folder / "config.json"
-    path.write_text(path.read_text().replace('"attention_heads": 2', '"attention_heads": 4'))
+    for path in (copy.folder / "config.json", copy.stage_folder("prior-top") / "training.json"):
+        path.write_text(path.read_text().replace('"attention_heads": 2', '"attention_heads": 4'))
     again = Hierarchy.load(copy.folder)
     assert again.priors["top"].config.attention_heads == 2
     np.testing.assert_array_equal(again.sample_codes(2, label=0)["top"], expected["top"])

@@ -4,15 +4,28 @@ import argparse
 import contextlib
 import io
 import os
+import signal
 import sys
 
 import backends
 from backends import BackendError
-from vqv2.commands import bench, demo, encode, evaluate, info, plan, reconstruct, sample, train
+from vqv2.commands import (
+    bench,
+    config,
+    demo,
+    encode,
+    evaluate,
+    info,
+    plan,
+    reconstruct,
+    sample,
+    train,
+)
 from vqv2.errors import InputError
 from vqv2.training import TrainingError
+from vqv2.training.interruption import terminable
 
-COMMANDS = (demo, train, encode, sample, reconstruct, evaluate, info, plan, bench)
+COMMANDS = (demo, train, encode, sample, reconstruct, evaluate, config, info, plan, bench)
 
 EXAMPLES = """\
 examples:
@@ -49,17 +62,18 @@ def main(arguments=None):
     """Run the command line; returns the exit status.
 
     0 when all went well, 2 when something that was given cannot be used (one sentence on standard
-    error), 130 when it was interrupted.
+    error), 130 when it was interrupted (Ctrl-C), 143 when it was terminated (SIGTERM).
     """
     _print_any_name(sys.stdout)
     parsed = build_parser().parse_args(arguments)
     try:
-        with _backend(parsed.backend):
+        with _backend(parsed.backend), terminable():
             parsed.run(parsed)
     except (InputError, BackendError, TrainingError) as error:
         return _complain(error, 2)
     except KeyboardInterrupt as interruption:
-        return _complain(interruption if interruption.args else "interrupted", 130)
+        number = getattr(interruption, "number", signal.SIGINT)
+        return _complain(interruption if interruption.args else "interrupted", 128 + number)
     except MemoryError as error:
         return _complain(f"not enough memory ({error}): use a smaller batch or model", 2)
     except BrokenPipeError:

@@ -20,6 +20,8 @@ from vqv2.training import Schedule
 DATA = "emoji:64"
 SHOWN = 12  # held-out images in the reconstruction picture
 PER_CLASS = 10
+VALIDATIONS = 5  # while a stage is trained
+COPIES = 2  # of the training images' codes, as there are few images; the second is augmented
 TEMPERATURE = {"top": 0.9, "bottom": 0.7}
 FIGURES = 1024  # images of each split that figures are computed from
 EVALUATIONS_SHOWN = ("samples", "reconstructions", "rate-distortion", "usage", "training")
@@ -47,13 +49,12 @@ def run_demo(folder, quick=False, seed=0):
     """
     started = time.monotonic()
     run = _open_run(Path(folder), configuration(quick))
-    schedule = Schedule(validate_every=50 if quick else 200)
     sources = pipeline.open_splits(DATA, run.config.autoencoder)
     run.class_names = sources["train"].class_names
     run.save()
     _announce(run, sources)
     for stage in ("autoencoder", *(f"prior-{level}" for level in run.config.levels)):
-        _train_stage(run, stage, sources, seed, schedule)
+        _train_stage(run, stage, sources, seed)
     print("Sampling and writing the report")
     figures = _report(run, sources, seed, started)
     print(figures)
@@ -81,16 +82,18 @@ def _announce(run, sources):
     print(f"Backend {backends.current()}; everything goes into {run.folder}")
 
 
-def _train_stage(run, stage, sources, seed, schedule):
+def _train_stage(run, stage, sources, seed):
     """Train one stage as far as it is not done yet; extract codes when the autoencoder is new."""
     start, compiled = time.monotonic(), backends.compilation_seconds()
     resume = run.checkpoint_path(stage).exists()
     if stage == "autoencoder":
+        schedule = _schedule(run.config.autoencoder)
         metrics = pipeline.train_autoencoder(run, sources, seed, resume, schedule)
         if metrics or not (run.codes_folder / "manifest.json").exists():
-            pipeline.extract_codes(run, sources, schedule.progress)
+            pipeline.extract_codes(run, sources, copies=COPIES, seed=seed)
     else:
         level = stage.removeprefix("prior-")
+        schedule = _schedule(run.config.prior(level))
         metrics = pipeline.train_prior(run, level, seed, resume, schedule)
     if metrics:
         compiling = backends.compilation_seconds() - compiled
@@ -99,6 +102,10 @@ def _train_stage(run, stage, sources, seed, schedule):
             f"{stage}: {_minutes(time.monotonic() - start)}, of which {compiling:.0f} s compiling "
             f"kernels for the first time; held out: {held_out}"
         )
+
+
+def _schedule(config):
+    return Schedule(validate_every=max(1, config.steps // VALIDATIONS))
 
 
 def _minutes(seconds):

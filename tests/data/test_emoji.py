@@ -7,7 +7,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from vqv2.data.augment import IMAGENET
+from vqv2.data.augment import IMAGENET, Augmentation
 from vqv2.data.emoji import EmojiImages
 from vqv2.data.emoji_classes import _RANGES, CLASS_NAMES, emoji_class, variant_key
 from vqv2.errors import InputError
@@ -62,6 +62,32 @@ def test_grey_emoji_and_augmented_batches(everything):
     np.testing.assert_array_equal(first, again)
     assert first.shape == (8, 32, 32, 3) and first.min() >= 0 and first.max() <= 1
     assert len({image.tobytes() for image in first}) > 4
+
+
+def test_a_random_crop_moves_the_whole_drawing_evenly_over_the_room_there_is(everything):
+    """Up to 1/32 of the size (1 of 32 pixels) each way, as far as there is white beside it."""
+    index = next(i for i in range(len(everything)) if len(_box(everything.read(i))[1]) < 20)
+    original = everything.read(index)
+    rows, columns = _box(original)
+    counts = {}
+    for image in everything.batch(
+        [index] * 5000, Augmentation(random_crop=True), np.random.default_rng(3)
+    ):
+        moved_rows, moved_columns = _box((image * 255).round().astype(np.uint8))
+        assert len(moved_rows) == len(rows) and len(moved_columns) == len(columns)
+        shift = moved_rows[0] - rows[0], moved_columns[0] - columns[0]
+        counts[shift] = counts.get(shift, 0) + 1
+    free = [min(1, places[0]) + min(1, 31 - places[-1]) + 1 for places in (rows, columns)]
+    assert len(counts) == free[0] * free[1] > 5
+    expected = 5000 / len(counts)
+    assert max(abs(count - expected) for count in counts.values()) < 5 * expected**0.5
+
+
+def _box(pixels):
+    """The rows and the columns that something is drawn in, from the first to the last."""
+    inked = (pixels < 255).any(axis=2)
+    found = [np.flatnonzero(inked.any(axis=axis)) for axis in (1, 0)]
+    return [np.arange(places[0], places[-1] + 1) for places in found]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """`vqv2 encode`: extract the codes of all images once, for the priors."""
 
 from vqv2 import pipeline
-from vqv2.commands.arguments import DATA_HELP, add_command
+from vqv2.commands.arguments import DATA_HELP, add_command, add_workers, check_seed
 from vqv2.commands.skipped import print_skipped
 from vqv2.evaluation import code_usage
 from vqv2.report import format_table
@@ -14,18 +14,34 @@ def add_parser(subparsers):
         subparsers,
         "encode",
         "extract the codes of all images with the trained autoencoder",
-        ("vqv2 encode runs/emoji", "vqv2 encode runs/photos --data more-photos/"),
+        (
+            "vqv2 encode runs/emoji",
+            "vqv2 encode runs/emoji --copies 4",
+            "vqv2 encode runs/photos --data more-photos/",
+        ),
         _encode,
     )
     parser.add_argument("run_folder", metavar="RUN", help="a run folder with an autoencoder")
     parser.add_argument("--data", help=f"{DATA_HELP} (default: what the autoencoder learned from)")
+    parser.add_argument(
+        "--copies",
+        type=int,
+        default=1,
+        metavar="N",
+        help="encode the training images N times, all but once augmented as they were for the "
+        "autoencoder: the priors of a small data set over-fit less (default: 1)",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the copies")
+    add_workers(parser)
 
 
 def _encode(arguments):
+    check_seed(arguments.seed)
     run = Run.open(arguments.run_folder)
-    sources = pipeline.open_splits(arguments.data or run.data, run.config.autoencoder)
+    data = arguments.data or run.data
+    sources = pipeline.open_splits(data, run.config.autoencoder, arguments.workers)
     skipped = print_skipped(sources)
-    store = pipeline.extract_codes(run, sources)
+    store = pipeline.extract_codes(run, sources, copies=arguments.copies, seed=arguments.seed)
     if print_skipped(sources, skipped) - skipped:
         print("These were damaged inside: in their places, codes of other images are stored.")
     size = run.config.autoencoder.codebook_size

@@ -33,3 +33,8 @@ def step_generator(seed, step):
 def batch_generator(seed, step):
     """The generator for augmenting a step's batch, which is prepared in another thread."""
     return np.random.default_rng((seed, 3, step))
+
+
+def copy_generator(seed, copy, start):
+    """The generator for augmenting a batch of images whose codes are extracted once more."""
+    return np.random.default_rng((seed, 4, copy, start))

@@ -1,5 +1,6 @@
 """Stage 2: the priors over codes (Algorithm 2, lines 8 and 9)."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from vqv2.autodiff import no_grad
 from vqv2.data.split import spread_indices
 from vqv2.optim import Adam, prior_learning_rate
+from vqv2.training import accumulation
 from vqv2.training.order import batch_indices
 
 
@@ -33,6 +35,26 @@ class PriorTask:
         """(cross-entropy in nats per code, function: the same in bits)."""
         loss = self.model.loss(*data, rng=rng)
         return loss, lambda: {"bits_per_code": loss.item() / math.log(2)}
+
+    def split(self, data, count):
+        """The (codes, labels or None, coarser codes) of each part of a batch."""
+        codes, labels, coarser = data
+        return [
+            (
+                codes[part],
+                None if labels is None else labels[part],
+                [level[part] for level in coarser],
+            )
+            for part in accumulation.slices(len(codes), count)
+        ]
+
+    def whole_batch(self, parts, rng):
+        """Around the parts of a step: nothing in a prior looks at the whole batch."""
+        return contextlib.nullcontext()
+
+    def combine(self, metrics):
+        """Means of the parts' metrics."""
+        return accumulation.mean(metrics)
 
     def learning_rate(self, step):
         """Section A.2's formula."""
