@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from backends import to_host
 from tests.small import CONFIG
 from vqv2.errors import InputError
 from vqv2.evaluation.quality import held_out_likelihoods, mean_distance
@@ -45,7 +46,8 @@ class Store:
 def by_hand(prior, store, settings):
     """(nats per code that can be drawn, share that cannot), one position after the other."""
     codes = store.codes("held_out", "bottom")
-    logits = prior(codes, store.labels("held_out"), [store.codes("held_out", "top")]).array
+    top = store.codes("held_out", "top")
+    logits = to_host(prior(codes, store.labels("held_out"), [top]).array)
     nats, never = [], 0
     for row, code in zip(logits.reshape(-1, 12), codes.reshape(-1), strict=True):
         p = np.exp(row.astype(np.float64) / settings.temperature)

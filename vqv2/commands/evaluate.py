@@ -12,6 +12,7 @@ from vqv2.evaluation.networks import NETWORKS_HELP, open_network
 from vqv2.files import check_writable
 from vqv2.hierarchy import Hierarchy
 from vqv2.progress import progress_bar
+from vqv2.report.curves import require_matplotlib
 from vqv2.report.sections import EVALUATIONS, NEED_PRIORS
 from vqv2.report.sections.results import as_text, evaluate, sections_of
 from vqv2.report.sections.subject import Options, Subject
@@ -106,6 +107,7 @@ def _evaluate(arguments):
     check_seed(arguments.seed)
     folder = Path(arguments.out or Path(arguments.run_folder) / "evaluation")
     check_writable(folder / "report.html")
+    require_matplotlib()
     run = Run.open(arguments.run_folder)
     hierarchy = Hierarchy.load(arguments.run_folder)
     names = _names(arguments.only, hierarchy)

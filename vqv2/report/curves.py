@@ -69,7 +69,7 @@ def save_curves(path, panels):
     NaN leaves a gap. Raises `InputError` when matplotlib is missing, when a panel cannot be drawn
     (x and y of different lengths, a logarithm of a value <= 0), and when `path` cannot be written.
     """
-    matplotlib = _matplotlib()
+    matplotlib = require_matplotlib()
     panels = list(panels)
     if not panels:
         raise InputError("there are no curves to draw: give at least one panel")
@@ -82,7 +82,8 @@ def save_curves(path, panels):
             figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH)
 
 
-def _matplotlib():
+def require_matplotlib():
+    """The module, which draws; `InputError` saying how to get it when it is missing."""
     try:
         import matplotlib
         import matplotlib.figure
