@@ -1,5 +1,6 @@
 """`vqv2 evaluate` on a tiny run: every figure, picture and page, and what was measured before."""
 
+import dataclasses
 import json
 import shutil
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 from tests.small import AUTOENCODER, CONFIG, write_images
 from vqv2 import cli, pipeline
+from vqv2.config import Config
 from vqv2.data.codes import open_codes
 from vqv2.evaluation import unigram_nats
 from vqv2.report.sections import EVALUATIONS, NEED_PRIORS
@@ -141,6 +143,24 @@ def test_without_all_priors_the_rest_is_measured(trained, tmp_path, capsys):
     found = figures(tmp_path / "run" / "evaluation")
     assert set(found) == set(EVALUATIONS) - set(NEED_PRIORS)
     assert set(found["rate-distortion"]["rate"]["train"]) == {"top"}
+
+
+def test_a_run_of_one_level_without_classes(tmp_path):
+    autoencoder = dataclasses.replace(AUTOENCODER, latent_sizes=(4,), channels=1, steps=2)
+    prior = dataclasses.replace(CONFIG.priors[0], steps=2)
+    config = Config("plain", autoencoder, (prior,), conditional=False)
+    data = write_images(tmp_path / "images.npz", count=12)
+    sources = pipeline.open_splits(data, autoencoder)
+    run = Run.new(tmp_path / "run", config, (), data)
+    run.save()
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    pipeline.extract_codes(run, sources, progress=False)
+    pipeline.train_prior(run, "top", schedule=QUIET)
+    assert vqv2("evaluate", run.folder, "--features", "pixels", *FEW) == 0
+    found = figures(run.folder / "evaluation")
+    assert list(found) == list(EVALUATIONS)
+    assert found["fidelity"]["networks"] == []  # a single image is held out
+    assert "too few" in (run.folder / "evaluation" / "report.html").read_text()
 
 
 def test_other_images_can_be_held_out(trained, tmp_path):
