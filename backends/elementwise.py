@@ -170,6 +170,11 @@ def keep(xp, seed, index, rate):
     return (z >> xp.uint64(40)) >= xp.uint64(int(rate * 2**24))
 
 
+def seed_from(seed, first):
+    """The seed with which `keep` decides about element i as `seed` does about element first + i."""
+    return (seed + first * 0x9E3779B97F4A7C15) % 2**64
+
+
 @part
 def hashed(seed, index):
     """What `keep` compares with rate * 2^24, for compiled loops: uint64 numbers."""

@@ -1,10 +1,13 @@
-"""How the thread pools of BLAS and OpenMP wait; must run before NumPy and Numba load them.
+"""How the thread pools of BLAS and OpenMP behave; must run before NumPy and Numba load them.
 
 Both pools keep their idle threads spinning by default, each for itself, and one pool's idle threads
 then take the cores from the other's busy ones. So idle threads sleep: OpenBLAS's at once, OpenMP's
 after a fraction of a millisecond. That bridges the gaps between the kernels of a step. A thread
 that was asleep may wake on the very core that woke it, and share it for milliseconds, while another
-core is idle. A value set by the user stays.
+core is idle.
+
+Processes that `mpiexec` starts on one machine share its cores: each has its part of the threads.
+A value set by the user stays.
 """
 
 import os
@@ -14,5 +17,20 @@ _CHOICES = {
     "GOMP_SPINCOUNT": "100000",  # turns of a waiting thread before it sleeps
     "OPENBLAS_THREAD_TIMEOUT": "4",  # 2^4 cycles, the least it takes
 }
+_LOCAL_SIZES = ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE")  # of MPICH, of Open MPI
+
+
+def _threads():
+    """Threads for this process, or None where it has the machine to itself."""
+    local_size = max(int(os.environ.get(name, 1)) for name in _LOCAL_SIZES)
+    if local_size == 1:
+        return None
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(allowed, os.cpu_count() // local_size))
+
+
+if _threads():
+    for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        _CHOICES[_name] = str(_threads())
 SET_HERE = tuple(name for name in _CHOICES if name not in os.environ)  # the user set the others
 os.environ.update({name: _CHOICES[name] for name in SET_HERE})

@@ -13,10 +13,12 @@ from vqv2.commands import (
     bench,
     config,
     demo,
+    doctor,
     encode,
     evaluate,
     info,
     plan,
+    processes,
     reconstruct,
     sample,
     train,
@@ -24,8 +26,9 @@ from vqv2.commands import (
 from vqv2.errors import InputError
 from vqv2.training import TrainingError
 from vqv2.training.interruption import terminable
+from vqv2.training.parallel import ReplicaError
 
-COMMANDS = (demo, train, encode, sample, reconstruct, evaluate, config, info, plan, bench)
+COMMANDS = (demo, train, encode, sample, reconstruct, evaluate, doctor, config, info, plan, bench)
 
 EXAMPLES = """\
 examples:
@@ -61,15 +64,21 @@ def build_parser():
 def main(arguments=None):
     """Run the command line; returns the exit status.
 
-    0 when all went well, 2 when something that was given cannot be used (one sentence on standard
-    error), 130 when it was interrupted (Ctrl-C), 143 when it was terminated (SIGTERM).
+    0 when all went well, 1 when `vqv2 doctor` finds damage, 2 when something that was given cannot
+    be used (one sentence on standard error), 130 when it was interrupted (Ctrl-C), 143 when it was
+    terminated (SIGTERM). One of several processes that fails ends all of them.
     """
+    return processes.run(_main, arguments)
+
+
+def _main(arguments):
     _print_any_name(sys.stdout)
     parsed = build_parser().parse_args(arguments)
     try:
         with _backend(parsed.backend), terminable():
-            parsed.run(parsed)
-    except (InputError, BackendError, TrainingError) as error:
+            parsed.communicator = processes.communicator_for(parsed)
+            return parsed.run(parsed) or 0
+    except (InputError, BackendError, TrainingError, ReplicaError) as error:
         return _complain(error, 2)
     except KeyboardInterrupt as interruption:
         number = getattr(interruption, "number", signal.SIGINT)
@@ -80,7 +89,6 @@ def main(arguments=None):
         return 0  # the reader of our output has seen enough
     except OSError as error:
         return _complain(f"{error.filename or 'a file'}: {error.strerror or error}", 2)
-    return 0
 
 
 @contextlib.contextmanager

@@ -6,8 +6,11 @@ hierarchy.decode(codes, levels=["top"])             # what the top level alone s
 hierarchy.sample(16, label="faces", temperature=0.9, seed=1)
 """
 
+import math
+
 import numpy as np
 
+from backends.communication import Single
 from vqv2.errors import InputError
 from vqv2.run import Run
 from vqv2.sampling import Settings, check_given, sample_codes
@@ -84,7 +87,7 @@ class Hierarchy:
         """`count` new images (count, H, W, C), float32 in [0, 1] (Algorithm 2, lines 10-14).
 
         `how` is passed to `sample_codes`: temperature, top_k, top_p, given, progress, method,
-        storage.
+        storage, communicator.
         """
         return self.decode(self.sample_codes(count, label, seed, batch, **how))
 
@@ -101,6 +104,7 @@ class Hierarchy:
         method="incremental",
         progress=False,
         storage="float32",
+        communicator=None,
     ):
         """New codes {level: (count, size, size) int64}, from the top level down.
 
@@ -111,38 +115,60 @@ class Hierarchy:
         seed         same seed, same batch, same backend: same codes
         batch        how many are drawn side by side
         storage      "bfloat16" reads rounded weights, in half the time for small batches
+        communicator the processes that share the work (`backends.communication`): they take turns
+                     with batches of equal size, at most `batch`, and all get all the codes
 
         Raises `InputError` when a level's prior is not trained, and for an unknown class.
         """
         for name, value, least in (("count", count, 1), ("batch", batch, 1), ("seed", seed, 0)):
             if value < least:
                 raise InputError(f"{name} {value} must be at least {least}")
+        communicator = communicator or Single()
         given = self._check_given(given or {}, count)
         rng = np.random.default_rng(seed)
         labels = self.labels(label, count, rng)
-        parts = []
-        for start in range(0, count, batch):
-            chosen = slice(start, min(start + batch, count))
-            part = {}
+        settings = {level: self.settings(level, temperature, top_k, top_p) for level in self.levels}
+        batch = min(batch, math.ceil(count / communicator.size))
+        starts = range(0, count, batch)
+        generators = [rng, *rng.spawn(len(starts) - 1)]  # no batch waits for another one's draws
+        sizes = zip(self.levels, self.config.autoencoder.latent_sizes, strict=True)
+        codes = {level: np.zeros((count, size, size), np.int64) for level, size in sizes}
+        for turn in range(communicator.rank, len(starts), communicator.size):
+            chosen = slice(starts[turn], min(starts[turn] + batch, count))
+            part = self._sample_batch(
+                chosen.stop - chosen.start,
+                generators[turn],
+                None if labels is None else labels[chosen],
+                settings,
+                {level: kept[chosen] for level, kept in given.items()},
+                (method, progress and communicator.rank == 0, storage),
+            )
             for level in self.levels:
-                kept = given[level][chosen] if level in given else None
-                if kept is not None and kept.size and kept.min() >= 0:
-                    part[level] = kept  # nothing to draw: needs no prior
-                    continue
-                part[level] = sample_codes(
-                    self._prior(level),
-                    chosen.stop - start,
-                    rng,
-                    None if labels is None else labels[chosen],
-                    list(part.values()),
-                    self.settings(level, temperature, top_k, top_p),
-                    kept,
-                    method,
-                    f"{level} codes" if progress else None,
-                    storage,
-                )
-            parts.append(part)
-        return {level: np.concatenate([part[level] for part in parts]) for level in self.levels}
+                codes[level][chosen] = part[level]
+        return {level: communicator.all_reduce(codes[level]) for level in self.levels}
+
+    def _sample_batch(self, count, rng, labels, settings, given, how):
+        """Codes {level: (count, size, size)} drawn side by side, from the top level down."""
+        method, progress, storage = how
+        codes = {}
+        for level in self.levels:
+            kept = given.get(level)
+            if kept is not None and kept.size and kept.min() >= 0:
+                codes[level] = kept  # nothing to draw: needs no prior
+                continue
+            codes[level] = sample_codes(
+                self._prior(level),
+                count,
+                rng,
+                labels,
+                list(codes.values()),
+                settings[level],
+                kept,
+                method,
+                f"{level} codes" if progress else None,
+                storage,
+            )
+        return codes
 
     def labels(self, label, count, rng):
         """Class numbers (count,) of a label as `sample_codes` takes it, or None without classes."""

@@ -41,26 +41,36 @@ def _may_go_on(run, path):
         return True
 
 
-def train_autoencoder(run, sources, seed=0, resume=False, schedule=None, on_start=lambda: None):
+def train_autoencoder(
+    run,
+    sources,
+    seed=0,
+    resume=False,
+    schedule=None,
+    on_start=lambda: None,
+    communicator=None,
+):
     """Stage 1 on {split: ImageSource}: fills RUN/autoencoder; the last held-out metrics.
 
-    `on_start` is called when everything has been found in order.
+    `on_start` is called when everything has been found in order. The processes of a
+    `communicator` share the batches.
     """
     model = run.new_autoencoder(seed)
-    task = AutoencoderTask(model, sources["train"], sources["held_out"], seed)
+    task = AutoencoderTask(model, sources["train"], sources["held_out"], seed, communicator)
     return train(task, run.stage_folder(task.stage), seed, resume, schedule, on_start)
 
 
-def extract_codes(run, sources, progress=True, copies=1, seed=0):
+def extract_codes(run, sources, progress=True, copies=1, seed=0, communicator=None):
     """Codes of all images by the averaged encoder: fills RUN/codes; the opened store.
 
-    `copies` and `seed`: see `vqv2.training.encode_dataset`. Raises `InputError` when the data has
-    other classes than the run was made for.
+    `copies`, `seed` and `communicator`: see `vqv2.training.encode_dataset`. Raises `InputError`
+    when the data has other classes than the run was made for.
     """
     model, identity = run.load_autoencoder()
     check_classes(run, sources)
+    settings = {"copies": copies, "seed": seed, "progress": progress}
     encode_dataset(
-        model, identity, sources, run.codes_folder, copies=copies, seed=seed, progress=progress
+        model, identity, sources, run.codes_folder, **settings, communicator=communicator
     )
     return open_codes(run.codes_folder, identity)
 
@@ -76,13 +86,14 @@ def check_classes(run, sources):
             )
 
 
-def train_prior(run, level, seed=0, resume=False, schedule=None):
+def train_prior(run, level, seed=0, resume=False, schedule=None, communicator=None):
     """Stage 2 for one level, from RUN/codes: fills RUN/prior-LEVEL; the last held-out metrics.
 
-    Raises `InputError` when the codes are missing or another autoencoder's.
+    The processes of a `communicator` share the batches. Raises `InputError` when the codes are
+    missing or another autoencoder's.
     """
     model = run.new_prior(level, seed)
     _, identity = run.load_autoencoder()
     store = open_codes(run.codes_folder, identity)
-    task = PriorTask(model, level, store, seed)
+    task = PriorTask(model, level, store, seed, communicator)
     return train(task, run.stage_folder(task.stage), seed, resume, schedule)

@@ -21,6 +21,7 @@ def add_parser(subparsers):
         ),
         _encode,
     )
+    parser.set_defaults(shared=True)
     parser.add_argument("run_folder", metavar="RUN", help="a run folder with an autoencoder")
     parser.add_argument("--data", help=f"{DATA_HELP} (default: what the autoencoder learned from)")
     parser.add_argument(
@@ -41,7 +42,13 @@ def _encode(arguments):
     data = arguments.data or run.data
     sources = pipeline.open_splits(data, run.config.autoencoder, arguments.workers)
     skipped = print_skipped(sources)
-    store = pipeline.extract_codes(run, sources, copies=arguments.copies, seed=arguments.seed)
+    store = pipeline.extract_codes(
+        run,
+        sources,
+        copies=arguments.copies,
+        seed=arguments.seed,
+        communicator=arguments.communicator,
+    )
     if print_skipped(sources, skipped) - skipped:
         print("These were damaged inside: in their places, codes of other images are stored.")
     size = run.config.autoencoder.codebook_size

@@ -22,6 +22,7 @@ def add_parser(subparsers):
         ),
         _sample,
     )
+    parser.set_defaults(shared=True)
     parser.add_argument("run_folder", metavar="RUN", help="a run folder with trained priors")
     parser.add_argument("--count", type=int, required=True, metavar="N", help="number of images")
     parser.add_argument("--class", dest="label", metavar="C", help="name or number; default: mixed")
@@ -45,7 +46,7 @@ def _sample(arguments):
     check_seed(arguments.seed)
     check_writable(arguments.out)
     hierarchy = Hierarchy.load(arguments.run_folder)
-    images = hierarchy.sample(
+    codes = hierarchy.sample_codes(
         arguments.count,
         arguments.label,
         arguments.seed,
@@ -55,8 +56,14 @@ def _sample(arguments):
         top_p=by_level(arguments.top_p, float, "top-p"),
         progress=True,
         storage=arguments.storage,
+        communicator=arguments.communicator,
     )
+    if arguments.communicator.rank == 0:
+        _save(arguments.out, hierarchy.decode(codes))
+
+
+def _save(path, images):
     columns = math.ceil(math.sqrt(len(images)))
     rows = [images[start : start + columns] for start in range(0, len(images), columns)]
-    save_image_grid(arguments.out, rows, scale=max(1, 64 // images.shape[1]))
-    print(f"{len(images)} samples in {arguments.out}")
+    save_image_grid(path, rows, scale=max(1, 64 // images.shape[1]))
+    print(f"{len(images)} samples in {path}")

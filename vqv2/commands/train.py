@@ -45,6 +45,7 @@ def _add_autoencoder(stages):
     add_workers(parser)
     parser.add_argument("--preset", help=f"one of {', '.join(PRESETS)} (default: demo)")
     parser.add_argument("--out", required=True, metavar="RUN", help="the run folder to fill")
+    parser.set_defaults(shared=True)
     _add_common(parser)
 
 
@@ -61,6 +62,7 @@ def _add_prior(stages):
         _train_prior,
     )
     parser.add_argument("run_folder", metavar="RUN", help="a run folder with codes")
+    parser.set_defaults(shared=True)
     parser.add_argument("--level", required=True, help="top, bottom, ...")
     _add_common(parser)
 
@@ -90,6 +92,11 @@ def _add_common(parser):
     parser.add_argument("--log-every", type=int, metavar="N", help="steps between log lines (20)")
     parser.add_argument(
         "--validate-every", type=int, metavar="N", help="steps between held-out losses (500)"
+    )
+    parser.add_argument(
+        "--check-finite",
+        action="store_true",
+        help="stop at the first operation that makes NaN or infinity, and name it: slow",
     )
     parser.add_argument(
         "--set",
@@ -134,6 +141,7 @@ def _schedule(arguments, begun):
     """The `Schedule` that a stage was begun with, changed by what is given."""
     given = {name: getattr(arguments, name) for name in Schedule().lasting()}
     given = {name: value for name, value in given.items() if value is not None}
+    given["check_finite"] = arguments.check_finite
     return Schedule(**{**begun.get("schedule", {}), **given}).check()
 
 
@@ -148,7 +156,13 @@ def _train_autoencoder(arguments):
     skipped = print_skipped(sources)
     run.class_names = sources["train"].class_names
     result = pipeline.train_autoencoder(
-        run, sources, seed, arguments.resume, schedule, on_start=run.save
+        run,
+        sources,
+        seed,
+        arguments.resume,
+        schedule,
+        on_start=run.save,
+        communicator=arguments.communicator,
     )
     print_skipped(sources, skipped)
     _print_result(result, run.stage_folder("autoencoder"))
@@ -185,7 +199,9 @@ def _train_prior(arguments):
     run.config = run.config.with_prior(level, prior)
     seed, schedule = _seed(arguments, begun), _schedule(arguments, begun)
     pipeline.check_stage(run, stage, arguments.resume)
-    result = pipeline.train_prior(run, level, seed, arguments.resume, schedule)
+    result = pipeline.train_prior(
+        run, level, seed, arguments.resume, schedule, communicator=arguments.communicator
+    )
     _print_result(result, run.stage_folder(stage))
 
 

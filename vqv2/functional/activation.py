@@ -32,13 +32,14 @@ def gate(x):
 
 
 @differentiable
-def dropout(x, rate=0.0, rng=None):
+def dropout(x, rate=0.0, rng=None, share=0):
     """Each element zero with probability `rate`, else divided by 1 - rate; the cotangent likewise.
 
     `rng`, a `numpy.random.Generator`, gives one seed; the mask is computed from it when it is
-    needed and never stored. With `rng=None` (evaluation) or rate 0, x itself.
+    needed and never stored. With `rng=None` (evaluation) or rate 0, x itself. Where processes
+    share a batch, x is number `share` of its equal shares, and gets that part of its mask.
     """
     if rng is None or rate == 0:
         return x, lambda dy: dy
-    seed = int(rng.integers(2**63))
+    seed = elementwise.seed_from(int(rng.integers(2**63)), share * x.size)
     return elementwise.dropout(x, rate, seed), lambda dy: elementwise.dropout(dy, rate, seed)

@@ -200,10 +200,12 @@ class Autoencoder(nn.Module):
         Not in the paper. Without it the decoder may read everything from the finest level, which
         knows the coarser ones, and then the coarse levels alone decode to nothing.
         """
-        count = len(quantized[0])
+        share = len(quantized[0])
+        count = share * self.communicator.size
         # How many of the coarsest levels an image keeps: all, or any smaller number.
         kept = rng.integers(1, max(2, len(quantized)), count)
         kept[rng.random(count) >= self.config.level_dropout] = len(quantized)
+        kept = kept[share * self.communicator.rank :][:share]  # what concerns this process
         mixed = quantized[:1]
         for level, e in enumerate(quantized[1:], start=1):
             keep = to_device((kept > level).astype(np.float32))[:, None, None, None]

@@ -24,6 +24,7 @@ class Quantizer(Module):
     * A code that no output has chosen since its (re)start keeps its vector.
     * A code unused for `restart_after` steps restarts as an encoder output of the current batch,
       with N, m and t back at zero.
+    * Where several processes share a batch, all of this is about the whole batch.
     * With `update="loss"` the codebook is a parameter trained by ||sg[E(x)] - e||^2 instead.
     """
 
@@ -79,7 +80,7 @@ class Quantizer(Module):
 
     def start(self, outputs, rng):
         """Make the codebook of randomly chosen encoder outputs (M, D), an array."""
-        self.vectors[...] = _choose(outputs, len(self.vectors), rng)
+        self.vectors[...] = self._choose(outputs, len(self.vectors), rng)
         self.started[...] = 1
 
     def gather(self):
@@ -94,7 +95,7 @@ class Quantizer(Module):
         return codes
 
     def _learn(self, outputs, codes, rng):
-        counts, sums = quantize.codebook_statistics(outputs, codes, len(self.vectors))
+        counts, sums = self._statistics(outputs, codes)
         self.unused[...] = array_module(counts).where(counts > 0, 0, self.unused + 1)
         if not isinstance(self.codebook, Tensor):
             self._average(counts, sums)
@@ -118,9 +119,31 @@ class Quantizer(Module):
         count = int(dead.sum())
         if count:
             places = array_module(dead).flatnonzero(dead)
-            self.vectors[places] = _choose(outputs, count, rng)
+            self.vectors[places] = self._choose(outputs, count, rng)
             for statistic in (self.counts, self.sums, self.steps, self.unused):
                 statistic[places] = 0
+
+    def _statistics(self, outputs, codes):
+        """Counts (K,) and sums (K, D) of the encoder outputs of the whole batch by their codes."""
+        counts, sums = quantize.codebook_statistics(outputs, codes, len(self.vectors))
+        if self.communicator.size > 1:
+            joined = array_module(sums).concatenate([counts[:, None], sums], axis=1)
+            joined = self.communicator.all_reduce(joined)
+            counts, sums = joined[:, 0], joined[:, 1:]
+        return counts, sums
+
+    def _choose(self, outputs, count, rng):
+        """`count` of the whole batch's encoder outputs, of which this process has the (M, D).
+
+        Without repetition as long as there are enough. Every process draws the same places.
+        """
+        total = len(outputs) * self.communicator.size
+        places = rng.choice(total, count, replace=count > total)
+        xp = array_module(outputs)
+        shares, places = np.divmod(places, len(outputs))
+        chosen = outputs[xp.asarray(places)]
+        own = xp.asarray(shares == self.communicator.rank)[:, None]
+        return self.communicator.all_reduce(xp.where(own, chosen, 0))  # one process has each
 
 
 class _Gathered:
@@ -136,12 +159,6 @@ class _Gathered:
         outputs, codes = zip(*self._parts, strict=True)
         xp = array_module(codes[0])
         return xp.concatenate(outputs), xp.concatenate(codes)
-
-
-def _choose(outputs, count, rng):
-    """`count` of the encoder outputs (M, D), without repetition as long as there are enough."""
-    places = rng.choice(len(outputs), count, replace=count > len(outputs))
-    return outputs[array_module(outputs).asarray(places)]
 
 
 def usage(counts):

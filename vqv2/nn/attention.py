@@ -60,7 +60,13 @@ class AttentionBlock(Module):
         source = F.concatenate(embedded, x, grid)
         keys, values = self._heads(self.keys(source)), self._heads(self.values(source))
         read = F.causal_attention(
-            queries, keys, values, rate=self.dropout, dropout_on=self.dropout_on, rng=rng
+            queries,
+            keys,
+            values,
+            rate=self.dropout,
+            dropout_on=self.dropout_on,
+            rng=rng,
+            share=self.communicator.rank,
         )
         return self.merge(x, self._maps(read, height, width), condition, label, rng)
 

@@ -28,7 +28,10 @@ class Gate(Module):
             features = features + self.condition(condition)
         if self.label is not None:
             features = features + self.label(label[:, None, None])
-        return x + F.dropout(F.gate(features), rate=self.dropout, rng=rng)
+        return x + self._dropped(F.gate(features), rng)
+
+    def _dropped(self, x, rng):
+        return F.dropout(x, rate=self.dropout, rng=rng, share=self.communicator.rank)
 
 
 class GatedResidual(Module):

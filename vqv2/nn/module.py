@@ -3,6 +3,7 @@
 import numpy as np
 
 from backends import array_module, to_host
+from backends.communication import Single
 from vqv2.autodiff import Tensor
 from vqv2.errors import InputError
 
@@ -12,7 +13,11 @@ class Module:
 
     Lists and dictionaries of modules count too. Names are the attributes' names joined by dots, in
     the order in which they were set: "encoder.convolutions.0.weight".
+
+    `communicator` (`backends.communication`) says who shares a training batch with this process.
     """
+
+    communicator = Single()
 
     def parameters(self):
         """{name: Tensor} of everything that a gradient trains."""
@@ -21,6 +26,10 @@ class Module:
     def buffers(self):
         """{name: array} of everything else that is learned: codebooks, running statistics."""
         return {name: value for name, value in _walk(self) if not isinstance(value, Tensor)}
+
+    def modules(self):
+        """{name: Module} of this one, called "", and of all its parts."""
+        return dict(_named_modules(self, ""))
 
     def parameter_count(self):
         """Number of trained numbers, buffers not included."""
@@ -51,12 +60,22 @@ class Module:
 
     def cast(self, dtype):
         """Turn all floating-point parameters and buffers into `dtype`, in place; returns self."""
-        for module in _modules(self):
+        for module in self.modules().values():
             for name, value in vars(module).items():
                 if isinstance(value, Tensor):
                     value.array = value.array.astype(dtype)
                 elif _is_array(value) and value.dtype.kind == "f":
                     setattr(module, name, value.astype(dtype))
+        return self
+
+    def distribute(self, communicator):
+        """Train as one of several processes, each with an equal share of every batch; self.
+
+        What looks at the whole batch (batch statistics, codebooks) then asks the others, and what
+        is random (dropout, restarts) is as for the whole batch, in order of rank.
+        """
+        for module in self.modules().values():
+            module.communicator = communicator
         return self
 
     def zero_gradients(self):
@@ -93,12 +112,12 @@ def _walk(value, prefix=""):
             yield from _walk(part, f"{prefix}{name}.")
 
 
-def _modules(value):
+def _named_modules(value, name):
     if isinstance(value, Module):
-        yield value
-    for _, part in _parts(value):
+        yield name, value
+    for part_name, part in _parts(value):
         if not isinstance(part, Tensor) and not _is_array(part):
-            yield from _modules(part)
+            yield from _named_modules(part, f"{name}.{part_name}" if name else str(part_name))
 
 
 def _check_names(own, given):

@@ -15,6 +15,7 @@ class BatchNorm(Module):
     In training it normalises by the batch and keeps moving averages of mean and variance, from
     which it normalises in evaluation. Not stated in the paper: decay 0.99, epsilon 1e-5, and that
     the averages are debiased (divided by 1 - decay^steps), so that a short training works too.
+    The batch is the whole one, also where several processes share it.
     """
 
     def __init__(self, channels, decay=0.99, epsilon=1e-5):
@@ -30,7 +31,8 @@ class BatchNorm(Module):
         """(..., channels) -> the same shape; trains when `rng` is given (nothing is drawn)."""
         if rng is None:
             return self._evaluate(x)
-        y, mean, variance = F.batch_norm(x, self.scale, self.offset, epsilon=self.epsilon)
+        settings = {"epsilon": self.epsilon, "communicator": self.communicator}
+        y, mean, variance = F.batch_norm(x, self.scale, self.offset, **settings)
         if not is_recomputing():
             self._update(mean.array, variance.array)
         return y

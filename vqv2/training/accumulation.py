@@ -13,6 +13,7 @@ what looks at a batch, or draws for it:
 
 import numpy as np
 
+from vqv2.training import parallel
 from vqv2.training.state import TrainingError
 
 
@@ -34,11 +35,12 @@ def backward(task, step, data, rng):
 
 def _backward(task, step, data, rng, weight):
     loss, metrics = task.loss(data, rng)
-    value = loss.item()  # where the host waits for a device
+    # Where the host waits for a device. NaN in any process is NaN in all, so that all of them stop.
+    value = parallel.mean({"loss": loss.item()}, task.communicator)["loss"]
     if not np.isfinite(value):
         raise TrainingError(
-            f"the loss of {task.stage} became {value} at step {step}: lower the learning "
-            "rate; the last checkpoint is unchanged"
+            f"the loss of {task.stage} became {value} at step {step}: lower the learning rate; "
+            "the last checkpoint is unchanged, and --resume --check-finite finds the operation"
         )
     (loss if weight == 1 else loss * weight).backward()
     return value, metrics

@@ -35,6 +35,15 @@ class Log:
             raise InputError(f"cannot write {self.path}: {error.strerror}") from None
 
 
+class NoLog:
+    """The log of a process that leaves writing to another one."""
+
+    path = os.devnull  # where nothing has been written, either
+
+    def write(self, **values):
+        """Nothing."""
+
+
 def read_log(path):
     """The lines of a log as dictionaries; damaged and unfinished lines are left out."""
     if not Path(path).exists():

@@ -9,6 +9,7 @@ A *task* says what to train. It has
     learning_rate(step)
     validate()                 {name: number} on held-out data, with averaged weights
     metadata                   what else its checkpoint has to say
+    communicator               with whom it shares its batches (`backends.communication`)
 
 and, for batches that are computed in parts (`vqv2.training.accumulation`),
 
@@ -24,19 +25,23 @@ training killed at any moment and continued ends exactly like one that was not.
 import contextlib
 import dataclasses
 import math
+import signal
 import sys
 import time
 
 from vqv2.checkpoint import Checkpoints
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
+from vqv2.nn.finite import NotFiniteError, check_finite
 from vqv2.optim import clip_gradients, gradient_norm
 from vqv2.progress import progress_bar
 from vqv2.run import write_stage
+from vqv2.training import parallel
 from vqv2.training.accumulation import backward
 from vqv2.training.claim import claim
+from vqv2.training.collapse import PATIENCE, collapse_warnings
 from vqv2.training.interruption import Stopped, interruption
-from vqv2.training.log import Log
+from vqv2.training.log import Log, NoLog, read_log
 from vqv2.training.order import step_generator
 from vqv2.training.state import TrainingError, load_training, save_training
 
@@ -51,6 +56,7 @@ class Schedule:
     checkpoint_seconds: float = 600.0
     keep: int = 2  # checkpoints, the newest and those before it; the best is kept besides
     progress: bool = True  # a progress bar on the terminal
+    check_finite: bool = False  # look for NaN and infinity after every operation: slow
 
     def check(self):
         """Raise `InputError` when a field makes no sense; returns self."""
@@ -64,8 +70,7 @@ class Schedule:
     def lasting(self):
         """What a training that goes on should do like before, as a dictionary."""
         fields = dataclasses.asdict(self)
-        del fields["progress"]
-        return fields
+        return {name: fields[name] for name in fields if name not in ("progress", "check_finite")}
 
 
 def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None):
@@ -79,19 +84,24 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
     Ctrl-C and SIGTERM finish the step, save, and raise `Stopped`. Raises `InputError` when the
     folder holds a checkpoint and `resume` is false, or while another process trains in it;
     `TrainingError` when the loss is not finite (the last checkpoint stays as it was).
+
+    Where several processes share the batches, all call this, and only the first one writes.
     """
+    first = task.communicator.rank == 0
     schedule = (schedule or Schedule()).check()
     checkpoints = Checkpoints(folder, schedule.keep)
     path = checkpoints.newest
     if not resume and path.exists():
         raise InputError(f"{path} exists: continue it with --resume, or choose another folder")
-    with claim(folder):
+    with claim(folder) if first else contextlib.nullcontext():
         training = _Training(task, checkpoints, seed, schedule)
-        if resume:
+        if resume and first:
             training.load()
+        training.step = parallel.replicate(task, training.step, task.communicator)
         if training.step < task.config.steps:
-            write_stage(folder, task.stage, seed, task.config, schedule.lasting())
-            on_start()
+            if first:
+                write_stage(folder, task.stage, seed, task.config, schedule.lasting())
+                on_start()
             training.run()
         return training.last_held_out
 
@@ -107,6 +117,7 @@ class _Training:
         self.step = 0
         self.best = None  # {"step", "loss"}
         self.last_held_out = {}
+        self.first = task.communicator.rank == 0
 
     def load(self):
         """Go to where the newest good checkpoint is; stay at the beginning where there is none."""
@@ -119,25 +130,43 @@ class _Training:
     def run(self):
         """All steps that are left."""
         task, steps, start = self.task, self.task.config.steps, self.step
-        bar = progress_bar(steps, task.stage, "step", self.schedule.progress, start)
+        bar = progress_bar(steps, task.stage, "step", self.schedule.progress and self.first, start)
         batches = prefetched(task.batch, range(start + 1, steps + 1))
         with bar, interruption() as interrupted, contextlib.closing(batches):
-            self._record = _Record(task, Log(self._log_path, start), bar, start)
+            log = Log(self._log_path, start) if self.first else NoLog()
+            self._record = _Record(task, log, bar, start)
             saved_at = time.monotonic()
             for step, data in enumerate(batches, start + 1):
-                metrics = _step(task, step, data, self.seed)
+                metrics = self._checked_step(step, data)
                 self.step, last = step, step == steps
+                stopped = parallel.anywhere(bool(interrupted), task.communicator)
                 if step == 1 or last or step % self.schedule.log_every == 0:
                     self._record.training(step, metrics())
                 improved = self._validate() if self._validates() else False
                 late = time.monotonic() - saved_at > self.schedule.checkpoint_seconds
-                if last or interrupted or improved or late:
+                if last or stopped or step % parallel.CHECK_EVERY == 0:
+                    parallel.check_replicas(task.model, step, task.communicator)
+                if last or stopped or improved or late:
                     self._save()
                     saved_at = time.monotonic()
                 bar.update()
-                if interrupted:
-                    message = f"stopped and saved at step {step}: continue with --resume"
-                    raise Stopped(message, interrupted.number)
+                if stopped:
+                    break
+        task.communicator.barrier()  # the last checkpoint is there before anyone leaves
+        if stopped:
+            message = f"stopped and saved at step {step}: continue with --resume"
+            raise Stopped(message, interrupted.number or signal.SIGTERM)  # another process's
+
+    def _checked_step(self, step, data):
+        if not self.schedule.check_finite:
+            return _step(self.task, step, data, self.seed)
+        try:
+            with check_finite(self.task.model):
+                return _step(self.task, step, data, self.seed)
+        except NotFiniteError as error:
+            raise TrainingError(
+                f"{self.task.stage}, step {step}: {error}; the last checkpoint is unchanged"
+            ) from None
 
     @property
     def _log_path(self):
@@ -156,8 +185,9 @@ class _Training:
         return improved
 
     def _save(self):
-        self._record.log.flush()
-        save_training(self.task, self.checkpoints, self.step, self.seed, self.best)
+        if self.first:
+            self._record.log.flush()
+            save_training(self.task, self.checkpoints, self.step, self.seed, self.best)
 
 
 class _Record:
@@ -168,6 +198,7 @@ class _Record:
         self.log = log
         self.bar = bar
         self._step, self._time = start, time.monotonic()
+        self._recent = [line for line in read_log(log.path) if line["split"] == "train"][-PATIENCE:]
 
     def training(self, step, metrics):
         """Log the metrics of a training step, and the speed since the last time."""
@@ -177,6 +208,15 @@ class _Record:
         self._step, self._time = step, now
         self.log.write(step=step, split="train", **metrics)
         self.bar.set_postfix(_shown(metrics), refresh=False)
+        self._warn({"step": step, **metrics})
+
+    def _warn(self, line):
+        """Say when codebooks have collapsed; what has been said is in the log, so it is once."""
+        self._recent = [*self._recent[-PATIENCE:], line]
+        if any(name.startswith("perplexity_") for name in line):
+            for sentence in collapse_warnings(self._recent, self.task.config):
+                self.log.write(step=line["step"], split="warning", warning=sentence)
+                self.bar.write(f"vqv2: {sentence}", file=sys.stderr)
 
     def held_out(self, step):
         """Validate, and log what came out; the time it took does not count as training."""
@@ -190,6 +230,7 @@ class _Record:
 def _step(task, step, data, seed):
     """One update; a function that returns the numbers to show."""
     loss, metrics = backward(task, step, data, step_generator(seed, step))
+    parallel.average_gradients(task.optimizer.parameters, task.communicator)
     norm = _limit_gradients(task, step)
     rate = task.learning_rate(step)
     task.optimizer.step(rate)

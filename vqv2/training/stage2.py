@@ -5,36 +5,44 @@ import math
 
 import numpy as np
 
+from backends.communication import Single
 from vqv2.autodiff import no_grad
 from vqv2.data.split import spread_indices
 from vqv2.optim import Adam, prior_learning_rate
-from vqv2.training import accumulation
+from vqv2.training import accumulation, parallel
 from vqv2.training.order import batch_indices
 
 
 class PriorTask:
-    """Training the prior of `level` on a `CodeStore`; every level trains independently."""
+    """Training the prior of `level` on a `CodeStore`; every level trains independently.
 
-    def __init__(self, model, level, store, seed):
-        self.model = model
+    With a `communicator` this process trains on its share of every batch.
+    """
+
+    def __init__(self, model, level, store, seed, communicator=None):
+        self.communicator = communicator or Single()
+        self.model = model.distribute(self.communicator)
         self.config = model.config
         self.stage = f"prior-{level}"
         self.level = level
         self.store = store
         self.seed = seed
+        self.share = parallel.share(self.config.batch, self.communicator, self.config.accumulate)
         self.optimizer = Adam(model.parameters(), self.config.polyak_decay)
         self.metadata = {"autoencoder": store.identity, "codes": store.checksum}
 
     def batch(self, step):
-        """(codes, labels or None, coarser codes) of a step."""
+        """(codes, labels or None, coarser codes) of this process's share of a step."""
         count = self.store.counts["train"]
-        indices = batch_indices(self.seed, step, self.config.batch, count)
+        indices = batch_indices(self.seed, step, self.config.batch, count)[self.share]
         return read_codes(self.store, "train", self.level, indices, bool(self.model.classes))
 
     def loss(self, data, rng):
         """(cross-entropy in nats per code, function: the same in bits)."""
         loss = self.model.loss(*data, rng=rng)
-        return loss, lambda: {"bits_per_code": loss.item() / math.log(2)}
+        return loss, lambda: parallel.mean(
+            {"bits_per_code": loss.item() / math.log(2)}, self.communicator
+        )
 
     def split(self, data, count):
         """The (codes, labels or None, coarser codes) of each part of a batch."""
@@ -63,7 +71,14 @@ class PriorTask:
     def validate(self, limit=1024):
         """Nats and bits per code of up to `limit` held-out maps, with averaged weights."""
         with self.optimizer.averaged():
-            nats = evaluate_prior(self.model, self.store, self.level, "held_out", limit)
+            nats = evaluate_prior(
+                self.model,
+                self.store,
+                self.level,
+                "held_out",
+                limit,
+                communicator=self.communicator,
+            )
         return {"loss": nats, "bits_per_code": nats / math.log(2)}
 
 
@@ -77,12 +92,17 @@ def read_codes(store, split, level, indices, conditional):
     )
 
 
-def evaluate_prior(model, store, level, split, limit=1024, batch=64):
-    """Mean nats per code over `limit` maps spread over a split; NaN when it has none."""
+def evaluate_prior(model, store, level, split, limit=1024, batch=64, communicator=None):
+    """Mean nats per code over `limit` maps spread over a split; NaN when it has none.
+
+    The processes of a `communicator` share the work, and all get the result.
+    """
     chosen, total = spread_indices(store.counts.get(split, 0), limit), 0.0
-    for start in range(0, len(chosen), batch):
-        indices = chosen[start : start + batch]
+    own, others = parallel.divide(chosen, communicator or Single())
+    for start in range(0, len(own), batch):
+        indices = own[start : start + batch]
         with no_grad():
             data = read_codes(store, split, level, indices, bool(model.classes))
             total += model.loss(*data).item() * len(indices)
+    total = float(others.all_reduce(np.array(total)))
     return total / len(chosen) if len(chosen) else math.nan

@@ -1,0 +1,193 @@
+"""Two processes with half of every batch each: the same training as one, and nobody left behind."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import mpi
+from tests.small import write_images
+from tests.training import together
+from vqv2 import checkpoint, cli, config
+from vqv2.errors import InputError
+from vqv2.models.quantizer import Quantizer
+from vqv2.training import parallel
+from vqv2.training.log import read_log
+
+PROGRAM = Path(together.__file__)
+QUIET = 20.0  # seconds in which all processes must be gone once one is
+
+
+@pytest.fixture(scope="module")
+def one_and_two(tmp_path_factory):
+    """Folders of the same pipeline, in one process and in two; how often codes were (re)started."""
+    if reason := mpi.why_missing():
+        pytest.skip(reason)
+    one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    for folder in (one, two):
+        write_images(folder / "images.npz", count=90)
+    running, starts = mpi.start(2, PROGRAM, "stages", two), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, "PRESETS", dict(config.PRESETS))
+        patch.setattr(together, "PRESETS", config.PRESETS)
+        choose = Quantizer._choose
+        patch.setattr(
+            Quantizer, "_choose", lambda *given: starts.append(given[2]) or choose(*given)
+        )
+        together.stages(one)
+    status, _, errors = mpi.finish(running)
+    assert status == 0, errors
+    return one, two, starts
+
+
+@pytest.mark.parametrize("stage", ["autoencoder", "prior-top", "prior-bottom"])
+def test_fifty_steps_of_two_processes_are_those_of_one(one_and_two, stage):
+    one, two, starts = one_and_two
+    arrays, metadata = checkpoint.load(one / "run" / stage / "checkpoint.safetensors")
+    others, same = checkpoint.load(two / "run" / stage / "checkpoint.safetensors")
+    assert metadata["step"] == same["step"] == together.STEPS
+    assert set(arrays) == set(others)
+    for name, array in arrays.items():
+        scale = np.abs(array).max() or 1
+        np.testing.assert_allclose(others[name], array, atol=1e-4 * scale, rtol=0, err_msg=name)
+    assert len(starts) > 2, "besides the first start of both levels, codes have restarted"
+    if stage == "prior-bottom":
+        assert any(name.endswith("normalization.variance") for name in arrays)
+
+
+@pytest.mark.parametrize("stage", ["autoencoder", "prior-top", "prior-bottom"])
+def test_the_log_says_the_same(one_and_two, stage):
+    logs = [read_log(f / "run" / stage / "log.jsonl") for f in one_and_two[:2]]
+    assert [line["step"] for line in logs[0]] == [line["step"] for line in logs[1]]
+    for line, other in zip(*logs, strict=True):
+        del line["split"], other["split"]
+        line.pop("images_per_second", None), other.pop("images_per_second", None)
+        assert other == pytest.approx(line, rel=1e-4)
+
+
+def test_codes_and_samples_are_the_same(one_and_two):
+    one, two, _ = one_and_two
+    files = sorted(path.name for path in (one / "run" / "codes").glob("*.npy"))
+    assert "train-bottom.npy" in files and "train-labels.npy" in files
+    for name in files:
+        ours, theirs = (np.load(f / "run" / "codes" / name) for f in (one, two))
+        assert (ours == theirs).mean() > 0.99, name  # where rounding decided, another code is right
+    assert (one / "samples.png").read_bytes() == (two / "samples.png").read_bytes()
+
+
+@mpi.needs_mpi
+def test_batch_statistics_replicas_and_gradients():
+    status, output, errors = mpi.run(2, PROGRAM, "pieces")
+    assert (status, output.strip()) == (0, "all is well"), errors
+
+
+def started(folder, fault):
+    write_images(folder / "images.npz")
+    return mpi.start(2, PROGRAM, "train", folder, fault)
+
+
+def wait_for(path, process):
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+
+
+def process_is_gone(folder, rank):
+    try:
+        os.kill(int((folder / f"process-{rank}").read_text()), 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def goes_on_from(folder, step):
+    """Whether one process alone can continue the checkpoint, and at which step it was."""
+    path = folder / "run" / "autoencoder" / "checkpoint.safetensors"
+    found = checkpoint.load(path)[1]["step"]
+    command = ("train", "autoencoder", "--out", str(folder / "run"), "--resume")
+    assert cli.main([*command, "--steps", str(found + 2)]) == 0
+    return found >= step and checkpoint.load(path)[1]["step"] == found + 2
+
+
+@mpi.needs_mpi
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_that_is_killed_ends_the_other_and_leaves_a_checkpoint(tmp_path, rank):
+    process = started(tmp_path, "none")
+    wait_for(tmp_path / "run" / "autoencoder" / "checkpoint.safetensors", process)
+    os.kill(int((tmp_path / f"process-{rank}").read_text()), signal.SIGKILL)
+    status, output, errors = mpi.finish(process, QUIET)
+    assert status != 0
+    assert "killed" in (output + errors).lower()  # in mpiexec's words
+    assert process_is_gone(tmp_path, 0) and process_is_gone(tmp_path, 1)
+    assert goes_on_from(tmp_path, 1)
+
+
+@mpi.needs_mpi
+def test_a_process_that_fails_says_so_and_ends_the_other(tmp_path):
+    process = started(tmp_path, "broken data")
+    status, _, errors = mpi.finish(process)
+    assert status != 0
+    assert "process 1 of 2: Traceback" in errors
+    assert "RuntimeError: a file came back as nonsense" in errors
+
+
+@mpi.needs_mpi
+def test_a_full_disk_is_one_sentence_and_ends_all(tmp_path):
+    status, _, errors = mpi.finish(started(tmp_path, "full disk"))
+    assert status != 0
+    assert errors.count("No space left on device") == 1
+    assert "Traceback" not in errors
+
+
+@mpi.needs_mpi
+def test_ctrl_c_saves_once_for_all(tmp_path):
+    process = started(tmp_path, "none")
+    wait_for(tmp_path / "run" / "autoencoder" / "log.jsonl", process)
+    process.send_signal(signal.SIGINT)
+    status, _, errors = mpi.finish(process, QUIET)
+    assert status != 0
+    assert errors.count("stopped and saved at step") == 1, errors
+    assert goes_on_from(tmp_path, 1)
+
+
+@mpi.needs_mpi
+def test_wrong_arguments_are_one_sentence(tmp_path):
+    write_images(tmp_path / "images.npz", size=64)
+    data = ("--data", tmp_path / "images.npz", "--out", tmp_path / "run", "--batch", "5")
+    status, _, errors = mpi.run(2, "-m", "vqv2", "train", "autoencoder", *data)
+    assert status == 2
+    assert errors.count("a batch of 5 cannot be divided among 2 processes") == 1, errors
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_command_that_is_not_shared_says_so(monkeypatch, capsys):
+    monkeypatch.setenv("PMI_SIZE", "2")
+    monkeypatch.setenv("PMI_RANK", "0")
+    with pytest.raises(SystemExit):  # it is the launcher's processes that end
+        cli.main(["info", "--preset", "demo"])
+    assert "only train, encode and sample share their work" in capsys.readouterr().err
+
+
+class Two:
+    """A communicator for what needs no other process."""
+
+    def __init__(self, rank, size=2):
+        self.rank = rank
+        self.size = size
+
+
+def test_shares_are_equal_and_cover_the_batch():
+    shares = [range(12)[parallel.share(12, Two(rank, 3))] for rank in range(3)]
+    assert [list(s) for s in shares] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+    with pytest.raises(InputError, match="multiple of 3"):
+        parallel.share(10, Two(0, 3))
+
+
+def test_few_indices_are_everyones():
+    own, others = parallel.divide(np.arange(1), Two(1))
+    assert list(own) == [0] and others.size == 1
+    own, others = parallel.divide(np.arange(5), Two(1))
+    assert list(own) == [3, 4] and others.size == 2
