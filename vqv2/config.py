@@ -154,6 +154,34 @@ class PriorConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class ClassifierConfig:
+    """A small convolutional classifier, which judges samples; none of it is in the paper."""
+
+    image_size: int = 32
+    channels: int = 3
+    hidden_units: int = 32  # channels at half the size; twice, then 4 times as many below it
+    feature_units: int = 128
+    dropout: float = 0.3  # of the features
+    batch: int = 64
+    steps: int = 1000
+    learning_rate: float = 2e-3
+    decay_learning_rate: bool = True  # the rate falls to zero along a half cosine
+    polyak_decay: float = 0.98
+    augmentation: str = "none"  # "none", "imagenet" or "ffhq", as for the autoencoder
+
+    def check(self):
+        """Raise `InputError` when the fields do not make a model."""
+        _check_positive(
+            self, "image_size channels hidden_units feature_units batch steps learning_rate"
+        )
+        if self.image_size % 4:
+            raise InputError(f"image_size {self.image_size} must be a multiple of 4")
+        _check_choice("augmentation", self.augmentation, ("none", "imagenet", "ffhq"))
+        _check_rates(self, "dropout polyak_decay")
+        return self
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """A whole hierarchy: the autoencoder, and one prior for each level from coarse to fine."""
 
@@ -355,6 +383,59 @@ PRESETS = {
         ),
         (_FFHQ_TOP, _FFHQ_MIDDLE, _FFHQ_BOTTOM),
         conditional=False,
+    ),
+    # The standing benchmark (docs/results.md), within an hour on one processor core; not in the
+    # paper. The 28x28 images come with a border, as 32x32; all shoes point left: no flips.
+    "fashion-mnist": Config(
+        "fashion-mnist",
+        AutoencoderConfig(
+            image_size=32,
+            channels=1,
+            latent_sizes=(8, 16),
+            hidden_units=64,
+            residual_units=32,
+            codebook_size=128,
+            codebook_dimension=32,
+            level_dropout=0.15,
+            restart_after=50,
+            batch=32,
+            steps=2000,
+            learning_rate=1.5e-3,
+            decay_learning_rate=True,
+            polyak_decay=0.99,
+            augmentation="none",
+        ),
+        (
+            PriorConfig(
+                hidden_units=64,
+                residual_units=128,
+                layers=6,
+                attention_layers=2,
+                attention_heads=4,
+                output_stack_layers=2,
+                dropout=0.05,
+                batch=32,
+                steps=1500,
+                warmup_steps=100,
+                polyak_decay=0.99,
+            ),
+            PriorConfig(
+                hidden_units=64,
+                residual_units=96,
+                layers=4,
+                attention_layers=0,
+                attention_heads=4,
+                filter_size=3,
+                output_stack_layers=0,
+                conditioning_blocks=2,
+                conditioning_units=64,
+                dropout=0.05,
+                batch=32,
+                steps=1000,
+                warmup_steps=100,
+                polyak_decay=0.99,
+            ),
+        ),
     ),
     # Minutes on two processor cores; not in the paper.
     "demo": Config(

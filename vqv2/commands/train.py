@@ -1,20 +1,27 @@
-"""`vqv2 train autoencoder` and `vqv2 train prior`: the two stages."""
+"""`vqv2 train autoencoder` and `vqv2 train prior`: the two stages; `vqv2 train classifier`."""
+
+import dataclasses
+from pathlib import Path
 
 from vqv2 import pipeline
 from vqv2.commands.arguments import DATA_HELP, add_command, check_seed, parse_settings
 from vqv2.commands.skipped import print_skipped
-from vqv2.config import PRESETS, preset, replace
-from vqv2.data.images import absolute_data
+from vqv2.config import PRESETS, ClassifierConfig, preset, replace
+from vqv2.data.images import absolute_data, open_images
 from vqv2.errors import InputError
 from vqv2.run import Run
+from vqv2.training import classifier_data, load_classifier, train_classifier
 
 
 def add_parser(subparsers):
-    """Add `train` with its two stages."""
-    parser = subparsers.add_parser("train", help="train the autoencoder, or one level's prior")
+    """Add `train` with its two stages, and the classifier that judges what comes of them."""
+    parser = subparsers.add_parser(
+        "train", help="train the autoencoder, one level's prior, or a classifier"
+    )
     stages = parser.add_subparsers(title="stages", metavar="STAGE", required=True)
     _add_autoencoder(stages)
     _add_prior(stages)
+    _add_classifier(stages)
 
 
 def _add_autoencoder(stages):
@@ -50,6 +57,24 @@ def _add_prior(stages):
     )
     parser.add_argument("run_folder", metavar="RUN", help="a run folder with codes")
     parser.add_argument("--level", required=True, help="top, bottom, ...")
+    _add_common(parser)
+
+
+def _add_classifier(stages):
+    parser = add_command(
+        stages,
+        "classifier",
+        "for evaluation: train a small classifier on images with classes",
+        (
+            "vqv2 train classifier --data fashion-mnist --set channels=1 --out runs/classifier",
+            "vqv2 train classifier --data photos/ --set image_size=64 --steps 5000 \\",
+            "     --out runs/classifier",
+            "vqv2 train classifier --out runs/classifier --resume --steps 8000",
+        ),
+        _train_classifier,
+    )
+    parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="the folder to fill")
     _add_common(parser)
 
 
@@ -128,6 +153,29 @@ def _train_prior(arguments):
         on_start=lambda: run.save_prior(level),
     )
     _print_result(result, run.stage_folder(stage))
+
+
+def _train_classifier(arguments):
+    settings = _settings(arguments)
+    if arguments.resume:
+        former = load_classifier(arguments.out).config
+        data = arguments.data or classifier_data(arguments.out)
+        config, size = replace(former, settings), former.image_size
+    elif arguments.data:
+        config, data = replace(ClassifierConfig(), settings), arguments.data
+        size = config.image_size if "image_size" in settings else None  # the data's own
+    else:
+        raise InputError("--data is missing: " + DATA_HELP)
+    sources = {
+        split: open_images(data, size, config.channels, split) for split in ("train", "held_out")
+    }
+    config = dataclasses.replace(config, image_size=sources["train"].size).check()
+    skipped = print_skipped(sources)
+    result = train_classifier(
+        arguments.out, config, sources, absolute_data(data), arguments.seed, arguments.resume
+    )
+    print_skipped(sources, skipped)
+    _print_result(result, Path(arguments.out))
 
 
 def _print_result(metrics, folder):

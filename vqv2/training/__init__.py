@@ -1,14 +1,24 @@
-"""Training: the loop, and what each of the two stages does in a step."""
+"""Training: the loop, what each of the two stages does in a step, and a classifier that judges."""
 
+from vqv2.training.classifier import (
+    ClassifierTask,
+    classifier_data,
+    load_classifier,
+    train_classifier,
+)
 from vqv2.training.loop import Schedule, TrainingError, train
 from vqv2.training.stage1 import AutoencoderTask, encode_dataset
 from vqv2.training.stage2 import PriorTask
 
 __all__ = [
     "AutoencoderTask",
+    "ClassifierTask",
     "PriorTask",
     "Schedule",
     "TrainingError",
+    "classifier_data",
     "encode_dataset",
+    "load_classifier",
     "train",
+    "train_classifier",
 ]

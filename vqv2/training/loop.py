@@ -1,8 +1,8 @@
-"""The training loop that both stages share: steps, progress, log, checkpoints, continuing.
+"""The training loop that all tasks share: steps, progress, log, checkpoints, continuing.
 
 A *task* says what to train. It has
 
-    stage                      "autoencoder" or "prior-LEVEL": what its checkpoint is called
+    stage                      "autoencoder", "prior-LEVEL" or "classifier": what it is called
     model, optimizer, config   the configuration gives batch and steps
     batch(step)                the data of a step: a pure function of step
     loss(data, rng)            (loss tensor, function returning {name: number} to show and log)
@@ -26,6 +26,10 @@ from vqv2.errors import InputError
 from vqv2.progress import progress_bar
 from vqv2.training.log import Log
 from vqv2.training.order import step_generator
+
+# What may be another when a training is continued, as it does not change what a step computes: how
+# many there are, whether activations are checkpointed, and under which path the data is found.
+FREE = ("steps", "checkpoint", "path")
 
 
 class TrainingError(RuntimeError):
@@ -160,11 +164,9 @@ def load_training(task, path, seed):
     """
     arrays, metadata = checkpoint.load(path)
     wanted = {"stage": task.stage, "seed": seed, **task.metadata, **as_json(task.config)}
-    # Neither changes what a step computes, so both may be others than before.
-    free = {"steps": task.config.steps, "checkpoint": task.config.checkpoint}
-    found = {**metadata, **metadata["config"], **free}
+    found = {**metadata, **metadata["config"]}
     for name, value in wanted.items():
-        if found.get(name) != value:
+        if name not in FREE and found.get(name) != value:
             raise InputError(
                 f"{path} cannot be continued: its {name} is {found.get(name)!r}, not {value!r}"
             )

@@ -12,7 +12,7 @@ from vqv2.optim import Adam, autoencoder_learning_rate
 from vqv2.progress import progress_bar
 from vqv2.training.order import batch_generator, batch_indices
 
-_AUGMENTATIONS = {
+AUGMENTATIONS = {
     "none": augment.NONE,
     "imagenet": augment.IMAGENET,
     "ffhq": augment.FFHQ,
@@ -42,7 +42,7 @@ class AutoencoderTask:
     def batch(self, step):
         """Images (N, H, W, C) in [0, 1] of a step, augmented."""
         indices = batch_indices(self.seed, step, self.config.batch, len(self.images))
-        augmentation = _AUGMENTATIONS[self.config.augmentation]
+        augmentation = AUGMENTATIONS[self.config.augmentation]
         return self.images.batch(indices, augmentation, batch_generator(self.seed, step))
 
     def loss(self, images, rng):
