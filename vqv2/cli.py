@@ -8,11 +8,22 @@ import sys
 
 import backends
 from backends import BackendError
-from vqv2.commands import bench, demo, encode, info, plan, reconstruct, reject, sample, train
+from vqv2.commands import (
+    bench,
+    demo,
+    encode,
+    evaluate,
+    info,
+    plan,
+    reconstruct,
+    reject,
+    sample,
+    train,
+)
 from vqv2.errors import InputError
 from vqv2.training import TrainingError
 
-COMMANDS = (demo, train, encode, sample, reconstruct, reject, info, plan, bench)
+COMMANDS = (demo, train, encode, sample, reconstruct, evaluate, reject, info, plan, bench)
 
 EXAMPLES = """\
 examples:
@@ -22,6 +33,7 @@ examples:
   vqv2 train prior runs/photos --level top
   vqv2 train prior runs/photos --level bottom
   vqv2 sample runs/photos --count 16 --class dog --temperature 0.95 --out dogs.png
+  vqv2 evaluate runs/photos
 """
 
 

@@ -135,7 +135,7 @@ class Hierarchy:
                     rng,
                     None if labels is None else labels[chosen],
                     list(part.values()),
-                    self._settings(level, temperature, top_k, top_p),
+                    self.settings(level, temperature, top_k, top_p),
                     kept,
                     method,
                     f"{level} codes" if progress else None,
@@ -177,7 +177,11 @@ class Hierarchy:
             )
         return self.priors[level]
 
-    def _settings(self, level, *values):
+    def settings(self, level, *values):
+        """`vqv2.sampling.Settings` of a level, of values for all levels or {level: value}.
+
+        Raises `InputError` for values that mean nothing, and for other levels.
+        """
         chosen = []
         for value in values:
             if isinstance(value, dict):

@@ -46,14 +46,20 @@ def extract_codes(run, sources, progress=True):
     Raises `InputError` when the data has other classes than the run was made for.
     """
     model, identity = run.load_autoencoder()
-    names = sources["train"].class_names
-    if run.config.conditional and names != run.class_names:
-        raise InputError(
-            f"the data has the classes {', '.join(names) or '(none)'}, but the run was made for "
-            f"{', '.join(run.class_names) or '(none)'}"
-        )
+    check_classes(run, sources)
     encode_dataset(model, identity, sources, run.codes_folder, 32, progress)
     return open_codes(run.codes_folder, identity)
+
+
+def check_classes(run, sources):
+    """Raise `InputError` when {split: ImageSource} has other classes than the run was made for."""
+    for source in sources.values() if run.config.conditional else ():
+        names = source.class_names
+        if names != run.class_names:
+            raise InputError(
+                f"the data has the classes {', '.join(names) or '(none)'}, but the run was made "
+                f"for {', '.join(run.class_names) or '(none)'}"
+            )
 
 
 def train_prior(run, level, seed=0, resume=False, schedule=None, on_start=lambda: None):

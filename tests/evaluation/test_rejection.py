@@ -34,8 +34,8 @@ def test_the_trade_off_of_a_class():
     probabilities = np.stack([1 - confidences, confidences], axis=1)
     images = rng.random((10, 4, 4, 1)) * (1.1 - confidences)[:, None, None, None]
     judged = np.tile([0.4, 0.6], (10, 1))
-    real = rng.random((20, 4, 4, 1))
-    rows = rejection.trade_off(images, 1, probabilities, judged, real, (10, 50, 100))
+    scale = rejection.spread(rng.random((20, 4, 4, 1)))
+    rows = rejection.trade_off(images, 1, probabilities, judged, scale, (10, 50, 100))
     assert [(row.percentage, row.count) for row in rows] == [(10, 1), (50, 5), (100, 10)]
     best = np.sort(confidences)[::-1]
     np.testing.assert_allclose([row.confidence for row in rows],
@@ -43,9 +43,9 @@ def test_the_trade_off_of_a_class():
     assert [row.accuracy for row in rows] == [1, 1, 0.5]
     assert [row.judged for row in rows] == [1, 1, 1]
     assert np.isnan(rows[0].diversity) and rows[1].diversity < rows[2].diversity
-    whole = rejection.spread(images) / rejection.spread(real)
-    assert rows[2].diversity == pytest.approx(whole)
-    assert np.isnan(rejection.trade_off(images, 1, probabilities, None, real)[0].judged)
+    assert rows[2].diversity == pytest.approx(rejection.spread(images) / scale)
+    (alone,) = rejection.trade_off(images, 1, probabilities, None, 0.0, (100,))
+    assert np.isnan(alone.judged) and np.isnan(alone.diversity)  # no judge, real images all alike
 
 
 def test_the_mean_over_classes():

@@ -18,7 +18,7 @@ from vqv2.run import Run
 from vqv2.training import load_classifier
 
 COLUMNS, LINES = 10, 2  # images of each percentage in the picture of a class
-REAL = 1000  # real images of a class, at most, for the scale of the diversity
+REAL = 500  # real images of a class, at most, for the scale of the diversity
 HEADINGS = ("top %", "images", "confidence", "accuracy", "judged", "diversity")
 
 
@@ -70,14 +70,14 @@ def _reject(arguments):
     labels = _labels(hierarchy, arguments.label)
     classifier = _classifier(arguments.classifier, hierarchy)
     judge = _classifier(arguments.judge, hierarchy) if arguments.judge else None
-    real = _open_real(arguments, hierarchy)
+    scales = _real_spreads(arguments, hierarchy, labels)
     tables, ranked = {}, []
     for label in labels:
         images = _samples(hierarchy, label, arguments)
         probabilities = rejection.class_probabilities(classifier, images)
         judged = rejection.class_probabilities(judge, images) if judge else None
         tables[hierarchy.class_names[label]] = rejection.trade_off(
-            images, label, probabilities, judged, _real_images(real, label)
+            images, label, probabilities, judged, scales[label]
         )
         order = rejection.ranking(probabilities[:, label])
         _save_grids(folder / f"class-{label}.png", images, order, arguments.seed)
@@ -105,24 +105,24 @@ def _classifier(folder, hierarchy):
     return classifier
 
 
-def _open_real(arguments, hierarchy):
-    """Held-out real images with the run's classes."""
+def _real_spreads(arguments, hierarchy, labels):
+    """{class number: distance between the real images of the class that were trained on}."""
     config = hierarchy.autoencoder.config
     data = arguments.data or Run.open(arguments.run_folder).data
-    source = open_images(data, config.image_size, config.channels, "held_out")
+    source = open_images(data, config.image_size, config.channels, "train")
     if source.class_names != hierarchy.class_names:
         raise InputError(f"{source.name} has other classes than the run: give its own data")
-    return source
-
-
-def _real_images(source, label):
-    places = np.flatnonzero(source.labels == label)
-    if len(places) < 2:
-        raise InputError(
-            f"{source.name} holds out {len(places)} images of class {source.class_names[label]}: "
-            "the diversity of samples is compared with that of at least 2"
-        )
-    return source.batch(places[spread_indices(len(places), REAL)])
+    spreads = {}
+    for label in labels:
+        places = np.flatnonzero(source.labels == label)
+        if len(places) < 2:
+            raise InputError(
+                f"{source.name} has {len(places)} images of class {source.class_names[label]}: the "
+                "diversity of samples is compared with that of at least 2"
+            )
+        real = source.batch(places[spread_indices(len(places), REAL)])
+        spreads[label] = rejection.spread(real)
+    return spreads
 
 
 def _samples(hierarchy, label, arguments):
@@ -208,7 +208,7 @@ def _save_trade_off(path, rows):
                 "kept, % of the samples",
                 "distance, relative to real images",
                 {"samples": (percentages, diversities)},
-                {"held-out images": 1.0},
+                {"real images": 1.0},
             ),
             Panel(
                 "Trade-off",

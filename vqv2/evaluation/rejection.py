@@ -61,14 +61,14 @@ def spread(images):
     return float(np.sqrt(2 * (deviations**2).sum() / (len(images) - 1)))
 
 
-def trade_off(images, label, probabilities, judged, real, percentages=PERCENTAGES):
+def trade_off(images, label, probabilities, judged, scale, percentages=PERCENTAGES):
     """[`Kept` for each of the percentages] of samples (N, H, W, C) of class number `label`.
 
     probabilities  (N, classes) of the classifier that ranks
     judged         (N, classes) of another one, or None
-    real           real images of the class, for the scale of the diversity
+    scale          the `spread` of real images of the class: a diversity of 1
     """
-    order, scale = ranking(probabilities[:, label]), spread(real)
+    order = ranking(probabilities[:, label])
     rows = []
     for percentage in percentages:
         kept = best(order, percentage)
@@ -79,7 +79,7 @@ def trade_off(images, label, probabilities, judged, real, percentages=PERCENTAGE
                 float(probabilities[kept, label].mean()),
                 _accuracy(probabilities[kept], label),
                 np.nan if judged is None else _accuracy(judged[kept], label),
-                spread(images[kept]) / scale,
+                spread(images[kept]) / scale if scale else np.nan,
             )
         )
     return rows
