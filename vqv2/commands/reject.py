@@ -101,7 +101,7 @@ def _labels(hierarchy, label):
 
 def _classifier(folder, hierarchy):
     classifier = load_classifier(folder)
-    rejection.check_classes(classifier, hierarchy.class_names, "the run")
+    rejection.check_classes(classifier.class_names, hierarchy.class_names, "the run")
     return classifier
 
 

@@ -3,12 +3,17 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
+
 from vqv2 import pipeline
 from vqv2.commands.arguments import DATA_HELP, add_command, check_seed, parse_settings
 from vqv2.commands.skipped import print_skipped
 from vqv2.config import PRESETS, ClassifierConfig, preset, replace
 from vqv2.data.images import absolute_data, open_images
 from vqv2.errors import InputError
+from vqv2.evaluation.accuracy_score import classification_accuracy_score
+from vqv2.evaluation.rejection import check_classes
+from vqv2.report import format_table
 from vqv2.run import Run
 from vqv2.training import classifier_data, load_classifier, train_classifier
 
@@ -70,10 +75,18 @@ def _add_classifier(stages):
             "vqv2 train classifier --data photos/ --set image_size=64 --steps 5000 \\",
             "     --out runs/classifier",
             "vqv2 train classifier --out runs/classifier --resume --steps 8000",
+            "vqv2 train classifier --data samples.npz --test fashion-mnist --set channels=1 \\",
+            "     --out runs/classifier-of-samples",
         ),
         _train_classifier,
     )
     parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument(
+        "--test",
+        metavar="DATA",
+        help="count right answers on these held-out images, too: of a classifier of samples only, "
+        "on real images, that is the classification accuracy score",
+    )
     parser.add_argument("--out", required=True, metavar="FOLDER", help="the folder to fill")
     _add_common(parser)
 
@@ -170,12 +183,33 @@ def _train_classifier(arguments):
         split: open_images(data, size, config.channels, split) for split in ("train", "held_out")
     }
     config = dataclasses.replace(config, image_size=sources["train"].size).check()
+    test = _open_test(arguments.test, config, sources["train"].class_names)
     skipped = print_skipped(sources)
     result = train_classifier(
         arguments.out, config, sources, absolute_data(data), arguments.seed, arguments.resume
     )
     print_skipped(sources, skipped)
     _print_result(result, Path(arguments.out))
+    if test is not None:
+        _print_test(arguments, sources["train"], test)
+
+
+def _open_test(data, config, class_names):
+    """The held-out images of --test, which must have the same classes; None without."""
+    if not data:
+        return None
+    test = open_images(data, config.image_size, config.channels, "held_out")
+    check_classes(class_names, test.class_names, test.name)
+    return test
+
+
+def _print_test(arguments, images, test):
+    classifier, rng = load_classifier(arguments.out), np.random.default_rng(arguments.seed)
+    score = classification_accuracy_score(lambda _: classifier.probabilities, images, test, rng)
+    value, low, high = score.accuracy
+    rows = [(n, f"{v:.3f}") for n, v in zip(test.class_names, score.by_class, strict=True)]
+    print(format_table(("class", "accuracy"), rows))
+    print(f"{len(test)} images of {test.name}: {value:.4f} ({low:.4f} to {high:.4f})")
 
 
 def _print_result(metrics, folder):

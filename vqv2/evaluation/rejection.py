@@ -100,14 +100,13 @@ def shown(order, percentage, count, rng):
     return rng.choice(kept, size=min(count, len(kept)), replace=False)
 
 
-def check_classes(classifier, names, subject):
-    """Raise `InputError` unless the classifier's classes are `names`, those of `subject`.
+def check_classes(own, names, subject):
+    """Raise `InputError` unless a classifier's class names are `names`, those of `subject`.
 
     Data that only numbers its classes ("0", "1", ...) fits any that has as many.
     """
-    own = classifier.class_names
     numbers = tuple(map(str, range(len(own))))
-    if own != tuple(names) and (len(names) != len(own) or numbers not in (own, tuple(names))):
+    if own != names and (len(names) != len(own) or numbers not in (own, names)):
         raise InputError(
             f"the classifier knows the classes {_listed(own)}, but {subject} has {_listed(names)}"
         )

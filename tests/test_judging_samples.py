@@ -1,4 +1,4 @@
-"""`vqv2 reject`: what it leaves, and what it refuses."""
+"""What classifiers are for: `vqv2 reject`, and the classification accuracy score by commands."""
 
 import dataclasses
 import json
@@ -127,3 +127,36 @@ def test_a_hierarchy_without_classes_is_refused(trained, tmp_path, capsys):
     assert vqv2("reject", run, "--classifier", trained / "ranks", "--count", 2,
                 "--out", tmp_path / "out") == 2  # fmt: skip
     assert "this hierarchy has none" in capsys.readouterr().err
+
+
+def test_a_classifier_of_samples_is_tested_on_real_images(trained, tmp_path, capsys):
+    samples, real = tmp_path / "samples.npz", trained / "images.npz"
+    assert vqv2("sample", trained / "run", "--count", 30, "--batch", 10, "--out", samples) == 0
+    with np.load(samples) as stored:
+        assert stored["images"].shape == (30, 16, 16, 3) and stored["images"].dtype == np.uint8
+        assert np.bincount(stored["labels"]).tolist() == [10, 10, 10]
+    train = ("train", "classifier", "--data", samples, "--steps", 2, "--batch", 4,
+             "--set", "hidden_units=4", "--out", tmp_path / "classifier")  # fmt: skip
+    other = write_images(tmp_path / "other.npz", classes=2)
+    assert vqv2(*train, "--test", other) == 2
+    assert "knows the classes 0, 1, 2, but other.npz has 0, 1" in capsys.readouterr().err
+    assert not (tmp_path / "classifier").exists()
+
+    assert vqv2(*train, "--test", real) == 0
+    printed = capsys.readouterr().out.splitlines()
+    held_out = open_images(str(real), 16, 3, "held_out")
+    probabilities = load_classifier(tmp_path / "classifier").probabilities(
+        held_out.batch(range(len(held_out)))
+    )
+    right = (probabilities.argmax(axis=1) == held_out.labels).mean()
+    assert printed[-1].startswith(f"{len(held_out)} images of images.npz: {right:.4f} (")
+    again = ("train", "classifier", "--resume", "--out", tmp_path / "classifier", "--test", real)
+    assert vqv2(*again) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == printed[-1]
+
+
+def test_one_class_as_data_has_its_label(trained, tmp_path):
+    path = tmp_path / "two.npz"
+    assert vqv2("sample", trained / "run", "--count", 2, "--class", 2, "--out", path) == 0
+    with np.load(path) as stored:
+        assert stored["labels"].tolist() == [2, 2]
