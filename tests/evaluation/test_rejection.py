@@ -33,7 +33,7 @@ def test_the_trade_off_of_a_class():
     confidences = np.linspace(0.05, 0.95, 10)[rng.permutation(10)]
     probabilities = np.stack([1 - confidences, confidences], axis=1)
     images = rng.random((10, 4, 4, 1)) * (1.1 - confidences)[:, None, None, None]
-    judged = np.tile([0.4, 0.6], (10, 1))
+    judged = np.where(confidences[:, None] > 0.3, [0.4, 0.6], [0.6, 0.4])
     scale = rejection.spread(rng.random((20, 4, 4, 1)))
     rows = rejection.trade_off(images, 1, probabilities, judged, scale, (10, 50, 100))
     assert [(row.percentage, row.count) for row in rows] == [(10, 1), (50, 5), (100, 10)]
@@ -41,7 +41,7 @@ def test_the_trade_off_of_a_class():
     np.testing.assert_allclose([row.confidence for row in rows],
                                [best[0], best[:5].mean(), best.mean()])  # fmt: skip
     assert [row.accuracy for row in rows] == [1, 1, 0.5]
-    assert [row.judged for row in rows] == [1, 1, 1]
+    assert [row.judged for row in rows] == [1, 1, 0.7]
     assert np.isnan(rows[0].diversity) and rows[1].diversity < rows[2].diversity
     assert rows[2].diversity == pytest.approx(rejection.spread(images) / scale)
     (alone,) = rejection.trade_off(images, 1, probabilities, None, 0.0, (100,))

@@ -73,6 +73,9 @@ def test_validation_says_how_often_the_averaged_classifier_is_right(tmp_path, da
     assert metrics["accuracy"] == right.mean()
     own = probabilities[np.arange(len(held_out)), held_out.labels]
     assert metrics["loss"] == pytest.approx(-np.log(own).mean())
+    for average in task.optimizer.average.values():
+        average *= 0.5
+    assert task.validate() != metrics
 
 
 def test_images_without_classes_are_refused(tmp_path):
