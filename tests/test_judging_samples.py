@@ -12,6 +12,9 @@ from vqv2 import cli, pipeline
 from vqv2.config import ClassifierConfig
 from vqv2.data.images import open_images
 from vqv2.evaluation import rejection
+from vqv2.evaluation.features import fitted
+from vqv2.evaluation.networks import open_network
+from vqv2.hierarchy import Hierarchy
 from vqv2.run import Run
 from vqv2.training import Schedule, load_classifier, train_classifier
 
@@ -160,3 +163,13 @@ def test_one_class_as_data_has_its_label(trained, tmp_path):
     assert vqv2("sample", trained / "run", "--count", 2, "--class", 2, "--out", path) == 0
     with np.load(path) as stored:
         assert stored["labels"].tolist() == [2, 2]
+
+
+def test_a_classifier_is_a_feature_network(trained):
+    network = open_network(f"classifier:{trained / 'ranks'}", Hierarchy.load(trained / "run"))
+    images = np.random.default_rng(0).random((3, 16, 16, 3))
+    features = network.features(images)
+    assert features.shape == (3, 6)
+    classifier = load_classifier(trained / "ranks")
+    own = classifier.trunk(fitted(images, 8, 1) - np.float32(0.5)).array
+    np.testing.assert_allclose(features, own, atol=1e-6)
