@@ -8,11 +8,11 @@ import sys
 
 import backends
 from backends import BackendError
-from vqv2.commands import bench, demo, encode, info, plan, reconstruct, sample, train
+from vqv2.commands import ablate, bench, demo, encode, info, plan, reconstruct, sample, train
 from vqv2.errors import InputError
 from vqv2.training import TrainingError
 
-COMMANDS = (demo, train, encode, sample, reconstruct, info, plan, bench)
+COMMANDS = (demo, train, encode, sample, reconstruct, info, plan, bench, ablate)
 
 EXAMPLES = """\
 examples:
