@@ -18,6 +18,8 @@ third, and nothing else is special about it.
 
 Parameters are (M, P): K logits of pi, then m (D, K), log_scale (D, K), and c (D (D - 1) / 2, K)
 with the pairs (d, j) in the order (1, 0), (2, 0), (2, 1), ...
+
+On a device the references compute: array operations suffice for a loss that only an ablation uses.
 """
 
 import math

@@ -122,6 +122,8 @@ def test_losses_and_gradients_are_finite_wherever_the_component_is(version, mean
     gradient = logistic_mixture_gradient.versions[name](parameters, targets, ones, 1, bins)
     assert np.isfinite(losses).all() and (losses >= 0).all() and np.isfinite(gradient).all()
     assert np.exp(-losses.astype(np.float64)).sum() == pytest.approx(1, abs=1e-4)
+    if log_scale < LOWEST_LOG_SCALE:  # where a scale has no effect, it has no gradient
+        assert not gradient[:, 2].any()
 
 
 def test_bins_that_do_not_exist_are_refused(version):
