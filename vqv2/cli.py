@@ -10,6 +10,7 @@ import sys
 import backends
 from backends import BackendError
 from vqv2.commands import (
+    ablate,
     bench,
     config,
     data,
@@ -41,6 +42,7 @@ COMMANDS = (
     reconstruct,
     evaluate,
     reject,
+    ablate,
     doctor,
     config,
     import_weights,

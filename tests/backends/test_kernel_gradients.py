@@ -22,6 +22,7 @@ from backends.elementwise import (
     relu,
     relu_gradient,
 )
+from backends.logistic_mixture import logistic_mixture, logistic_mixture_gradient
 from tests.cases import CASES, Draw
 
 STEP = 1e-5
@@ -85,6 +86,10 @@ def cross_entropy_gradients(run, logits, targets, dy):
     yield 0, run(cross_entropy_gradient)(logits, targets, dy)
 
 
+def logistic_mixture_gradients(run, parameters, targets, components, bins, dy):
+    yield 0, run(logistic_mixture_gradient)(parameters, targets, dy, components, bins)
+
+
 PAIRS = [
     (conv2d, "3x3", conv2d_gradients),
     (conv2d, "halving-4x4", conv2d_gradients),
@@ -105,6 +110,10 @@ PAIRS = [
     (gate, "images", gate_gradients),
     (dropout, "images", dropout_gradients),
     (cross_entropy, "rows", cross_entropy_gradients),
+    (logistic_mixture, "vectors", logistic_mixture_gradients),
+    (logistic_mixture, "few-bins", logistic_mixture_gradients),
+    (logistic_mixture, "edges-only", logistic_mixture_gradients),
+    (logistic_mixture, "tiny-and-huge-scales", logistic_mixture_gradients),
 ]
 
 

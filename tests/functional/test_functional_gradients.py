@@ -5,6 +5,7 @@ import pytest
 
 import backends
 import vqv2.functional as F
+from backends.logistic_mixture import parameter_count
 from tests.gradients import check_gradient
 from vqv2.autodiff import Tensor, differentiable
 
@@ -98,6 +99,10 @@ CASES = {
     "embedding": [(lambda table: F.embedding(CODES, table), array(5, 3))],
     "index": [(lambda x: x[1:, ::2], array(3, 5)), (lambda x: x[0], array(3, 5))],
     "cross_entropy": [(lambda x: F.cross_entropy(x, CODES), array(3, 4, 5) * 3)],
+    "discretized_logistic_mixture": [
+        (lambda p: F.discretized_logistic_mixture(p, CODES, components=3, bins=5),
+         array(3, parameter_count(4, 3))),
+    ],
     "mean_squared_error": [(F.mean_squared_error, array(3, 4), array(3, 4))],
     "batch_norm": [(F.batch_norm, array(4, 3, 3, 5) * 2 + 1, array(5), array(5))],
 }  # fmt: skip

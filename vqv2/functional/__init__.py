@@ -10,7 +10,11 @@ from vqv2.functional.attention import causal_attention
 from vqv2.functional.convolution import causal_conv2d, conv2d, conv_transpose2d
 from vqv2.functional.linear import linear, matmul
 from vqv2.functional.lookup import embedding, index
-from vqv2.functional.loss import cross_entropy, mean_squared_error
+from vqv2.functional.loss import (
+    cross_entropy,
+    discretized_logistic_mixture,
+    mean_squared_error,
+)
 from vqv2.functional.normalization import batch_norm
 from vqv2.functional.reduction import mean, sum
 from vqv2.functional.shape import concatenate, reshape, split, transpose, upsample
@@ -25,6 +29,7 @@ __all__ = [
     "conv2d",
     "conv_transpose2d",
     "cross_entropy",
+    "discretized_logistic_mixture",
     "divide",
     "dropout",
     "elu",

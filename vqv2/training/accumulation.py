@@ -46,10 +46,18 @@ def _backward(task, step, data, rng, weight):
     return value, metrics
 
 
-def slices(size, count):
-    """`count` equal slices of range(size), one after the other."""
-    length = size // count
-    return [slice(start, start + length) for start in range(0, length * count, length)]
+def split(data, count):
+    """[`count` equal parts of a batch, one after the other].
+
+    `data` is an array with one row per image, None, or a tuple or list of such.
+    """
+    if data is None:
+        return [None] * count
+    if isinstance(data, tuple | list):
+        columns = [split(one, count) for one in data]
+        return [type(data)(column[part] for column in columns) for part in range(count)]
+    length = len(data) // count
+    return [data[start : start + length] for start in range(0, length * count, length)]
 
 
 def mean(metrics):

@@ -4,13 +4,11 @@ FOLDER/checkpoint.safetensors     weights, configuration, class names, where its
                                   training.json and log.jsonl beside it as in a run (`vqv2.run`)
 """
 
-import contextlib
 from pathlib import Path
 
 import numpy as np
 
 from backends import to_host
-from backends.communication import Single
 from vqv2 import checkpoint
 from vqv2.config import ClassifierConfig, from_values
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
@@ -19,21 +17,20 @@ from vqv2.errors import InputError
 from vqv2.models.classifier import Classifier
 from vqv2.optim import Adam, autoencoder_learning_rate
 from vqv2.run import load_averaged
-from vqv2.training import accumulation
 from vqv2.training.loop import train
 from vqv2.training.order import batch_generator, batch_indices
+from vqv2.training.task import Task
 
 STAGE = "classifier"
 
 
-class ClassifierTask:
+class ClassifierTask(Task):
     """Training a `Classifier` on an `ImageSource` with classes, validated on another.
 
     `data` is what the user called the images: where to find them when training continues.
     """
 
     stage = STAGE
-    communicator = Single()
 
     def __init__(self, model, images, held_out, data, seed):
         self.model = model
@@ -61,19 +58,6 @@ class ClassifierTask:
         images, labels = data
         loss, logits = self.model.loss(images, labels, rng)
         return loss, lambda: {"accuracy": _accuracy(logits, labels)}
-
-    def split(self, data, count):
-        """The (images, labels) of each part of a batch."""
-        images, labels = data
-        return [(images[part], labels[part]) for part in accumulation.slices(len(images), count)]
-
-    def whole_batch(self, parts, rng):
-        """Around the parts of a step: nothing looks at the whole batch."""
-        return contextlib.nullcontext()
-
-    def combine(self, metrics):
-        """Means of the parts' metrics."""
-        return accumulation.mean(metrics)
 
     def learning_rate(self, step):
         """A constant rate or half a cosine, as for the autoencoder."""

@@ -1,21 +1,6 @@
 """The training loop that all tasks share: steps, progress, log, checkpoints, continuing.
 
-A *task* says what to train. It has
-
-    stage                      "autoencoder", "prior-LEVEL" or "classifier": what it is called
-    model, optimizer, config   the configuration gives batch, steps, accumulate, clipping
-    batch(step)                the data of a step: a pure function of step
-    loss(data, rng)            (loss tensor, function returning {name: number} to show and log)
-    learning_rate(step)
-    validate()                 {name: number} on held-out data, with averaged weights
-    metadata                   what else its checkpoint has to say
-    communicator               with whom it shares its batches (`backends.communication`)
-
-and, for batches that are computed in parts (`vqv2.training.accumulation`),
-
-    split(data, count)         [data of each part]
-    whole_batch(parts, rng)    context manager around the parts of a step
-    combine(metrics)           {name: number} of the batch, from a list of those of its parts
+What is trained is a `vqv2.training.task.Task`.
 
 Everything that happens is a pure function of the step and of what a checkpoint holds. What is said
 about a step (log, held-out loss) is on the disk before the checkpoint of that step is, so that a

@@ -11,11 +11,12 @@ from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.split import spread_indices
 from vqv2.models.quantizer import usage
 from vqv2.optim import Adam, autoencoder_learning_rate
-from vqv2.training import accumulation, parallel
+from vqv2.training import parallel
 from vqv2.training.order import batch_generator, batch_indices
+from vqv2.training.task import Task
 
 
-class AutoencoderTask:
+class AutoencoderTask(Task):
     """Training the autoencoder on an `ImageSource`, validated on another.
 
     With a `communicator` this process trains on its share of every batch.
@@ -57,10 +58,6 @@ class AutoencoderTask:
 
         return loss, metrics
 
-    def split(self, images, count):
-        """The images of each part of a batch."""
-        return [images[part] for part in accumulation.slices(len(images), count)]
-
     @contextlib.contextmanager
     def whole_batch(self, parts, rng):
         """Around the parts of a step: the codebooks look at all of them."""
@@ -69,7 +66,7 @@ class AutoencoderTask:
 
     def combine(self, metrics):
         """Means of the parts' metrics; perplexity and used codes are the whole batch's."""
-        return {**accumulation.mean(metrics), **self._usage(self._codes)}
+        return {**super().combine(metrics), **self._usage(self._codes)}
 
     def learning_rate(self, step):
         """Table 3's, or its cosine."""

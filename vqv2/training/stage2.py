@@ -1,6 +1,5 @@
 """Stage 2: the priors over codes (Algorithm 2, lines 8 and 9)."""
 
-import contextlib
 import math
 
 import numpy as np
@@ -9,11 +8,12 @@ from backends.communication import Single
 from vqv2.autodiff import no_grad
 from vqv2.data.split import spread_indices
 from vqv2.optim import Adam, prior_learning_rate
-from vqv2.training import accumulation, parallel
+from vqv2.training import parallel
 from vqv2.training.order import batch_indices
+from vqv2.training.task import Task
 
 
-class PriorTask:
+class PriorTask(Task):
     """Training the prior of `level` on a `CodeStore`; every level trains independently.
 
     With a `communicator` this process trains on its share of every batch.
@@ -43,26 +43,6 @@ class PriorTask:
         return loss, lambda: parallel.mean(
             {"bits_per_code": loss.item() / math.log(2)}, self.communicator
         )
-
-    def split(self, data, count):
-        """The (codes, labels or None, coarser codes) of each part of a batch."""
-        codes, labels, coarser = data
-        return [
-            (
-                codes[part],
-                None if labels is None else labels[part],
-                [level[part] for level in coarser],
-            )
-            for part in accumulation.slices(len(codes), count)
-        ]
-
-    def whole_batch(self, parts, rng):
-        """Around the parts of a step: nothing in a prior looks at the whole batch."""
-        return contextlib.nullcontext()
-
-    def combine(self, metrics):
-        """Means of the parts' metrics."""
-        return accumulation.mean(metrics)
 
     def learning_rate(self, step):
         """Section A.2's formula."""
