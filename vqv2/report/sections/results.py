@@ -33,14 +33,24 @@ def evaluate(subject, names, announce=print):
 
 
 def sections_of(content, folder, names=EVALUATIONS):
-    """The sections of the `content` of evaluation.json in the order of a page; of `names` only."""
+    """The sections of the `content` of evaluation.json in the order of a page; of `names` only.
+
+    Raises `InputError` when figures are missing, and when a picture is.
+    """
     found = content["evaluations"]
-    return [
-        section
-        for name, module in EVALUATIONS.items()
-        if name in found and name in names
-        for section in module.sections(found[name], Path(folder))
-    ]
+    try:
+        return [
+            section
+            for name, module in EVALUATIONS.items()
+            if name in found and name in names
+            for section in module.sections(found[name], Path(folder))
+        ]
+    except (KeyError, TypeError, IndexError) as error:
+        path = Path(folder) / "evaluation.json"
+        raise InputError(
+            f"{path} lacks figures, another version wrote it ({error!r}): delete it, and evaluate "
+            "again"
+        ) from None
 
 
 def as_text(sections):
