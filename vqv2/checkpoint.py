@@ -184,3 +184,13 @@ def checksum(arrays):
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(array.data if array.size else b"")
     return digest.hexdigest()
+
+
+def save_arrays(path, arrays, header):
+    """Write {name: NumPy array} and `header` {text: text} for other programs, without a seal.
+
+    Either the whole file is there afterwards or the former one still is. Raises `InputError`.
+    """
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    with atomic_write(path) as temporary:
+        _save_file(arrays, temporary, header)

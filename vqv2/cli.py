@@ -12,14 +12,18 @@ from backends import BackendError
 from vqv2.commands import (
     bench,
     config,
+    data,
     demo,
     doctor,
     encode,
     evaluate,
+    export_weights,
+    import_weights,
     info,
     plan,
     processes,
     reconstruct,
+    reject,
     sample,
     train,
 )
@@ -28,7 +32,23 @@ from vqv2.training import TrainingError
 from vqv2.training.interruption import terminable
 from vqv2.training.parallel import ReplicaError
 
-COMMANDS = (demo, train, encode, sample, reconstruct, evaluate, doctor, config, info, plan, bench)
+COMMANDS = (
+    demo,
+    data,
+    train,
+    encode,
+    sample,
+    reconstruct,
+    evaluate,
+    reject,
+    doctor,
+    config,
+    import_weights,
+    export_weights,
+    info,
+    plan,
+    bench,
+)
 
 EXAMPLES = """\
 examples:

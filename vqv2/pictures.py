@@ -34,6 +34,17 @@ def save_samples(path, hierarchy, per_class, seed=0, progress=False, classes=Non
     return images
 
 
+def save_augmentations(path, source, indices, augmentation, seed=0):
+    """Some images of a source: as they are, after each part of an augmentation alone, after all.
+
+    One image in each column; each has the same draws in every row. Writes a PNG to `path`.
+    """
+    rows = {"as it is": source.batch(indices)}
+    for name, part in augmentation.parts():
+        rows[name] = source.batch(indices, part, np.random.default_rng(seed))
+    save_image_grid(path, list(rows.values()), list(rows), scale=shown_scale(rows["as it is"]))
+
+
 def save_neighbours(path, images, neighbours, labels):
     """One row per image: the image (H, W, C), and its nearest ones (n, H, W, C), as in Figure 2.
 

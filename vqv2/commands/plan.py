@@ -2,7 +2,7 @@
 
 import math
 
-from vqv2 import plan
+from vqv2 import plan, scaling
 from vqv2.commands.arguments import add_command
 from vqv2.config import PRESETS, preset
 from vqv2.errors import InputError
@@ -18,6 +18,7 @@ def add_parser(subparsers):
         (
             "vqv2 plan --preset imagenet256 --classes 1000 --device a100",
             "vqv2 plan --preset ffhq1024 --device rtx4090 --precision tf32 --sampling-batch 16",
+            "vqv2 plan --preset imagenet256 --device a100 --devices 8 --link nvlink3",
         ),
         _plan,
     )
@@ -27,10 +28,14 @@ def add_parser(subparsers):
     parser.add_argument("--precision", default="float32", help="of products: float32 or tf32")
     parser.add_argument("--batch", type=int, metavar="N", help="default: the paper's, if it fits")
     parser.add_argument("--sampling-batch", type=int, default=32, metavar="N", help="default: 32")
+    parser.add_argument("--devices", type=int, default=1, metavar="N", help="default: 1")
+    parser.add_argument(
+        "--link", default="pcie4", help=f"between them: one of {', '.join(scaling.LINKS)}"
+    )
 
 
 def _plan(arguments):
-    for name in ("classes", "batch", "sampling_batch"):
+    for name in ("classes", "batch", "sampling_batch", "devices"):
         value, least = getattr(arguments, name), 0 if name == "classes" else 1
         if value is not None and value < least:
             raise InputError(f"--{name.replace('_', '-')} {value} must be at least {least}")
@@ -41,6 +46,8 @@ def _plan(arguments):
     print(f"A PREDICTION for {device.name} with products in {arguments.precision}: counted work at")
     print(f"{plan.EFFICIENCY:.0%} of published speed, an assumption. Nobody has measured it.\n")
     _print_training(models, device, arguments)
+    if arguments.devices > 1:
+        _print_scaling(models, device, arguments)
     _print_sampling(models, device, arguments)
 
 
@@ -62,6 +69,30 @@ def _print_training(models, device, arguments):
     titles = ("weights", "gradients", "Adam", "Polyak", "MiB per image", "largest batch")
     print("training without activation checkpointing, GiB:")
     print(format_table(("model", *titles, "batch", "s per step"), rows))
+
+
+def _print_scaling(models, device, arguments):
+    rows, devices, link = [], arguments.devices, scaling.link(arguments.link)
+    for name, counted, config, _ in models:
+        batch = arguments.batch or config.batch
+        step = scaling.scaling(counted, config, batch, devices, device, link, arguments.precision)
+        fits = not math.isnan(step.seconds)
+        rows.append(
+            (
+                name,
+                str(step.share),
+                _seconds(step.computing),
+                f"{step.sent / 2**20:.0f}",
+                f"{step.sending:.3g}",
+                _seconds(step.seconds),
+                f"{step.efficiency:.0%}" if fits else "-",
+                f"{step.seconds * config.steps / 86400:.1f}" if fits else "-",
+            )
+        )
+    print(f"\ntraining on {devices} devices, sums over {link.name} at")
+    print(f"{scaling.LINK_EFFICIENCY:.0%} of published speed, not while the devices compute:")
+    titles = ("images each", "s computing", "MiB sent", "s sending", "s per step", "computing")
+    print(format_table(("model", *titles, "days for all steps"), rows))
 
 
 def _print_sampling(models, device, arguments):
