@@ -26,7 +26,7 @@ def evaluate(subject, names, announce=print):
         figures = EVALUATIONS[name].measure(subject)
         content["evaluations"][name] = figures
         content["seconds"][name] = round(time.perf_counter() - start, 1)
-        content["options"][name] = _options(subject.options)
+        content["options"][name] = _options(subject)
         _write(subject, content)
         announce(f"{name}: {content['seconds'][name]:.0f} s")
     return content
@@ -102,7 +102,6 @@ def _data(subject):
     }
 
 
-def _options(options):
+def _options(subject):
     """The options as JSON; networks by their names."""
-    values = vars(options)
-    return {**values, "networks": [network.name for network in options.networks]}
+    return {**vars(subject.options), "networks": [network.name for network in subject.networks]}
