@@ -166,10 +166,14 @@ def test_one_class_as_data_has_its_label(trained, tmp_path):
 
 
 def test_a_classifier_is_a_feature_network(trained):
-    network = open_network(f"classifier:{trained / 'ranks'}", Hierarchy.load(trained / "run"))
+    hierarchy = Hierarchy.load(trained / "run")
+    network = open_network(f"classifier:{trained / 'ranks'}", hierarchy)
     images = np.random.default_rng(0).random((3, 16, 16, 3))
     features = network.features(images)
     assert features.shape == (3, 6)
     classifier = load_classifier(trained / "ranks")
     own = classifier.trunk(fitted(images, 8, 1) - np.float32(0.5)).array
     np.testing.assert_allclose(features, own, atol=1e-6)
+    block = open_network(f"classifier:{trained / 'ranks'}:trunk.blocks.0", hierarchy)
+    maps = classifier.trunk.blocks[0](fitted(images, 8, 1) - np.float32(0.5)).array
+    np.testing.assert_allclose(block.features(images), maps.mean(axis=(1, 2)), atol=1e-6)

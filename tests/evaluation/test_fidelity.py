@@ -13,6 +13,7 @@ from vqv2.evaluation.fidelity import (
     inside_manifold,
     manifold_radii,
     precision_and_recall,
+    share_inside,
 )
 
 RNG = np.random.default_rng(0)
@@ -159,6 +160,29 @@ def test_an_interval_holds_its_value_even_when_every_replicate_is_larger():
     assert min(resampled) > found.value  # why the interval is moved
     again = fidelity(a, b, np.random.default_rng(0)).frechet
     assert again == found
+
+
+def test_the_interval_of_a_share_knows_that_the_manifold_was_sampled_too():
+    # Half of the points lie in a crowd of balls, the others in that of a single lonely feature.
+    crowd, lonely = 0.1 * RNG.standard_normal((60, 2)), np.array([[50.0, 0]])
+    real = np.concatenate([crowd, lonely])
+    points = np.concatenate([crowd, crowd, crowd + [20, 0], crowd + [20, 0]])
+    found = share_inside(points, real, np.random.default_rng(0))
+    assert found.value == 1
+    alone = share(np.arange(240) < 120, np.random.default_rng(0))  # of as many independent points
+    assert alone.high - alone.low < 0.15
+    assert found.high - found.low > 0.3
+    certain = share_inside(points[:120], real, np.random.default_rng(0))
+    assert certain.low > 0.9
+
+
+def test_a_share_inside_is_that_of_precision_and_recall():
+    real, generated = RNG.standard_normal((40, 3)), RNG.standard_normal((30, 3)) + 0.5
+    found = fidelity(real, generated, np.random.default_rng(0), replicates=50)
+    expected = precision_and_recall(real, generated)
+    assert (found.precision.value, found.recall.value) == expected
+    for one in (found.precision, found.recall):
+        assert 0 <= one.low <= one.value <= one.high <= 1
 
 
 def test_a_share_stays_between_none_and_all():

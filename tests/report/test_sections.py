@@ -192,6 +192,16 @@ def test_what_cannot_be_used_is_said_in_a_sentence(trained, tmp_path, capsys, ar
     assert not (tmp_path / "new").exists()
 
 
+def test_figures_of_another_version_are_named(trained, evaluated, tmp_path, capsys):
+    folder = tmp_path / "evaluation"
+    shutil.copytree(evaluated, folder)
+    content = json.loads((folder / "evaluation.json").read_text())
+    del content["evaluations"]["fidelity"]["count"]
+    (folder / "evaluation.json").write_text(json.dumps(content))
+    assert vqv2("evaluate", trained.folder, "--out", folder, "--only", "usage") == 2
+    assert "evaluation.json lacks figures" in capsys.readouterr().err
+
+
 def test_an_evaluation_that_is_damaged_is_not_overwritten(trained, tmp_path, capsys):
     (tmp_path / "evaluation.json").write_text("{")
     assert vqv2("evaluate", trained.folder, "--out", tmp_path, "--only", "usage") == 2

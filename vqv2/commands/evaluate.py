@@ -149,7 +149,7 @@ def _options(arguments, hierarchy):
     for name, value in counts.items():
         if value < 1:
             raise InputError(f"--{name.replace('_', '-')} {value} must be at least 1")
-    networks = [open_network(text, hierarchy) for text in arguments.features or ["encoder"]]
+    networks = [open_network(text, hierarchy) for text in arguments.features or ()]
     options = Options(
         **counts,
         temperature=by_level(arguments.temperature, float, "temperature"),

@@ -13,7 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from vqv2.errors import InputError
-from vqv2.evaluation.bootstrap import REPLICATES, Estimate, estimate, share
+from vqv2.evaluation.bootstrap import (
+    REPLICATES,
+    Estimate,
+    around,
+    estimate,
+    resampled,
+    within,
+)
 from vqv2.evaluation.neighbours import BLOCK_NUMBERS, nearest, squared_distances
 
 NEIGHBOURS = 3  # k of the manifolds, as in their paper
@@ -96,14 +103,16 @@ def inside_manifold(points, features, radii, numbers=BLOCK_NUMBERS):
 
     A block of distances, of `numbers` numbers, is in memory at a time.
     """
+    blocks = _inside(points, features, radii, numbers)
+    return np.concatenate([block.any(axis=1) for block in blocks])
+
+
+def _inside(points, features, radii, numbers=BLOCK_NUMBERS):
+    """Which points lie in the ball of which features: bool (m, N), a block of points at a time."""
     step = max(1, numbers // max(len(features), points.shape[1]))
     squared_radii = np.asarray(radii, np.float64) ** 2
-    return np.concatenate(
-        [
-            (squared_distances(points[start : start + step], features) <= squared_radii).any(axis=1)
-            for start in range(0, len(points), step)
-        ]
-    )
+    for start in range(0, len(points), step):
+        yield squared_distances(points[start : start + step], features) <= squared_radii
 
 
 def precision_and_recall(real, generated, k=NEIGHBOURS):
@@ -112,15 +121,28 @@ def precision_and_recall(real, generated, k=NEIGHBOURS):
     Precision is the share of generated features inside the manifold of the real ones, recall that
     of the real ones inside the manifold of the generated ones.
     """
-    marks = _marks(real, generated, k)
-    return tuple(float(side.mean()) for side in marks)
+    precision = inside_manifold(generated, real, manifold_radii(real, k)).mean()
+    recall = inside_manifold(real, generated, manifold_radii(generated, k)).mean()
+    return float(precision), float(recall)
 
 
-def _marks(real, generated, k):
-    return (
-        inside_manifold(generated, real, manifold_radii(real, k)),
-        inside_manifold(real, generated, manifold_radii(generated, k)),
-    )
+def share_inside(points, features, rng, k=NEIGHBOURS, replicates=REPLICATES):
+    """The `Estimate` of how many of the points lie inside the manifold of the features.
+
+    Both are resampled: a replicate has some of the points, and those balls whose features were
+    drawn. The radii stay, as a feature drawn twice would be its own nearest neighbour.
+    """
+    radii = manifold_radii(features, k)
+    drawn = np.zeros((len(features), replicates), np.float32)
+    for replicate in range(replicates):
+        drawn[resampled(len(features), rng), replicate] = 1
+    every, some = [], []
+    for inside in _inside(points, features, radii):
+        every.append(inside.any(axis=1))
+        some.append(inside.astype(np.float32) @ drawn > 0)  # in a ball of the replicate
+    some = np.concatenate(some)
+    shares = [column[resampled(len(points), rng)].mean() for column in some.T]
+    return within(around(np.concatenate(every).mean(), shares), 0, 1)
 
 
 class Fidelity(NamedTuple):
@@ -134,12 +156,11 @@ class Fidelity(NamedTuple):
 def fidelity(real, generated, rng, k=NEIGHBOURS, replicates=REPLICATES):
     """The `Fidelity` of generated features (M, D) against real ones (N, D).
 
-    The intervals are bootstrapped: both sets for the Fréchet distance; for precision and recall
-    the set whose share it is, while the manifold stays, as a point drawn twice would be its own
-    nearest neighbour.
+    Each of the `replicates` takes about as long as the figures themselves.
     """
-    sets = [np.asarray(real), np.asarray(generated)]
-    distance = estimate(frechet_distance, sets, rng, replicates)
-    distance = distance._replace(low=max(0.0, distance.low))
-    shares = [share(marks, rng, replicates) for marks in _marks(real, generated, k)]
-    return Fidelity(distance, *shares)
+    real, generated = np.asarray(real), np.asarray(generated)
+    return Fidelity(
+        within(estimate(frechet_distance, [real, generated], rng, replicates), 0, np.inf),
+        share_inside(generated, real, rng, k, replicates),
+        share_inside(real, generated, rng, k, replicates),
+    )

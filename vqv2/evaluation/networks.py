@@ -5,10 +5,11 @@ from vqv2.evaluation.features import LayerFeatures, Pixels, encoder_features
 from vqv2.evaluation.vgg import VGG16Features
 from vqv2.training import load_classifier
 
+TRUNK = "trunk"  # the part of a classifier before its last layer
 NETWORKS_HELP = (
     "pixels, encoder (the run's own, averaged over the map), encoder-map (all of it), "
     "layer:NAME of the run's autoencoder, classifier:FOLDER (what `train classifier` "
-    "left), or vgg16:FILE with weights"
+    "left) or classifier:FOLDER:LAYER, or vgg16:FILE with weights"
 )
 
 
@@ -30,14 +31,19 @@ def open_network(text, hierarchy):
     if kind == "layer":
         return LayerFeatures(text, hierarchy.autoencoder, detail, size, channels)
     if kind == "classifier":
-        return classifier_features(detail)
+        folder, _, layer = detail.partition(":")
+        return classifier_features(folder, layer or TRUNK)
     if kind == "vgg16":
         return VGG16Features(detail)
     raise InputError(f"there are no features {text!r}: use {NETWORKS_HELP}")
 
 
-def classifier_features(folder):
-    """What the classifier in `folder` tells classes from: a vector of feature_units numbers."""
+def classifier_features(folder, layer=TRUNK):
+    """What a layer of the classifier in `folder` puts out; maps are averaged over positions.
+
+    The default is what it tells classes from, a vector of feature_units numbers.
+    """
     classifier = load_classifier(folder)
     config = classifier.config
-    return LayerFeatures("classifier", classifier, "trunk", config.image_size, config.channels)
+    name = "classifier" if layer == TRUNK else f"classifier, {layer}"
+    return LayerFeatures(name, classifier, layer, config.image_size, config.channels)

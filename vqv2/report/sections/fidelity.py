@@ -32,7 +32,7 @@ def measure(subject):
         "sampling": subject.describe_sampling(),
         "networks": [],
     }
-    for network in subject.options.networks if count > NEIGHBOURS else ():
+    for network in subject.networks if count > NEIGHBOURS else ():
         real = source_features(network, subject.sources["train"], train)
         found = {name: network.features(images) for name, images in sets.items()}
         rng = np.random.default_rng(subject.options.seed)

@@ -16,7 +16,7 @@ def measure(subject):
     """For pixels and every feature network: a picture, and how near the nearest images are."""
     config = subject.hierarchy.autoencoder.config
     networks = {n.name: n for n in (Pixels(config.image_size, config.channels),)}
-    networks.update({network.name: network for network in subject.options.networks})
+    networks.update({network.name: network for network in subject.networks})
     held_out = subject.sources["held_out"].batch(
         subject.chosen("held_out", len(subject.samples.images))
     )

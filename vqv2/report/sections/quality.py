@@ -25,7 +25,7 @@ def measure(subject):
         level: held_out_likelihoods(prior, subject.store, level, sweep)
         for level, prior in hierarchy.priors.items()
     }
-    network = options.networks[0]
+    network = subject.networks[0]
     count = max(options.swept, NEIGHBOURS + 1)
     real = source_features(
         network, subject.sources["train"], subject.chosen("train", options.images)

@@ -26,21 +26,31 @@ def evaluate(subject, names, announce=print):
         figures = EVALUATIONS[name].measure(subject)
         content["evaluations"][name] = figures
         content["seconds"][name] = round(time.perf_counter() - start, 1)
-        content["options"][name] = _options(subject.options)
+        content["options"][name] = _options(subject)
         _write(subject, content)
         announce(f"{name}: {content['seconds'][name]:.0f} s")
     return content
 
 
 def sections_of(content, folder, names=EVALUATIONS):
-    """The sections of the `content` of evaluation.json in the order of a page; of `names` only."""
+    """The sections of the `content` of evaluation.json in the order of a page; of `names` only.
+
+    Raises `InputError` when figures are missing, and when a picture is.
+    """
     found = content["evaluations"]
-    return [
-        section
-        for name, module in EVALUATIONS.items()
-        if name in found and name in names
-        for section in module.sections(found[name], Path(folder))
-    ]
+    try:
+        return [
+            section
+            for name, module in EVALUATIONS.items()
+            if name in found and name in names
+            for section in module.sections(found[name], Path(folder))
+        ]
+    except (KeyError, TypeError, IndexError) as error:
+        path = Path(folder) / "evaluation.json"
+        raise InputError(
+            f"{path} lacks figures, another version wrote it ({error!r}): delete it, and evaluate "
+            "again"
+        ) from None
 
 
 def as_text(sections):
@@ -92,7 +102,6 @@ def _data(subject):
     }
 
 
-def _options(options):
+def _options(subject):
     """The options as JSON; networks by their names."""
-    values = vars(options)
-    return {**values, "networks": [network.name for network in options.networks]}
+    return {**vars(subject.options), "networks": [network.name for network in subject.networks]}

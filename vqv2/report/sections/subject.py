@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vqv2.data.split import spread_indices
+from vqv2.evaluation.features import encoder_features
 from vqv2.hierarchy import Hierarchy
 from vqv2.run import Run
 
@@ -29,7 +30,7 @@ class Options:
     top_p: float | dict = 1.0
     temperatures: tuple = (0.8, 0.9, 1.0)  # of the pictures of samples
     neighbours: int = 6  # shown for each sample
-    networks: tuple = ()  # feature networks
+    networks: tuple = ()  # feature networks; empty for the hierarchy's own encoder
     repetitions: int = 5  # of a timing
     seed: int = 0
     progress: bool = True
@@ -50,6 +51,11 @@ class Subject:
     store: object
     folder: Path
     options: Options = Options()
+
+    @property
+    def networks(self):
+        """The feature networks by which images are compared, at least one."""
+        return self.options.networks or (encoder_features(self.hierarchy.autoencoder),)
 
     @functools.cached_property
     def samples(self):
