@@ -9,6 +9,7 @@ from vqv2 import checkpoint, cli
 from vqv2.config import ClassifierConfig, replace
 from vqv2.data.images import open_images
 from vqv2.errors import InputError
+from vqv2.models.classifier import Classifier
 from vqv2.training import (
     ClassifierTask,
     Schedule,
@@ -76,6 +77,20 @@ def test_validation_says_how_often_the_averaged_classifier_is_right(tmp_path, da
     for average in task.optimizer.average.values():
         average *= 0.5
     assert task.validate() != metrics
+
+
+def test_a_batch_in_parts_keeps_images_and_labels_together(tmp_path, data, sources):
+    config = replace(CONFIG, {"accumulate": 2})
+    model = Classifier(config, ("0", "1", "2"), np.random.default_rng(0))
+    task = ClassifierTask(model, sources["train"], sources["held_out"], data, 0)
+    images, labels = task.batch(1)
+    first, second = task.split((images, labels), 2)
+    np.testing.assert_array_equal(np.concatenate([first[0], second[0]]), images)
+    np.testing.assert_array_equal(np.concatenate([first[1], second[1]]), labels)
+    assert len(first[0]) == len(first[1]) == 2
+    train_classifier(tmp_path / "a", config, sources, data, schedule=QUIET)
+    lines = read_log(tmp_path / "a" / "log.jsonl")
+    assert all(0 <= line["accuracy"] <= 1 for line in lines)
 
 
 def test_images_without_classes_are_refused(tmp_path):
