@@ -12,7 +12,7 @@ import pytest
 
 from tests.small import AUTOENCODER, CONFIG, write_images
 from tests.training.killed import differences
-from vqv2 import checkpoint, cli, pipeline
+from vqv2 import Hierarchy, checkpoint, cli, pipeline
 from vqv2.errors import InputError
 from vqv2.run import Run
 from vqv2.training import Schedule
@@ -79,6 +79,22 @@ def test_the_best_is_the_one_of_the_lowest_held_out_loss(tmp_path, sources):
     metadata = checkpoint.read_metadata(folder / "best.safetensors")
     assert metadata["best"] == {"step": lowest["step"], "loss": lowest["loss"]}
     assert metadata["step"] == lowest["step"]
+
+
+def test_a_prior_can_be_used_as_it_was_at_its_best(tmp_path, sources):
+    run = run_of(tmp_path / "run", sources, steps=1)
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    pipeline.extract_codes(run, sources, progress=False)
+    pipeline.train_prior(run, "top", schedule=QUIET)
+    folder = run.stage_folder("prior-top")
+    arrays, metadata = checkpoint.load(folder / "best.safetensors")
+    name = "embedding.table"
+    arrays[f"average.{name}"] += 1  # as if training had gone wrong since
+    checkpoint.save(folder / "best.safetensors", arrays, metadata)
+    newest, best = (
+        Hierarchy.load(run.folder, best=best).priors["top"].state()[name] for best in (False, True)
+    )
+    assert (best == arrays[f"average.{name}"]).all() and (newest != best).any()
 
 
 def test_two_priors_begun_at_once_both_keep_their_configuration(tmp_path, sources):

@@ -39,13 +39,18 @@ def add_parser(subparsers):
         help="of the priors' weights: float32, or bfloat16 for half the time at small batches "
         "(default: float32)",
     )
+    parser.add_argument(
+        "--best",
+        action="store_true",
+        help="priors as they were when their held-out loss was lowest, not as training left them",
+    )
     parser.add_argument("--out", required=True, metavar="PNG", help="the picture to write")
 
 
 def _sample(arguments):
     check_seed(arguments.seed)
     check_writable(arguments.out)
-    hierarchy = Hierarchy.load(arguments.run_folder)
+    hierarchy = Hierarchy.load(arguments.run_folder, best=arguments.best)
     codes = hierarchy.sample_codes(
         arguments.count,
         arguments.label,
