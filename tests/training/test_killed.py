@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -199,14 +200,19 @@ def test_a_signal_saves_and_ends_with_its_status(tmp_path, number, status):
     assert "stopped and saved at step" in error and "Traceback" not in error
 
 
-def test_an_extraction_that_is_terminated_clears_up(tmp_path):
+def test_an_extraction_that_is_terminated_goes_on(tmp_path):
     data, run = write_images(tmp_path / "images.npz", count=2000), tmp_path / "run"
     stages = commands(run, data, steps=1)
     finish(["--backend", "reference", *stages["autoencoder"]])
+    shutil.copytree(run, tmp_path / "undisturbed")
+    finish(["--backend", "reference", "encode", tmp_path / "undisturbed"])
     process = start(["--backend", "reference", *stages["encode"]])
-    while process.poll() is None and not (run / "codes.partial").exists():
+    while process.poll() is None and not (run / "codes.partial" / "begun.json").exists():
         time.sleep(0.001)
     process.send_signal(signal.SIGTERM)
     error = process.communicate(timeout=60)[1]
     assert process.returncode == 143 and error.endswith("vqv2: terminated\n"), error
-    assert {path.name for path in run.iterdir()} == {"config.json", "autoencoder"}
+    assert (run / "codes.partial").exists() and not (run / "codes").exists()
+    finish(["--backend", "reference", *stages["encode"]])
+    assert not (run / "codes.partial").exists()
+    assert differences(run, tmp_path / "undisturbed") == []
