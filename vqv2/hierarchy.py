@@ -36,11 +36,12 @@ class Hierarchy:
         self.identity = identity
 
     @classmethod
-    def load(cls, folder, priors=True):
+    def load(cls, folder, priors=True, best=False):
         """The hierarchy in a run folder, with those priors that are there (none: `priors=False`).
 
-        Raises `InputError` when the folder is no run, when a file in it is damaged, or when a
-        prior learned the codes of another autoencoder.
+        Priors are as their training left them, or, with `best`, as they were when their held-out
+        loss was lowest. Raises `InputError` when the folder is no run, when a file in it is
+        damaged, or when a prior learned the codes of another autoencoder.
         """
         run = Run.open(folder)
         autoencoder, identity = run.load_autoencoder()
@@ -50,7 +51,7 @@ class Hierarchy:
             for level in run.config.levels
             if priors and run.checkpoint_path(f"prior-{level}").exists()
         ]
-        loaded = {level: run.load_prior(level, identity) for level in trained}
+        loaded = {level: run.load_prior(level, identity, best) for level in trained}
         return cls(run.config, run.class_names, autoencoder, loaded, identity)
 
     def encode(self, images, batch=32):

@@ -33,6 +33,9 @@ def add_parser(subparsers):
         "autoencoder: the priors of a small data set over-fit less (default: 1)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the copies")
+    parser.add_argument(
+        "--resume", action="store_true", help="do nothing where these codes are there already"
+    )
     add_workers(parser)
 
 
@@ -48,6 +51,7 @@ def _encode(arguments):
         copies=arguments.copies,
         seed=arguments.seed,
         communicator=arguments.communicator,
+        resume=arguments.resume,
     )
     if print_skipped(sources, skipped) - skipped:
         print("These were damaged inside: in their places, codes of other images are stored.")
