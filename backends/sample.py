@@ -17,9 +17,14 @@ def sample_codes(logits, gumbel, temperature, top_k, top_p):
     codes whose probability, at this temperature, reaches p (1: all), and always the likeliest.
     Codes tied with the last one kept are kept too.
     """
-    xp = array_module(logits)
     if temperature == 0:
         return logits.argmax(axis=-1)
+    return (kept_logits(logits, temperature, top_k, top_p) + gumbel).argmax(axis=-1)
+
+
+def kept_logits(logits, temperature, top_k, top_p):
+    """Logits (M, K) / temperature, with -inf for the codes that `sample_codes` does not keep."""
+    xp = array_module(logits)
     scaled = logits / logits.dtype.type(temperature)
     if 0 < top_k < logits.shape[-1]:
         threshold = -xp.partition(-scaled, top_k - 1, axis=-1)[:, top_k - 1 : top_k]
@@ -31,7 +36,7 @@ def sample_codes(logits, gumbel, temperature, top_k, top_p):
         kept = (before < top_p * weights.sum(axis=-1, keepdims=True)).sum(axis=-1)
         threshold = xp.take_along_axis(ordered, xp.maximum(kept, 1)[:, None] - 1, axis=-1)
         scaled = xp.where(scaled >= threshold, scaled, -np.inf)
-    return (scaled + gumbel).argmax(axis=-1)
+    return scaled
 
 
 _cuda = cuda.Source("sample.cu", THREADS=cuda.THREADS)

@@ -1,10 +1,13 @@
 """Checkpoints: exact, atomic, and particular about what they read."""
 
+import os
+
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from vqv2 import checkpoint
+from vqv2.checkpoint import Checkpoints, DamagedError
 from vqv2.errors import InputError
 
 ARRAYS = {
@@ -96,3 +99,122 @@ def test_what_cannot_be_opened_is_not_called_missing_or_damaged(tmp_path, monkey
     monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(InputError, match="other.safetensors cannot be read: Permission denied"):
         checkpoint.load(tmp_path / "other.safetensors")
+
+
+def stage(folder, steps, keep=2, best=()):
+    """A `Checkpoints` with one saved at each of `steps`; those in `best` were the best so far."""
+    checkpoints, lowest = Checkpoints(folder, keep), None
+    for step in steps:
+        lowest = {"step": step, "loss": 1 / step} if step in best else lowest
+        save_step(checkpoints, step, lowest)
+    return checkpoints
+
+
+def save_step(checkpoints, step, best=None):
+    checkpoints.save({"a": np.full(100, step, np.float32)}, {"step": step, "best": best})
+
+
+def names(folder):
+    return {path.name.removesuffix(".safetensors") for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [
+        (1, {"checkpoint"}),
+        (2, {"checkpoint", "checkpoint-90"}),
+        (3, {"checkpoint", "checkpoint-90", "checkpoint-8"}),
+        (9, {"checkpoint", "checkpoint-90", "checkpoint-8", "checkpoint-7"}),
+    ],
+)
+def test_so_many_are_kept_and_the_best_besides(tmp_path, keep, expected):
+    stage(tmp_path / "a", (7, 8, 90, 100), keep)
+    assert names(tmp_path / "a") == expected
+    stage(tmp_path / "b", (7, 8, 90, 100), keep, best=(7, 8))
+    assert names(tmp_path / "b") == {*expected, "best"}
+    assert checkpoint.load(tmp_path / "b" / "best.safetensors")[1]["step"] == 8
+
+
+def test_a_damaged_newest_is_named_and_the_one_before_it_used(tmp_path):
+    checkpoints = stage(tmp_path, (7, 8, 9), keep=3)
+    damage(checkpoints.newest)
+    path, arrays, metadata, damaged = Checkpoints(tmp_path, 3).load()
+    assert path == tmp_path / "checkpoint-8.safetensors"
+    assert metadata["step"] == 8 and (arrays["a"] == 8).all()
+    assert (
+        f"{checkpoints.newest} is damaged" in damaged[0] and f"going on from {path}" in damaged[1]
+    )
+
+
+def test_what_was_damaged_is_not_kept_as_one_of_the_former(tmp_path):
+    checkpoints = stage(tmp_path, (6, 7, 8, 9), keep=3, best=(6,))
+    for path in (checkpoints.newest, tmp_path / "checkpoint-8.safetensors"):
+        damage(path)
+    again = Checkpoints(tmp_path, 3)
+    assert again.load()[2]["step"] == 7
+    save_step(again, 8)
+    assert checkpoint.load(again.newest)[1]["step"] == 8
+    assert names(tmp_path) == {"checkpoint", "checkpoint-7", "best"}
+
+
+def test_the_best_is_the_last_resort_and_after_that_there_is_none(tmp_path):
+    checkpoints = stage(tmp_path, (7, 8, 9), best=(7,))
+    for path in checkpoints.paths()[:-1]:
+        damage(path)
+    assert checkpoints.load()[0] == checkpoints.best
+    damage(checkpoints.best)
+    with pytest.raises(InputError, match="no other checkpoint") as error:
+        checkpoints.load()
+    assert all(str(path) in str(error.value) for path in checkpoints.paths())
+
+
+def test_one_that_may_not_be_read_is_not_taken_for_a_damaged_one(tmp_path, monkeypatch):
+    checkpoints = stage(tmp_path, (7, 8))
+    checkpoints.newest.unlink()
+    checkpoints.newest.mkdir()
+    with pytest.raises(InputError, match="Is a directory"):
+        checkpoints.load()
+
+
+def test_where_there_are_no_second_names_there_are_copies(tmp_path, monkeypatch):
+    def refuse(*_arguments):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    stage(tmp_path, (7, 8, 9), best=(9,))
+    assert names(tmp_path) == {"checkpoint", "checkpoint-8", "best"}
+    steps = {p.stem: checkpoint.load(p)[1]["step"] for p in tmp_path.iterdir()}
+    assert steps == {"checkpoint": 9, "checkpoint-8": 8, "best": 9}
+
+
+def damage(path):
+    """Change a byte of this file, and of no other that may be the same file by another name."""
+    data = bytearray(path.read_bytes())
+    data[-7] ^= 1
+    path.unlink()
+    path.write_bytes(data)
+
+
+def test_no_changed_byte_and_no_missing_end_goes_unnoticed(tmp_path):
+    path = tmp_path / "c.safetensors"
+    metadata = {"stage": "prior-top", "step": 3}
+    checkpoint.save(path, {"a": np.arange(5, dtype=np.float32), "b": np.ones(2, int)}, metadata)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        _expect_damage(path, metadata, place)
+        path.write_bytes(whole[:place])
+        _expect_damage(path, metadata, place)
+
+
+def _expect_damage(path, metadata, place):
+    try:
+        arrays, found = checkpoint.load(path)
+    except DamagedError as error:
+        assert len(str(error).splitlines()) == 1
+        return
+    # A space of the header's filling may change without consequence.
+    assert found == metadata and set(arrays) == {"a", "b"}, place
+    np.testing.assert_array_equal(arrays["a"], np.arange(5))

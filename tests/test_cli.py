@@ -84,7 +84,8 @@ def test_sample_and_reconstruct_write_pictures(finished, tmp_path, capsys):
         assert picture.size[0] > 64
     first = out.read_bytes()
     assert vqv2("sample", run, "--count", 5, "--class", 1, "--temperature", "top=1,bottom=0.5",
-                "--top-k", 4, "--top-p", 0.9, "--seed", 3, "--out", out) == 0  # fmt: skip
+                "--top-k", 4, "--top-p", 0.9, "--seed", 3, "--storage", "bfloat16",
+                "--out", out) == 0  # fmt: skip
     assert out.read_bytes() == first
     assert vqv2("reconstruct", run, "--out", tmp_path / "r.png", "--count", 2) == 0
     printed = capsys.readouterr().out
@@ -109,8 +110,14 @@ def test_a_run_without_a_checkpoint_may_begin_again(tmp_path, finished, capsys):
     run = tmp_path / "run"
     run.mkdir()
     shutil.copy(finished[0] / "config.json", run)
-    assert "leave out --resume" in refused(capsys, "train", "autoencoder", "--out", run, "--resume")
     assert train(run, finished[1]) == 0
+    again = tmp_path / "again"
+    again.mkdir()
+    shutil.copy(finished[0] / "config.json", again)
+    assert vqv2("train", "autoencoder", "--out", again, "--resume") == 0
+    assert "is not a run folder" in refused(
+        capsys, "train", "autoencoder", "--out", tmp_path / "nothing", "--resume"
+    )
     (tmp_path / "config.json").write_text('{"something": "else"}')
     foreign = ("train", "autoencoder", "--data", finished[1], "--out", tmp_path, *SMALL)
     assert "not the configuration" in refused(capsys, *foreign)
@@ -219,7 +226,7 @@ def test_wrong_arguments_are_one_sentence(finished, copy, tmp_path, capsys):
                                   "--set", "a=1"),
         "holds a run already": ("train", "autoencoder", "--data", data, "--out", run),
         "continue it with --resume": ("train", "prior", run, "--level", "top"),
-        "only --steps": ("train", "prior", run, "--level", "top", "--resume", "--batch", 3),
+        "only steps": ("train", "prior", run, "--level", "top", "--resume", "--batch", 3),
         "--seed -1": ("sample", run, "--count", 1, "--seed", -1, "--out", out),
         "--count 0": ("reconstruct", run, "--count", 0, "--out", out),
         "names no file": ("sample", run, "--count", 1, "--out", ""),

@@ -11,6 +11,7 @@ from vqv2.errors import InputError
 def tiny(monkeypatch):
     monkeypatch.setattr(demo, "QUICK_STEPS", {"autoencoder": 3, "top": 3, "bottom": 3})
     monkeypatch.setattr(demo, "PER_CLASS", 1)
+    monkeypatch.setattr(demo, "FIGURES", 16)
 
 
 def test_the_demo_leaves_pictures_and_a_page(tiny, tmp_path, capsys):
@@ -19,11 +20,11 @@ def test_the_demo_leaves_pictures_and_a_page(tiny, tmp_path, capsys):
     printed = capsys.readouterr().out
     for words in ("PSNR", "perplexity", "log K", "unigram", "top + bottom", "report.html"):
         assert words in printed
-    for name in ("reconstructions", "samples", "curves"):
+    for name in ("samples", "reconstructions", "rate-distortion", "usage", "curves"):
         with Image.open(folder / f"{name}.png") as picture:
             assert min(picture.size) > 100
     page = (folder / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 5
     assert "http" not in page.replace("http-equiv", "")
     assert "nats/code" in page and "PSNR" in page
 

@@ -25,6 +25,7 @@ class _Mode:
 
     recording = True
     recomputing = False
+    watch = None
 
 
 @contextlib.contextmanager
@@ -42,6 +43,15 @@ def _mode(**changes):
 def no_grad():
     """Context manager: operations inside are not recorded, which saves the tape's memory."""
     return _mode(recording=False)
+
+
+def watched(watch):
+    """Context manager: inside, `watch` sees every operation, in both directions.
+
+    It is called as watch(name, input arrays, output, gradient function) after each operation, and
+    returns the gradient function to use. For tools that look for something (`vqv2.nn.finite`).
+    """
+    return _mode(watch=watch)
 
 
 def is_recomputing():
@@ -224,6 +234,8 @@ def differentiable(function):
     def operation(*arguments, **settings):
         arrays = [a.array if isinstance(a, Tensor) else a for a in arguments]
         output, gradient = function(*arrays, **settings)
+        if _Mode.watch is not None:
+            gradient = _Mode.watch(function.__name__, arrays, output, gradient)
         return _record(function.__name__, arguments, output, gradient)
 
     return operation

@@ -1,16 +1,104 @@
-"""Checkpoints: one safetensors file each, written atomically and sealed with a checksum."""
+"""Checkpoints: safetensors files, written atomically and sealed with a checksum; several kept."""
 
+import errno
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from vqv2.errors import InputError
-from vqv2.files import atomic_write
+from vqv2.files import atomic_write, link
 
 FORMAT = "vqv2 checkpoint 1"
+
+
+class DamagedError(InputError):
+    """A checkpoint whose contents are not what was written."""
+
+
+class Checkpoints:
+    """The checkpoints of one stage: the newest, those before it, and the best.
+
+    FOLDER/checkpoint.safetensors        the newest
+    FOLDER/checkpoint-STEP.safetensors   those before it; with the newest, `keep` in all
+    FOLDER/best.safetensors              the one of the lowest held-out loss, however old
+
+    One that is kept under two names takes its space once, where the file system can do that.
+    """
+
+    def __init__(self, folder, keep=2):
+        self.folder = Path(folder)
+        self.keep = keep
+        self.newest = self.folder / "checkpoint.safetensors"
+        self.best = self.folder / "best.safetensors"
+        self._step = None  # of `newest`, once it is known to be good
+
+    def paths(self):
+        """Those that exist, in the order in which to try them: from new to old, the best last."""
+        ordered = (self.newest, *self._earlier(), self.best)
+        return [path for path in ordered if path.exists()]
+
+    def load(self):
+        """(path, arrays, metadata, [sentence about each damaged one]) of the newest good one.
+
+        Raises `InputError` when there is none.
+        """
+        damaged = []
+        for path in self.paths():
+            try:
+                arrays, metadata = load(path)
+            except DamagedError as error:
+                damaged.append(str(error))
+                continue
+            # What `save` does last may be missing when the program was ended.
+            if is_best(metadata) and path != self.best:
+                link(path, self.best)
+            if path == self.newest:
+                self._step = metadata["step"]
+                self._remove_old()
+            if damaged:
+                damaged.append(f"going on from {path}, of step {metadata['step']}")
+            return path, arrays, metadata, damaged
+        if damaged:
+            raise DamagedError(f"there is no other checkpoint to go on from; {'; '.join(damaged)}")
+        raise InputError(f"there is no checkpoint {self.newest}: train first")
+
+    def save(self, arrays, metadata):
+        """Add the newest; `metadata` has its "step", and "best", {"step", "loss"} or None.
+
+        Raises `InputError` when it cannot be written; those that are there are then untouched.
+        """
+        if self._step is not None and self.keep > 1:
+            link(self.newest, self.folder / f"checkpoint-{self._step}.safetensors")
+        save(self.newest, arrays, metadata)
+        self._step = metadata["step"]
+        if is_best(metadata):
+            link(self.newest, self.best)
+        self._remove_old()
+
+    def _remove_old(self):
+        # One of a later step than the newest was found damaged when the newest was begun.
+        former = [path for path in self._earlier() if _step_in_name(path) < self._step]
+        for path in set(self._earlier()) - set(former[: self.keep - 1]):
+            path.unlink(missing_ok=True)
+
+    def _earlier(self):
+        """Those before the newest, from new to old."""
+        paths = self.folder.glob("checkpoint-*.safetensors")
+        numbered = [path for path in paths if path.stem.removeprefix("checkpoint-").isdecimal()]
+        return sorted(numbered, key=_step_in_name, reverse=True)
+
+
+def _step_in_name(path):
+    return int(path.stem.removeprefix("checkpoint-"))
+
+
+def is_best(metadata):
+    """Whether a checkpoint is the one that had the lowest held-out loss when it was written."""
+    return (metadata.get("best") or {}).get("step") == metadata["step"]
 
 
 def save(path, arrays, metadata):
@@ -39,32 +127,49 @@ def _save_file(arrays, path, header):
 def load(path):
     """(arrays, metadata) of a file that `save` wrote.
 
-    Raises `InputError` when there is none, when it cannot be read or is damaged, or when it is
-    another kind of file.
+    Raises `InputError` when there is none or when it cannot be read, `DamagedError` when it is
+    damaged or another kind of file.
     """
+    header, arrays = _read(path)
+    text = header.get("metadata", "")
+    if _seal(arrays, text) != header.get("checksum"):
+        raise DamagedError(f"{path} is damaged, its contents do not match its checksum: {_REMEDY}")
+    return arrays, json.loads(text)
+
+
+_REMEDY = "restore it from a copy, or train again (--resume goes on from the one before it)"
+
+
+def read_metadata(path):
+    """The metadata of a file that `save` wrote, without the arrays and without checking these.
+
+    Raises as `load` does.
+    """
+    header, _ = _read(path, arrays=False)
+    try:
+        return json.loads(header.get("metadata", ""))
+    except ValueError:
+        raise DamagedError(f"{path} is damaged, its metadata cannot be read: {_REMEDY}") from None
+
+
+def _read(path, arrays=True):
     try:
         open(path, "rb").close()  # says what the matter is; `safe_open` calls it all "not found"
         with safe_open(path, "numpy") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
-                raise InputError(f"{path} is not a checkpoint of vqv2: choose another file")
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                raise DamagedError(f"{path} is not a checkpoint of vqv2: choose another file")
+            names = file.keys() if arrays else ()
+            return header, {name: file.get_tensor(name) for name in names}
     except FileNotFoundError:
         raise InputError(f"there is no checkpoint {path}: train first") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+        kind = DamagedError if error.errno == errno.EIO else InputError  # a bad spot on the disk
+        raise kind(f"{path} cannot be read: {error.strerror or error}") from None
     except SafetensorError as error:
-        raise InputError(
-            f"{path} is damaged or not a safetensors file ({error}): restore it from a copy, or "
-            "train again"
+        raise DamagedError(
+            f"{path} is damaged or not a safetensors file ({error}): {_REMEDY}"
         ) from None
-    text = header.get("metadata", "")
-    if _seal(arrays, text) != header.get("checksum"):
-        raise InputError(
-            f"{path} is damaged, its contents do not match its checksum: restore it from a copy, "
-            "or train again"
-        )
-    return arrays, json.loads(text)
 
 
 def _seal(arrays, text):

@@ -4,14 +4,18 @@ import argparse
 import contextlib
 import io
 import os
+import signal
 import sys
 
 import backends
 from backends import BackendError
 from vqv2.commands import (
     bench,
+    config,
     demo,
+    doctor,
     encode,
+    evaluate,
     export_weights,
     import_weights,
     info,
@@ -23,6 +27,7 @@ from vqv2.commands import (
 )
 from vqv2.errors import InputError
 from vqv2.training import TrainingError
+from vqv2.training.interruption import terminable
 from vqv2.training.parallel import ReplicaError
 
 COMMANDS = (
@@ -31,6 +36,9 @@ COMMANDS = (
     encode,
     sample,
     reconstruct,
+    evaluate,
+    doctor,
+    config,
     import_weights,
     export_weights,
     info,
@@ -46,6 +54,7 @@ examples:
   vqv2 train prior runs/photos --level top
   vqv2 train prior runs/photos --level bottom
   vqv2 sample runs/photos --count 16 --class dog --temperature 0.95 --out dogs.png
+  vqv2 evaluate runs/photos
 """
 
 
@@ -71,8 +80,9 @@ def build_parser():
 def main(arguments=None):
     """Run the command line; returns the exit status.
 
-    0 when all went well, 2 when something that was given cannot be used (one sentence on standard
-    error), 130 when it was interrupted. One of several processes that fails ends all of them.
+    0 when all went well, 1 when `vqv2 doctor` finds damage, 2 when something that was given cannot
+    be used (one sentence on standard error), 130 when it was interrupted (Ctrl-C), 143 when it was
+    terminated (SIGTERM). One of several processes that fails ends all of them.
     """
     return processes.run(_main, arguments)
 
@@ -81,20 +91,20 @@ def _main(arguments):
     _print_any_name(sys.stdout)
     parsed = build_parser().parse_args(arguments)
     try:
-        with _backend(parsed.backend):
+        with _backend(parsed.backend), terminable():
             parsed.communicator = processes.communicator_for(parsed)
-            parsed.run(parsed)
+            return parsed.run(parsed) or 0
     except (InputError, BackendError, TrainingError, ReplicaError) as error:
         return _complain(error, 2)
     except KeyboardInterrupt as interruption:
-        return _complain(interruption if interruption.args else "interrupted", 130)
+        number = getattr(interruption, "number", signal.SIGINT)
+        return _complain(interruption if interruption.args else "interrupted", 128 + number)
     except MemoryError as error:
         return _complain(f"not enough memory ({error}): use a smaller batch or model", 2)
     except BrokenPipeError:
         return 0  # the reader of our output has seen enough
     except OSError as error:
         return _complain(f"{error.filename or 'a file'}: {error.strerror or error}", 2)
-    return 0
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Configurations: the paper's hyper-parameters (Tables 1, 2 and 3) and the readings around them.
 
-Each field says where it comes from; "here" marks what the paper does not state. A configuration
-is written into the run folder as JSON and read back from there.
+Each field says where it comes from; "here" marks what the paper does not state. `vqv2 config show`
+prints them. A configuration is written into the run folder as JSON and read back from there.
 """
 
 import dataclasses
@@ -25,35 +25,41 @@ def level_names(count):
     return ("top", *(f"middle{i}" for i in range(1, count - 1)), "bottom")
 
 
+def _field(default, source):
+    """A field of a configuration, and where it comes from."""
+    return dataclasses.field(default=default, metadata={"source": source})
+
+
 @dataclasses.dataclass(frozen=True)
 class AutoencoderConfig:
     """Stage 1 (Table 3); the defaults are the table's column "ImageNet"."""
 
-    image_size: int = 256  # Table 3, pixels
-    channels: int = 3
-    latent_sizes: tuple[int, ...] = (32, 64)  # Table 3, "Latent layers", coarse to fine
-    hidden_units: int = 128  # Table 3
-    residual_units: int = 64  # Table 3
-    layers: int = 2  # Table 3
-    codebook_size: int = 512  # Table 3
-    codebook_dimension: int = 64  # Table 3
-    encoder_filter_size: int = 3  # Table 3
-    upsampling_filter_size: int = 4  # Table 3
-    commitment: float = 0.25  # Table 3, beta of equation 2
-    codebook_update: str = "ema"  # equation 3; "loss": by the gradient of ||sg[E(x)] - e||^2
-    codebook_decay: float = 0.99  # equation 3, gamma
-    codebook_epsilon: float = 1e-5  # here: Laplace smoothing of the counts
-    level_dropout: float = 0.0  # here: how often training decodes an image from coarse levels only
-    restart_after: int = 200  # here: steps after which an unused code restarts; 0: never
-    batch: int = 128  # Table 3
-    steps: int = 2207444  # Table 3
-    learning_rate: float = 2e-4  # Table 3
-    decay_learning_rate: bool = False  # here: true lets the rate fall to zero along a half cosine
-    polyak_decay: float = 0.9999  # Table 3
-    augmentation: str = "imagenet"  # section A.1: "none", "imagenet" or "ffhq"
-    checkpoint: bool = (
-        False  # here: true computes activations again for the gradient, to save memory
-    )
+    image_size: int = _field(256, "Table 3, Input size; pixels")
+    channels: int = _field(3, "here: 1 for grey images")
+    latent_sizes: tuple[int, ...] = _field((32, 64), "Table 3, Latent layers; coarse to fine")
+    hidden_units: int = _field(128, "Table 3, Hidden units")
+    residual_units: int = _field(64, "Table 3, Residual units")
+    layers: int = _field(2, "Table 3, Layers")
+    codebook_size: int = _field(512, "Table 3, Codebook size")
+    codebook_dimension: int = _field(64, "Table 3, Codebook dimension")
+    encoder_filter_size: int = _field(3, "Table 3, Encoder conv filter size")
+    upsampling_filter_size: int = _field(4, "Table 3, Upsampling conv filter size")
+    commitment: float = _field(0.25, "Table 3, beta of equation 2")
+    codebook_update: str = _field("ema", "equation 3; or loss: the gradient of ||sg[E(x)] - e||^2")
+    codebook_decay: float = _field(0.99, "equation 3, gamma")
+    codebook_epsilon: float = _field(1e-5, "here: Laplace smoothing of the counts")
+    level_dropout: float = _field(0.0, "here: how often training decodes coarse levels only")
+    restart_after: int = _field(200, "here: steps until an unused code restarts; 0: never")
+    batch: int = _field(128, "Table 3, Batch size")
+    accumulate: int = _field(1, "here: parts in which a step computes its batch, to save memory")
+    steps: int = _field(2207444, "Table 3, Training steps")
+    learning_rate: float = _field(2e-4, "Table 3, Learning Rate")
+    decay_learning_rate: bool = _field(False, "here: true lets it fall to zero, half a cosine")
+    polyak_decay: float = _field(0.9999, "Table 3, Polyak EMA decay")
+    gradient_clipping: float = _field(0.0, "here: largest norm of the gradient; 0: any")
+    log_gradient_norm: bool = _field(False, "here: true writes it into the log")
+    augmentation: str = _field("imagenet", "section A.1: none, imagenet or ffhq")
+    checkpoint: bool = _field(False, "here: true computes activations twice, to save memory")
 
     @property
     def levels(self):
@@ -78,9 +84,10 @@ class AutoencoderConfig:
             self,
             "channels image_size hidden_units residual_units layers codebook_size "
             "codebook_dimension encoder_filter_size upsampling_filter_size codebook_epsilon "
-            "batch steps learning_rate",
+            "batch accumulate steps learning_rate",
         )
-        _check_not_negative(self, "commitment restart_after")
+        _check_not_negative(self, "commitment restart_after gradient_clipping")
+        _check_parts(self)
         if self.codebook_size > 65536:
             raise InputError(
                 f"codebook_size {self.codebook_size} is more than 65536 (uint16 codes)"
@@ -99,39 +106,43 @@ class AutoencoderConfig:
 class PriorConfig:
     """One prior of stage 2 (a column of Table 1 or 2); the defaults are Table 1's top prior."""
 
-    hidden_units: int = 512  # Table 1
-    residual_units: int = 2048  # Table 1
-    layers: int = 20  # Table 1
-    attention_layers: int = 4  # Table 1; one after every layers / attention_layers layers
-    attention_heads: int = 8  # Table 1
-    filter_size: int = 5  # Table 1, "Conv Filter size"
-    second_kernel: int = 1  # here: 5 makes the second convolution of a layer causal 5x5, too
-    dropout: float = 0.1  # Table 1
-    attention_dropout: str = "logits"  # section A.2; "weights" drops after the softmax
-    output_stack_layers: int = 20  # Table 1
-    condition_output_stack: bool = False  # here: true lets class and coarser codes into it, too
-    conditioning_blocks: int = 0  # Table 1, "Conditioning stack residual blocks"
-    conditioning_units: int = 1024  # section A.2, pseudo-code line 12
-    batch: int = 1024  # Table 1
-    steps: int = 1600000  # Table 1
-    learning_rate_scale: float = 0.18  # section A.2, the formula's first factor
-    warmup_steps: int = 16000  # section A.2
-    decay_exponent: float = 0.35  # section A.2, step_num^-0.35 (called "square root" there)
-    polyak_decay: float = 0.9999  # Table 1
-    checkpoint: bool = (
-        False  # here: true computes activations again for the gradient, to save memory
-    )
+    hidden_units: int = _field(512, "Table 1, Hidden units")
+    residual_units: int = _field(2048, "Table 1, Residual units")
+    layers: int = _field(20, "Table 1, Layers")
+    attention_layers: int = _field(4, "Table 1, Attention layers; after every layers / this many")
+    attention_heads: int = _field(8, "Table 1, Attention heads")
+    filter_size: int = _field(5, "Table 1, Conv Filter size")
+    second_kernel: int = _field(1, "here: 5 makes the second convolution causal 5x5, too")
+    dropout: float = _field(0.1, "Table 1, Dropout")
+    attention_dropout: str = _field("logits", "section A.2; or weights: after the softmax")
+    output_stack_layers: int = _field(20, "Table 1, Output stack layers")
+    condition_output_stack: bool = _field(False, "here: true tells it class and coarser codes")
+    conditioning_blocks: int = _field(0, "Table 1, Conditioning stack residual blocks")
+    conditioning_units: int = _field(1024, "section A.2, pseudo-code line 12")
+    batch: int = _field(1024, "Table 1, Batch size")
+    accumulate: int = _field(1, "here: parts in which a step computes its batch, to save memory")
+    steps: int = _field(1600000, "Table 1, Training steps")
+    learning_rate_scale: float = _field(0.18, "section A.2, first factor of the formula")
+    warmup_steps: int = _field(16000, "section A.2, in the formula")
+    decay_exponent: float = _field(0.35, 'section A.2, in the formula ("square root" in its text)')
+    polyak_decay: float = _field(0.9999, "Table 1, Polyak EMA decay")
+    gradient_clipping: float = _field(0.0, "here: largest norm of the gradient; 0: any")
+    log_gradient_norm: bool = _field(False, "here: true writes it into the log")
+    checkpoint: bool = _field(False, "here: true computes activations twice, to save memory")
 
     def check(self):
         """Raise `InputError` when the fields do not make a model."""
         _check_positive(
             self,
             "hidden_units residual_units layers attention_heads filter_size second_kernel "
-            "conditioning_units batch steps learning_rate_scale warmup_steps",
+            "conditioning_units batch accumulate steps learning_rate_scale warmup_steps",
         )
         _check_not_negative(
-            self, "attention_layers output_stack_layers conditioning_blocks decay_exponent"
+            self,
+            "attention_layers output_stack_layers conditioning_blocks decay_exponent "
+            "gradient_clipping",
         )
+        _check_parts(self)
         if self.hidden_units % (2 * self.attention_heads):
             raise InputError(
                 f"hidden_units {self.hidden_units} must be a multiple of 2 x attention_heads "
@@ -160,7 +171,7 @@ class Config:
     name: str
     autoencoder: AutoencoderConfig
     priors: tuple[PriorConfig, ...]
-    conditional: bool = True  # whether the priors are told the class, where the data has classes
+    conditional: bool = _field(True, "here: the priors are told the class, where there are any")
 
     @property
     def levels(self):
@@ -231,13 +242,14 @@ def replace(config, settings):
         if name not in types:
             raise InputError(
                 f"there is no field {name!r} in {type(config).__name__}"
-                f"{_nearest(name, types)}; fields: {', '.join(types)}"
+                f"{nearest(name, types)}; fields: {', '.join(types)}"
             )
         changes[name] = _parse(name, value, types[name])
     return dataclasses.replace(config, **changes).check()
 
 
-def _nearest(name, names):
+def nearest(name, names):
+    """ ", did you mean 'dropout'?", or nothing, for a name that is not among `names`."""
     close = difflib.get_close_matches(name, list(names), 1)
     return f", did you mean {close[0]!r}?" if close else ""
 
@@ -264,6 +276,12 @@ def _whole_number(value):
     return int(value) if isinstance(value, str) else operator.index(value)
 
 
+def _number(value):
+    if isinstance(value, bool):
+        raise TypeError("a truth value is no number")
+    return float(value)
+
+
 def _whole_numbers(value):
     return tuple(map(_whole_number, value.split(",") if isinstance(value, str) else value))
 
@@ -282,7 +300,7 @@ def _text(value):
 # For each type of a field: what to call it, and how a value or text is read as one.
 _KINDS = {
     int: ("a whole number", _whole_number),
-    float: ("a number", float),
+    float: ("a number", _number),
     bool: ("true or false", _truth),
     str: ("text", _text),
     tuple[int, ...]: ("whole numbers with commas between, coarse to fine", _whole_numbers),
@@ -304,6 +322,14 @@ def _check_not_negative(config, names):
     for name in names.split():
         if not 0 <= getattr(config, name) < math.inf:
             raise InputError(f"{name}={getattr(config, name)} must be at least 0")
+
+
+def _check_parts(config):
+    if config.batch % config.accumulate:
+        raise InputError(
+            f"accumulate {config.accumulate} must divide batch {config.batch}: the parts of a "
+            "batch are equally large"
+        )
 
 
 def _check_rates(config, names):
@@ -368,12 +394,12 @@ PRESETS = {
             codebook_dimension=32,
             level_dropout=0.15,
             restart_after=50,
-            batch=16,
-            steps=1000,
-            learning_rate=1.5e-3,
+            batch=4,
+            steps=5000,
+            learning_rate=1e-3,
             decay_learning_rate=True,
-            polyak_decay=0.98,
-            augmentation="none",
+            polyak_decay=0.99,
+            augmentation="imagenet",
         ),
         (
             PriorConfig(
@@ -384,7 +410,7 @@ PRESETS = {
                 attention_heads=4,
                 output_stack_layers=2,
                 batch=32,
-                steps=900,
+                steps=1400,
                 warmup_steps=100,
                 polyak_decay=0.99,
             ),
@@ -399,7 +425,7 @@ PRESETS = {
                 conditioning_blocks=2,
                 conditioning_units=64,
                 batch=32,
-                steps=600,
+                steps=800,
                 warmup_steps=100,
                 polyak_decay=0.99,
             ),
@@ -412,6 +438,6 @@ def preset(name):
     """The preset `name`. Raises `InputError` listing what there is."""
     if name not in PRESETS:
         raise InputError(
-            f"there is no preset {name!r}{_nearest(name, PRESETS)}; there are {', '.join(PRESETS)}"
+            f"there is no preset {name!r}{nearest(name, PRESETS)}; there are {', '.join(PRESETS)}"
         )
     return PRESETS[name].check()

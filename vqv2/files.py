@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -15,8 +16,9 @@ ABANDONED = 3600  # seconds without a change, after which a temporary file is no
 def atomic_write(path):
     """Context manager: yields a temporary `Path` in the same folder to write the contents to.
 
-    When the block ends, the file is flushed to the disk and takes the place of `path`; when it
-    raises, the temporary file is removed and `path` is untouched. Folders are made as needed.
+    When the block ends, the file is flushed to the disk and takes the place of `path`, which the
+    folder is made to remember, too; when it raises, the temporary file is removed and `path` is
+    untouched. Folders are made as needed.
     What a killed process left of an earlier attempt goes, too, when it is an hour old.
     An `OSError` (no space, no permission) becomes an `InputError` that names `path`.
     """
@@ -30,12 +32,31 @@ def atomic_write(path):
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
+            _flush_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; nothing was overwritten"
         ) from error
+
+
+def link(source, target):
+    """Make `target` another name of the file `source`, instead of what `target` was before.
+
+    Where the file system knows no second names it becomes a copy. Raises `InputError`.
+    """
+    with atomic_write(target) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+
+
+def remove_partial(folder):
+    """Remove what killed processes left of files in `folder` that nobody else writes now."""
+    for path in Path(folder).glob(".*.partial"):
+        path.unlink(missing_ok=True)
 
 
 def check_writable(path):
@@ -57,6 +78,17 @@ def _file(path):
     if not Path(path).name:
         raise InputError(f"cannot write '{path}': it names no file")
     return Path(path)
+
+
+def _flush_folder(folder):
+    """Have the disk remember which files a folder holds: after a power cut the new one is there."""
+    # Some systems cannot do it, or not for folders; the file itself is complete either way.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _remove_abandoned(path):

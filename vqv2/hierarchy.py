@@ -127,9 +127,7 @@ class Hierarchy:
         given = self._check_given(given or {}, count)
         rng = np.random.default_rng(seed)
         labels = self.labels(label, count, rng)
-        settings = {
-            level: self._settings(level, temperature, top_k, top_p) for level in self.levels
-        }
+        settings = {level: self.settings(level, temperature, top_k, top_p) for level in self.levels}
         batch = min(batch, math.ceil(count / communicator.size))
         starts = range(0, count, batch)
         generators = [rng, *rng.spawn(len(starts) - 1)]  # no batch waits for another one's draws
@@ -205,7 +203,11 @@ class Hierarchy:
             )
         return self.priors[level]
 
-    def _settings(self, level, *values):
+    def settings(self, level, *values):
+        """`vqv2.sampling.Settings` of a level, of values for all levels or {level: value}.
+
+        Raises `InputError` for values that mean nothing, and for other levels.
+        """
         chosen = []
         for value in values:
             if isinstance(value, dict):

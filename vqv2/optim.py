@@ -3,6 +3,8 @@
 import contextlib
 import math
 
+import numpy as np
+
 from backends import adam, array_module, to_device, to_host
 from vqv2.autodiff import GradientError
 from vqv2.errors import InputError
@@ -100,6 +102,22 @@ class Adam:
 
 def _zeros_like(array):
     return array_module(array).zeros_like(array)
+
+
+def gradient_norm(parameters):
+    """The Euclidean norm of all the gradients of {name: Tensor} together, summed in float64."""
+    squares = [
+        array_module(p.grad).square(p.grad).sum(dtype=np.float64) for p in parameters.values()
+    ]
+    return math.sqrt(float(to_host(sum(squares))))
+
+
+def clip_gradients(parameters, norm, limit):
+    """Scale the gradients of {name: Tensor}, whose norm is `norm`, to a norm of at most `limit`."""
+    if norm > limit:
+        for parameter in parameters.values():
+            # Out of place: two parameters may have got the same array.
+            parameter.grad = parameter.grad * parameter.grad.dtype.type(limit / norm)
 
 
 def prior_learning_rate(step, config):

@@ -18,12 +18,13 @@ def save_reconstructions(path, hierarchy, images):
     save_image_grid(path, rows, row_labels=labels, scale=_scale(images))
 
 
-def save_samples(path, hierarchy, per_class, seed=0, progress=False, **how):
+def save_samples(path, hierarchy, per_class, seed=0, progress=False, classes=None, **how):
     """One row of new images per class, or one of all without classes. Writes a PNG to `path`.
 
-    `how` as in `Hierarchy.sample_codes`. Returns the images (N, H, W, C) in [0, 1].
+    `classes` names those to show, default all; `how` as in `Hierarchy.sample_codes`. Returns the
+    images (N, H, W, C) in [0, 1].
     """
-    names = hierarchy.class_names or ("samples",)
+    names = classes or hierarchy.class_names or ("samples",)
     labels = [name for name in names for _ in range(per_class)] if hierarchy.class_names else None
     images = hierarchy.sample(len(names) * per_class, labels, seed, progress=progress, **how)
     rows = [images[i * per_class : (i + 1) * per_class] for i in range(len(names))]

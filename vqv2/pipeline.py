@@ -1,33 +1,44 @@
 """The stages on a run folder, in the order of Algorithms 1 and 2; commands and demo call these."""
 
+from vqv2 import checkpoint
+from vqv2.data import images
 from vqv2.data.codes import open_codes
-from vqv2.data.images import open_images
 from vqv2.errors import InputError
 from vqv2.training import AutoencoderTask, PriorTask, encode_dataset, train
 
 
-def open_splits(data, autoencoder):
-    """{"train", "held_out": ImageSource} of `data`, of the autoencoder configuration's size."""
-    size, channels = autoencoder.image_size, autoencoder.channels
-    return {split: open_images(data, size, channels, split) for split in ("train", "held_out")}
+def open_splits(data, autoencoder, workers=None):
+    """{"train", "held_out": ImageSource} of `data`, of the autoencoder configuration's size.
+
+    `workers` processes read a folder's images (`vqv2.data.images.open_images`).
+    """
+    return images.open_splits(data, autoencoder.image_size, autoencoder.channels, workers)
 
 
 def check_stage(run, stage, resume):
-    """Raise `InputError` when there is a checkpoint to overwrite, or none to continue.
+    """Raise `InputError` when there is a checkpoint to overwrite.
 
     Neither may an autoencoder be trained further once there are codes of it: these, and priors
     trained on them, would be another autoencoder's.
     """
     path = run.checkpoint_path(stage)
-    if resume and not path.exists():
-        raise InputError(f"there is no checkpoint {path} to continue: leave out --resume")
     if not resume and path.exists():
         raise InputError(f"{path} exists: continue it with --resume, or choose another folder")
-    if stage == "autoencoder" and run.codes_folder.exists():
+    if stage == "autoencoder" and run.codes_folder.exists() and not _may_go_on(run, path):
         raise InputError(
             f"{run.codes_folder} holds codes of this autoencoder, which training it further would "
             "make useless: copy the run, or delete its codes and priors first"
         )
+
+
+def _may_go_on(run, path):
+    """Whether resuming does nothing, or only does again what the damaged newest checkpoint held."""
+    if not path.exists():
+        return False
+    try:
+        return checkpoint.load(path)[1]["step"] >= run.config.autoencoder.steps
+    except checkpoint.DamagedError:
+        return True
 
 
 def train_autoencoder(
@@ -56,12 +67,7 @@ def extract_codes(run, sources, progress=True, copies=1, seed=0, communicator=No
     when the data has other classes than the run was made for.
     """
     model, identity = run.load_autoencoder()
-    names = sources["train"].class_names
-    if run.config.conditional and names != run.class_names:
-        raise InputError(
-            f"the data has the classes {', '.join(names) or '(none)'}, but the run was made for "
-            f"{', '.join(run.class_names) or '(none)'}"
-        )
+    check_classes(run, sources)
     settings = {"copies": copies, "seed": seed, "progress": progress}
     encode_dataset(
         model, identity, sources, run.codes_folder, **settings, communicator=communicator
@@ -69,17 +75,25 @@ def extract_codes(run, sources, progress=True, copies=1, seed=0, communicator=No
     return open_codes(run.codes_folder, identity)
 
 
-def train_prior(
-    run, level, seed=0, resume=False, schedule=None, on_start=lambda: None, communicator=None
-):
+def check_classes(run, sources):
+    """Raise `InputError` when {split: ImageSource} has other classes than the run was made for."""
+    for source in sources.values() if run.config.conditional else ():
+        names = source.class_names
+        if names != run.class_names:
+            raise InputError(
+                f"the data has the classes {', '.join(names) or '(none)'}, but the run was made "
+                f"for {', '.join(run.class_names) or '(none)'}"
+            )
+
+
+def train_prior(run, level, seed=0, resume=False, schedule=None, communicator=None):
     """Stage 2 for one level, from RUN/codes: fills RUN/prior-LEVEL; the last held-out metrics.
 
-    `on_start` is called when everything has been found in order. The processes of a
-    `communicator` share the batches. Raises `InputError` when the codes are missing or another
-    autoencoder's.
+    The processes of a `communicator` share the batches. Raises `InputError` when the codes are
+    missing or another autoencoder's.
     """
     model = run.new_prior(level, seed)
     _, identity = run.load_autoencoder()
     store = open_codes(run.codes_folder, identity)
     task = PriorTask(model, level, store, seed, communicator)
-    return train(task, run.stage_folder(task.stage), seed, resume, schedule, on_start)
+    return train(task, run.stage_folder(task.stage), seed, resume, schedule)

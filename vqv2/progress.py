@@ -7,13 +7,17 @@ from tqdm import tqdm
 SECONDS_BETWEEN_LINES = 30  # where every refresh is a new line
 
 
-def progress_bar(total, description, unit, shown=True, initial=0):
-    """A tqdm bar on standard error; a context manager with `update` and `set_postfix`."""
+def progress_bar(total, description, unit, shown=True, initial=0, delay=0):
+    """A tqdm bar on standard error; a context manager with `update` and `set_postfix`.
+
+    It is not seen before `delay` seconds: for what is usually done at once.
+    """
     return tqdm(
         total=total,
         desc=description,
         unit=unit,
         initial=initial,
+        delay=delay,
         disable=not shown,
         mininterval=0.2 if sys.stderr.isatty() else SECONDS_BETWEEN_LINES,
     )

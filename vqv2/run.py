@@ -1,11 +1,16 @@
 """A run folder: where everything about one hierarchy lies, and who made what.
 
-RUN/config.json                            the configuration, the class names, where data is
-RUN/autoencoder/checkpoint.safetensors     stage 1, with log.jsonl beside it
-RUN/codes/                                 the extracted codes (`vqv2.data.codes`)
-RUN/prior-LEVEL/checkpoint.safetensors     stage 2, with log.jsonl beside it
+RUN/config.json                 the configuration, the class names, where data is
+RUN/autoencoder/                stage 1:
+    training.json               the seed and the configuration that it was begun with
+    log.jsonl                   `vqv2.training.log`
+    checkpoint.safetensors ...  `vqv2.checkpoint.Checkpoints`
+RUN/codes/                      the extracted codes (`vqv2.data.codes`)
+RUN/prior-LEVEL/                stage 2, the same files; its training.json has the last word on the
+                                prior's configuration, as levels may be trained at the same time
 """
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -19,6 +24,7 @@ from vqv2.models.autoencoder import Autoencoder
 from vqv2.models.prior import Prior
 
 FORMAT = "vqv2 run 1"
+STAGE_FORMAT = "vqv2 stage 1"
 
 
 class Run:
@@ -56,15 +62,9 @@ class Run:
         with atomic_write(self._path) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n")
 
-    def save_prior(self, level):
-        """Write the configuration of this level only, as others may train at the same time."""
-        run = Run.open(self.folder)
-        run.config = run.config.with_prior(level, self.config.prior(level))
-        run.save()
-
     @classmethod
     def open(cls, folder):
-        """Read config.json. Raises `InputError` when the folder is not a run."""
+        """Read config.json, and the priors' own. Raises `InputError` when the folder is no run."""
         path = Path(folder) / "config.json"
         try:
             content = json.loads(path.read_text())
@@ -85,7 +85,15 @@ class Run:
             raise InputError(f"{path} cannot be used: {error}") from None
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} is incomplete or damaged: {error!r}") from None
-        return cls(folder, config, names, data)
+        return cls(folder, config, names, data)._with_begun_priors()
+
+    def _with_begun_priors(self):
+        for level in self.config.levels:
+            stage = read_stage(self.stage_folder(f"prior-{level}"))
+            if stage:
+                prior = from_values(PriorConfig, stage["config"])
+                self.config = self.config.with_prior(level, prior)
+        return self
 
     @property
     def _path(self):
@@ -101,8 +109,16 @@ class Run:
         return self.folder / stage
 
     def checkpoint_path(self, stage):
-        """The checkpoint of a stage."""
-        return self.stage_folder(stage) / "checkpoint.safetensors"
+        """The newest checkpoint of a stage."""
+        return checkpoint.Checkpoints(self.stage_folder(stage)).newest
+
+    def begun(self, stage):
+        """{"seed", "schedule"} that a stage's training was begun with; {} when it was not."""
+        record = read_stage(self.stage_folder(stage))
+        path = self.checkpoint_path(stage)
+        if record is None and path.exists():  # by a version that wrote no training.json
+            record = checkpoint.read_metadata(path)
+        return {name: record[name] for name in ("seed", "schedule") if name in (record or ())}
 
     def new_autoencoder(self, seed):
         """An untrained autoencoder of this configuration."""
@@ -155,6 +171,44 @@ class Run:
         if metadata.get("stage") != stage:
             raise InputError(f"{path} holds {metadata.get('stage')!r}, not {stage!r}")
         return arrays, metadata
+
+
+def is_run(folder):
+    """Whether a folder has a config.json, of whatever kind."""
+    return (Path(folder) / "config.json").exists()
+
+
+def write_stage(folder, stage, seed, config, schedule):
+    """Write the training.json of a stage: what it takes to begin it again, or to go on.
+
+    `config` is its configuration, `schedule` a dictionary of what else it was told.
+    """
+    content = {
+        "format": STAGE_FORMAT,
+        "stage": stage,
+        "seed": seed,
+        "schedule": schedule,
+        "config": dataclasses.asdict(config),
+    }
+    with atomic_write(Path(folder) / "training.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def read_stage(folder):
+    """The training.json of a stage as a dictionary; None when there is none.
+
+    Raises `InputError` when it is damaged.
+    """
+    path = Path(folder) / "training.json"
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    if not isinstance(content, dict) or content.get("format") != STAGE_FORMAT:
+        raise InputError(f"{path} is not what a training of vqv2 was begun with")
+    return content
 
 
 def build_prior(config, level, classes, seed):

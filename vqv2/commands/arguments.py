@@ -23,6 +23,16 @@ def add_command(subparsers, name, summary, examples, run):
     return parser
 
 
+def add_workers(parser):
+    """Add `--workers`."""
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that read a folder's images, 0 for none (default: by cores and images)",
+    )
+
+
 def parse_settings(pairs):
     """["field=value", ...] -> {field: text}. Raises `InputError` for anything else."""
     settings = {}

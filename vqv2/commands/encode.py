@@ -1,7 +1,7 @@
 """`vqv2 encode`: extract the codes of all images once, for the priors."""
 
 from vqv2 import pipeline
-from vqv2.commands.arguments import DATA_HELP, add_command, check_seed
+from vqv2.commands.arguments import DATA_HELP, add_command, add_workers, check_seed
 from vqv2.commands.skipped import print_skipped
 from vqv2.evaluation import code_usage
 from vqv2.report import format_table
@@ -33,12 +33,14 @@ def add_parser(subparsers):
         "autoencoder: the priors of a small data set over-fit less (default: 1)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the copies")
+    add_workers(parser)
 
 
 def _encode(arguments):
     check_seed(arguments.seed)
     run = Run.open(arguments.run_folder)
-    sources = pipeline.open_splits(arguments.data or run.data, run.config.autoencoder)
+    data = arguments.data or run.data
+    sources = pipeline.open_splits(data, run.config.autoencoder, arguments.workers)
     skipped = print_skipped(sources)
     store = pipeline.extract_codes(
         run,

@@ -1,9 +1,16 @@
 """From a picture of any shape to a square one: resize, then cut out the centre or any place."""
 
+from math import ceil
+
 from PIL import Image
 
 # A random crop needs something to cut off: the longer side is at least this much longer.
 ROOM = 9 / 8
+
+
+def decoded_size(size):
+    """How many pixels a picture needs on its shorter side for `square` to lose nothing."""
+    return ceil(ROOM * size)
 
 
 def crop_position(height, width, size, draw=None):

@@ -3,24 +3,25 @@
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from math import ceil
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from vqv2.data.crop import ROOM
-from vqv2.data.decode import EXTENSIONS, UnreadableImage, decode, inspect
+from vqv2.data.crop import decoded_size
+from vqv2.data.decode import EXTENSIONS, UnreadableImage, decode
+from vqv2.data.load import load_images
+from vqv2.data.prefetch import in_order
 from vqv2.data.source import ImageSource
 from vqv2.data.split import check_split, split_indices
+from vqv2.data.tree import FolderTree
 from vqv2.errors import InputError
 
-_HELD_OUT_NAMES = ("val", "held_out", "validation", "test")
 _THREADS = min(16, os.cpu_count() or 1)
+_IMAGES_PER_CALL = 8  # at most, of a worker
 
 
 class FolderImages(ImageSource):
-    """The images in `folder` and below it, sorted by path; a class is a sub-folder's name.
+    """The images in a folder and below it, sorted by path; a class is a sub-folder's name.
 
     Without sub-folders there are no labels, and neither when images lie both beside the
     sub-folders and in them. Names that begin with a dot are passed over. With the sub-folders
@@ -28,34 +29,36 @@ class FolderImages(ImageSource):
     splits, and the classes are below them; otherwise about 5 % are held out by a hash of the path
     (`vqv2.data.split`).
 
-    Opening checks every file's header, not its pixels. Files that are unreadable or smaller than
-    `size` go to `skipped`. A file that turns out to be damaged when `batch` decodes it goes there
-    too, and the next readable image, of the same class if there is one, takes its place.
+    `folder` is a path, or a `FolderTree` that several splits share. Opening looks at every file's
+    header, not its pixels, and remembers them (`vqv2.data.index`). Files that are unreadable or
+    smaller than `size` go to `skipped`. A file that turns out to be damaged when `batch` decodes it
+    goes there too, and the next readable image, of the same class if there is one, takes its place.
+    Batches are read by the tree's worker processes, or by threads of this one: they are the same.
+
+    For each image there are kept its name and about 60 bytes.
 
     Raises `InputError` for a folder that is missing, or empty, or has no image that can be used.
     """
 
-    def __init__(self, folder, size, channels=3, split="all"):
+    def __init__(self, folder, size, channels=3, split="all", workers=None):
         check_split(split)
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise InputError(f"there is no folder {folder}: give a folder of images")
-        super().__init__(folder.resolve().name, size, channels)
+        tree = folder if isinstance(folder, FolderTree) else FolderTree(folder, workers)
+        super().__init__(tree.folder.resolve().name, size, channels)
         self._damaged = set()
         self._lock = threading.Lock()
-        parts = _split_folders(folder)
-        files = {root: _image_files(root) for root in parts.values() or [folder]}
-        wanted = [parts[split]] if split in parts else list(files)
-        found = self._usable([(root, name) for root in wanted for name in files[root]], folder)
-        if not parts:
-            chosen = split_indices([name for _, name in found], split, str(folder))
-            found = [found[index] for index in chosen]
-        self._files = found
-        if not any(_is_loose(name) for root in wanted for name in files[root]):
-            self._set_classes(files.values())
+        self._workers = tree.workers
+        roots = [tree.parts[split]] if split in tree.parts else list(tree.indexes)
+        self._parts = [(str(root), tree.indexes[root]) for root in roots]
+        self._starts = np.cumsum([0, *(len(index) for _, index in self._parts)])
+        self._places = self._usable(tree.folder)
+        if not tree.parts:
+            keys = [self._parts[0][1].listing.path(place) for place in self._places]
+            self._places = self._places[split_indices(keys, split, str(tree.folder))]
+        if not any(_has_loose_files(index.listing) for _, index in self._parts):
+            self._set_classes(tree.indexes.values())
 
     def __len__(self):
-        return len(self._files)
+        return len(self._places)
 
     def read(self, index):
         """Image `index`, cropped at its centre: uint8 (size, size, channels).
@@ -68,31 +71,71 @@ class FolderImages(ImageSource):
             raise InputError(f"{self._path(index)} cannot be used: {error}") from error
 
     def _path(self, index):
-        return os.path.join(*self._files[index])
+        return self._path_at(int(self._places[index]))
+
+    def _path_at(self, place):
+        part = int(np.searchsorted(self._starts, place, "right")) - 1
+        root, index = self._parts[part]
+        return os.path.join(root, index.listing.path(place - int(self._starts[part])))
 
     def _picture(self, index):
-        return decode(self._path(index), at_least=ceil(ROOM * self.size))
+        return decode(self._path(index), decoded_size(self.size))
 
-    def _crops(self, indices, draws):
+    def _prepared(self, indices, augmentation, seeds):
+        chosen = [self._readable(index) for index in indices]
+        loaded = self._load(chosen, augmentation, seeds)
+        for index, found, seed in zip(chosen, loaded, seeds, strict=True):
+            while isinstance(found, UnreadableImage):
+                self._skip_damaged(index, found)
+                index = self._readable(index)
+                (found,) = self._load([index], augmentation, [seed])
+            yield found
+
+    def _load(self, indices, augmentation, seeds):
+        """Iterator over what `load_images` says of each image."""
+        count = self._images_per_call(len(indices))
+        calls = (
+            (
+                [self._path(index) for index in indices[start : start + count]],
+                self.size,
+                self.channels,
+                augmentation,
+                seeds[start : start + count],
+            )
+            for start in range(0, len(indices), count)
+        )
+        for results in self._results(calls):
+            yield from results
+
+    def _results(self, calls):
+        if self._workers is not None:
+            yield from self._workers.map(load_images, calls, _reading)
+            return
+        Image.init()  # loads the formats once, not in every thread
         with ThreadPoolExecutor(_THREADS) as threads:
-            return list(threads.map(self._crop_or_stand_in, indices, draws))
+            yield from in_order(threads, lambda call: load_images(*call), calls, 2 * _THREADS)
 
-    def _crop_or_stand_in(self, index, draw):
-        for candidate in self._candidates(index):
-            try:
-                return self._cropped(candidate, draw)
-            except UnreadableImage as error:
-                self._skip_damaged(candidate, error)
-        raise InputError(f"none of the {len(self)} images of {self.name} can be read any more")
+    def _images_per_call(self, count):
+        """Few enough that all workers have the same to do, but not a call for each tiny image."""
+        if self._workers is None:
+            return 1
+        return max(1, min(_IMAGES_PER_CALL, count // (4 * self._workers.count)))
 
-    def _candidates(self, index):
-        """Image `index`, then those that may stand in for it: the same class first, in order."""
+    def _readable(self, index):
+        """Image `index`, or if it is known to be damaged the one that stands in for it.
+
+        That is the next one in order, going round, of the same class if there is any. It depends on
+        the files only, not on what has been read before.
+        """
         if index not in self._damaged:
-            yield index
+            return index
         others = (np.arange(1, len(self)) + index) % len(self)
         if self.labels is not None:
             others = others[np.argsort(self.labels[others] != self.labels[index], kind="stable")]
-        yield from (other for other in others.tolist() if other not in self._damaged)
+        for other in others.tolist():
+            if other not in self._damaged:
+                return other
+        raise InputError(f"none of the {len(self)} images of {self.name} can be read any more")
 
     def _skip_damaged(self, index, reason):
         with self._lock:
@@ -100,72 +143,59 @@ class FolderImages(ImageSource):
                 self._damaged.add(index)
                 self.skipped.append((self._path(index), str(reason)))
 
-    def _usable(self, files, folder):
-        """Those of the (root, name) pairs that can be used; the others go to `skipped`."""
-        if not files:
+    def _usable(self, folder):
+        """The places of the files that can be used, int64; the others go to `skipped`."""
+        total = int(self._starts[-1])
+        if not total:
             raise InputError(f"{folder} has no image files ({' '.join(EXTENSIONS)}) to use")
-        Image.init()  # loads the formats once, not in every thread
-        paths = [os.path.join(*file) for file in files]
-        with ThreadPoolExecutor(_THREADS) as threads:
-            reasons = list(threads.map(self._reason_to_skip, paths))
-        self.skipped = [pair for pair in zip(paths, reasons, strict=True) if pair[1]]
-        if len(self.skipped) == len(files):
+        sides = [np.minimum(index.width, index.height) for _, index in self._parts]
+        usable = np.concatenate(sides) >= self.size
+        self.skipped = [self._skipped_entry(place) for place in np.flatnonzero(~usable).tolist()]
+        if not usable.any():
+            path, reason = self.skipped[0]
             raise InputError(
-                f"none of the {len(files)} image files in {folder} can be used; "
-                f"the first is {paths[0]}: {reasons[0]}"
+                f"none of the {total} image files in {folder} can be used; "
+                f"the first is {path}: {reason}"
             )
-        return [file for file, reason in zip(files, reasons, strict=True) if not reason]
+        return np.flatnonzero(usable)
 
-    def _reason_to_skip(self, path):
-        try:
-            width, height = inspect(path)
-        except UnreadableImage as error:
-            return str(error)
-        if min(width, height) < self.size:
-            return f"it is too small: {width} x {height} pixels for a size of {self.size}"
-        return None
+    def _skipped_entry(self, place):
+        part = int(np.searchsorted(self._starts, place, "right")) - 1
+        index, within = self._parts[part][1], place - int(self._starts[part])
+        shape = f"{index.width[within]} x {index.height[within]}"
+        too_small = f"it is too small: {shape} pixels for a size of {self.size}"
+        return self._path_at(place), index.reasons.get(within, too_small)
 
-    def _set_classes(self, listings):
+    def _set_classes(self, indexes):
         """Number the classes of all the splits together, so that every split has them alike."""
-        names = {name.split("/")[0] for files in listings for name in files if not _is_loose(name)}
-        self.class_names = tuple(sorted(names))
+        classes = {name for index in indexes for name in _class_names(index.listing) if name}
+        self.class_names = tuple(sorted(classes))
         numbers = {name: number for number, name in enumerate(self.class_names)}
-        labels = [numbers[name.split("/")[0]] for _, name in self._files]
-        self.labels = np.array(labels, dtype=np.int64)
+        labels = [
+            np.array([numbers.get(name, -1) for name in _folder_classes(index.listing)])[
+                index.listing.folder_of
+            ]
+            for _, index in self._parts
+        ]
+        self.labels = np.concatenate(labels)[self._places]
 
 
-def _split_folders(folder):
-    """The sub-folders that are the splits, {"train": ..., "held_out": ...}; {} without them."""
-    try:
-        names = {entry.name for entry in os.scandir(folder) if entry.is_dir()}
-    except OSError as error:
-        _stop(error)
-    held_out = [folder / name for name in _HELD_OUT_NAMES if name in names]
-    if held_out and "train" in names:
-        return {"train": folder / "train", "held_out": held_out[0]}
-    return {}
+def _reading(paths, *_):
+    more = f" or the {len(paths) - 1} files after it" if len(paths) > 1 else ""
+    return f"reading {paths[0]}{more}"
 
 
-def _is_loose(name):
+def _folder_classes(listing):
+    """The class of each folder: the first part of its path; "" for the root itself."""
+    return [path.split("/")[0] for path in listing.folders]
+
+
+def _class_names(listing):
+    """The classes that have files."""
+    classes = _folder_classes(listing)
+    return {classes[number] for number in np.unique(listing.folder_of)}
+
+
+def _has_loose_files(listing):
     """Whether an image lies in the folder itself, in no class's sub-folder."""
-    return "/" not in name
-
-
-def _image_files(root):
-    """The image files below `root`, as sorted paths relative to it with "/" in between."""
-    names, seen = [], set()
-    for folder, folders, files in os.walk(root, onerror=_stop, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link to a folder above leads round in circles
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if name[0] != "."]
-        place = "" if folder == str(root) else Path(folder).relative_to(root).as_posix() + "/"
-        pictures = [n for n in files if n[0] != "." and n.lower().endswith(EXTENSIONS)]
-        names += [place + name for name in pictures]
-    return sorted(names)
-
-
-def _stop(error):
-    raise InputError(f"the folder {error.filename} cannot be listed: {error.strerror}")
+    return bool((listing.folder_of == 0).any())

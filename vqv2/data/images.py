@@ -10,9 +10,10 @@ from vqv2.data.fashion_mnist import FashionMNIST
 from vqv2.data.folder import FolderImages
 from vqv2.data.source import ImageSource
 from vqv2.data.split import check_split
+from vqv2.data.tree import FolderTree
 from vqv2.errors import InputError
 
-__all__ = ["ArrayImages", "FolderImages", "ImageSource", "open_images"]
+__all__ = ["ArrayImages", "FolderImages", "ImageSource", "open_images", "open_splits"]
 
 _PACKAGED = ("emoji", "fashion-mnist")
 _CHOICES = (
@@ -20,7 +21,14 @@ _CHOICES = (
 )
 
 
-def open_images(data, size, channels=3, split="train"):
+def open_splits(data, size, channels=3, workers=None):
+    """{"train", "held_out": `ImageSource`} of `data`, as `open_images` opens them, at once."""
+    if Path(data).is_dir() and size is not None:
+        data = FolderTree(data, workers)
+    return {split: open_images(data, size, channels, split) for split in ("train", "held_out")}
+
+
+def open_images(data, size, channels=3, split="train", workers=None):
     """The `ImageSource` that `data` names, with images of `size` x `size` pixels.
 
     data      a folder of images; a `.npy` or `.npz` file; `emoji` or `emoji:SIZE`;
@@ -28,10 +36,14 @@ def open_images(data, size, channels=3, split="train"):
     size      None for the size the source has of itself, which a folder and `emoji` do not have
     channels  1 for greyscale, 3 for RGB
     split     "train", "held_out" (about 5 %, or what the source itself holds out) or "all"
+    workers   how many processes read a folder's images, 0 for none; None: automatic, and none for
+              a small folder. Other data is read in this process
 
     Raises `InputError` for anything that cannot be opened; the message says why, and what can.
     """
     check_split(split)
+    if isinstance(data, FolderTree):
+        return FolderImages(data, size, channels, split)
     kind, _, detail = str(data).partition(":")
     path = Path(data)
     if kind == "emoji":
@@ -41,7 +53,7 @@ def open_images(data, size, channels=3, split="train"):
     if path.is_dir():
         if size is None:
             raise InputError(f"the images in {path} may be of any size: give the size to use")
-        return FolderImages(path, size, channels, split)
+        return FolderImages(path, size, channels, split, workers)
     if path.suffix.lower() in (".npy", ".npz"):
         return ArrayImages(path, size, channels, split)
     raise InputError(_unknown(path, kind))

@@ -3,8 +3,9 @@
 import numpy as np
 from PIL import Image
 
-from vqv2.data.augment import NONE, augment
+from vqv2.data.augment import NONE
 from vqv2.data.crop import square
+from vqv2.data.prepare import prepare, scaled
 from vqv2.errors import InputError
 
 
@@ -18,7 +19,7 @@ class ImageSource:
     labels       int64 (N,), places in `class_names`; None when there are no labels
     skipped      list of (path, reason): the files that were found but cannot be used
 
-    A subclass gives `__len__` and `_picture`.
+    A subclass gives `__len__` and `_picture`, and another `_crop` where it has a better one.
     """
 
     def __init__(self, name, size, channels, class_names=(), labels=None):
@@ -40,40 +41,41 @@ class ImageSource:
         """Image `index` as a PIL image of mode "L" or "RGB", both sides at least `size`."""
         raise NotImplementedError
 
+    def _crop(self, picture, size, draw=None):
+        """As `vqv2.data.crop.square`."""
+        return square(picture, size, draw)
+
     def read(self, index):
         """Image `index`, cropped at its centre: uint8 (size, size, channels)."""
-        return self._cropped(index, None)
+        return prepare(self._picture(index), self.size, self.channels, crop=self._crop)
 
-    def batch(self, indices, augmentation=None, rng=None, share=None):
+    def batch(self, indices, augmentation=NONE, rng=None, share=slice(None)):
         """Images `indices`, any sequence of int: float32 (N, size, size, channels) in [0, 1].
 
         Without an `augmentation` (`vqv2.data.augment`) they are what `read` gives, over 255. With
         one, `rng`, a `numpy.random.Generator`, makes the choices: the same generator state gives
-        the same batch. With a `share`, a slice, only that part of the batch is read and returned,
-        changed as it would be in the whole.
+        the same batch. `share`, a slice, reads only these places of the batch: what several
+        processes read of one batch is together, to the last bit, what one of them would.
         """
         augmentation = augmentation or NONE
         if augmentation != NONE and rng is None:
             raise InputError("an augmented batch needs `rng`, a numpy.random.Generator")
-        share, count = share or slice(None), len(indices)
-        # All draws are made here, in order, so that images may be read in any order.
-        draws = [None] * count
-        if augmentation.random_crop:
-            draws = rng.random((count, 2))
-        indices, draws = indices[share], draws[share]
+        # One seed for each image is drawn here, so that images may be prepared in any order.
+        seeds = [None] * len(indices)
+        if augmentation != NONE:
+            seeds = rng.integers(2**63, size=len(indices)).tolist()
+        indices, seeds = indices[share], seeds[share]
         images = np.empty((len(indices), self.size, self.size, self.channels), np.float32)
-        for slot, pixels in zip(images, self._crops(indices, draws), strict=True):
-            slot[...] = pixels
-        images /= 255
-        return images if augmentation == NONE else augment(images, augmentation, rng, share, count)
+        prepared = self._prepared(list(map(int, indices)), augmentation, seeds)
+        for slot, pixels in zip(images, prepared, strict=True):
+            slot[...] = scaled(pixels)
+        return images
 
-    def _crops(self, indices, draws):
-        return map(self._cropped, indices, draws)
-
-    def _cropped(self, index, draw):
-        picture = square(self._picture(index), self.size, draw)
-        pixels = np.asarray(picture.convert("L" if self.channels == 1 else "RGB"))
-        return pixels.reshape(self.size, self.size, self.channels)
+    def _prepared(self, indices, augmentation, seeds):
+        """An iterator over what `prepare` makes of each image."""
+        for index, seed in zip(indices, seeds, strict=True):
+            picture = self._picture(index)
+            yield prepare(picture, self.size, self.channels, augmentation, seed, self._crop)
 
 
 def picture_of(pixels):

@@ -2,10 +2,20 @@
 
 from vqv2.evaluation.rate_distortion import (
     Distortion,
+    Rate,
     code_usage,
     distortion,
     level_subsets,
+    rates,
     unigram_nats,
 )
 
-__all__ = ["Distortion", "code_usage", "distortion", "level_subsets", "unigram_nats"]
+__all__ = [
+    "Distortion",
+    "Rate",
+    "code_usage",
+    "distortion",
+    "level_subsets",
+    "rates",
+    "unigram_nats",
+]

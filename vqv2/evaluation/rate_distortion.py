@@ -7,6 +7,7 @@ import numpy as np
 
 from vqv2.data.split import spread_indices
 from vqv2.models.quantizer import usage
+from vqv2.training.stage2 import evaluate_prior
 
 
 class Distortion(NamedTuple):
@@ -14,6 +15,42 @@ class Distortion(NamedTuple):
 
     mse: float  # mean squared error over pixels and channels in [0, 1]
     psnr: float  # peak signal-to-noise ratio of that mean, dB: -10 log10(mse)
+
+
+class Rate(NamedTuple):
+    """What a prior needs to tell one level's codes of an image."""
+
+    nats_per_code: float
+    codes: int  # of one image
+    numbers: int  # of one image: H * W * C, its dimensions
+
+    @property
+    def bits_per_code(self):
+        """Nats over log 2."""
+        return self.nats_per_code / math.log(2)
+
+    @property
+    def bits_per_image(self):
+        """Bits of all codes of this level."""
+        return self.bits_per_code * self.codes
+
+    @property
+    def bits_per_dim(self):
+        """Bits per number of the image. Of a lossy code: not the likelihood of pixels."""
+        return self.bits_per_image / self.numbers
+
+
+def rates(hierarchy, store, split, limit=1024):
+    """{level: `Rate`} of the trained priors on up to `limit` maps spread over a split of a store.
+
+    With the coarser levels' real codes given, so the rates of an image's levels add up.
+    """
+    config = hierarchy.autoencoder.config
+    numbers = config.image_size**2 * config.channels
+    return {
+        level: Rate(evaluate_prior(prior, store, level, split, limit), prior.size**2, numbers)
+        for level, prior in hierarchy.priors.items()
+    }
 
 
 def level_subsets(levels):

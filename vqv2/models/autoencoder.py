@@ -1,5 +1,7 @@
 """The hierarchical VQ-VAE (Algorithm 1, Table 3, section A.3), with any number of levels."""
 
+import contextlib
+import itertools
 import math
 from typing import NamedTuple
 
@@ -147,13 +149,8 @@ class Autoencoder(nn.Module):
 
         With `rng` the quantisers learn (equation 3).
         """
-        x = Tensor(to_device(images) - np.float32(0.5))
         quantized, codes, losses = [], [], {}
-        for level, features in enumerate(self._features(x)):
-            if level:
-                features = F.concatenate(features, self.decoders[level - 1](quantized))
-            h = self.projections[level](features)
-            e, k, level_losses = self.quantizers[level](h, rng)
+        for _, e, k, level_losses in self._levels(images, rng):
             quantized.append(e)
             codes.append(k)
             for name, loss in level_losses.items():
@@ -161,6 +158,41 @@ class Autoencoder(nn.Module):
         if rng is not None and self.config.level_dropout:
             quantized = self._drop_levels(quantized, rng)
         return Reconstruction(self.decoders[-1](quantized), codes, losses)
+
+    def _levels(self, images, rng=None):
+        """Yield (encoder outputs, quantised, codes, losses) of each level, coarse to fine."""
+        x, quantized = Tensor(to_device(images) - np.float32(0.5)), []
+        for level, features in enumerate(self._features(x)):
+            if level:
+                features = F.concatenate(features, self.decoders[level - 1](quantized))
+            h = self.projections[level](features)
+            e, codes, losses = self.quantizers[level](h, rng)
+            quantized.append(e)
+            yield h, e, codes, losses
+
+    @contextlib.contextmanager
+    def whole_batch(self, parts, rng):
+        """Inside, the model is trained on `parts` of a batch, but its codebooks on the whole.
+
+        They start from the outputs for all parts before the first one is quantised, and learn at
+        the end. Yields a list that has then the codes of each level, coarse to fine, (M,).
+        """
+        for level, quantizer in enumerate(self.quantizers):
+            if not quantizer.started:
+                quantizer.start(self._outputs(parts, level), rng)
+        for quantizer in self.quantizers:
+            quantizer.gather()
+        codes = []
+        yield codes
+        codes += [quantizer.learn_gathered(rng) for quantizer in self.quantizers]
+
+    def _outputs(self, parts, level):
+        """Encoder outputs (M, D) of one level for batches of images, an array."""
+        with no_grad():
+            levels = [itertools.islice(self._levels(images), level, None) for images in parts]
+            outputs = [next(one)[0].array for one in levels]
+        joined = array_module(outputs[0]).concatenate(outputs)
+        return joined.reshape(-1, joined.shape[-1])
 
     def _drop_levels(self, quantized, rng):
         """For some images, replace the finer levels by their average vector, as `decode` does.

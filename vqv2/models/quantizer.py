@@ -39,6 +39,7 @@ class Quantizer(Module):
         self.decay = decay
         self.epsilon = epsilon
         self.restart_after = restart_after
+        self.gathered = None  # what was quantised, while the parts of a batch come in
 
     @property
     def vectors(self):
@@ -64,17 +65,34 @@ class Quantizer(Module):
         """
         outputs = h.array.reshape(-1, h.shape[-1])
         if rng is not None and not self.started:
-            self.vectors[...] = self._choose(outputs, len(self.vectors), rng)
-            self.started[...] = 1
+            self.start(outputs, rng)
         codes = self.encode(h.array)
         losses = {"commitment": F.mean_squared_error(h, self.decode(codes))}
         if isinstance(self.codebook, Tensor):
             chosen = F.embedding(codes, self.codebook)
             losses["codebook"] = F.mean_squared_error(chosen, h.array)
         quantized = F.straight_through(h, self.decode(codes))
-        if rng is not None:
+        if self.gathered is not None:
+            self.gathered.add(outputs, codes.reshape(-1))
+        elif rng is not None:
             self._learn(outputs, codes.reshape(-1), rng)
         return quantized, codes, losses
+
+    def start(self, outputs, rng):
+        """Make the codebook of randomly chosen encoder outputs (M, D), an array."""
+        self.vectors[...] = self._choose(outputs, len(self.vectors), rng)
+        self.started[...] = 1
+
+    def gather(self):
+        """From here to `learn_gathered` the codebook stays as it is: a batch comes in parts."""
+        self.gathered = _Gathered()
+
+    def learn_gathered(self, rng):
+        """Learn from all that was quantised since `gather` as from one batch; its codes (M,)."""
+        outputs, codes = self.gathered.joined()
+        self.gathered = None
+        self._learn(outputs, codes, rng)
+        return codes
 
     def _learn(self, outputs, codes, rng):
         counts, sums = self._statistics(outputs, codes)
@@ -126,6 +144,21 @@ class Quantizer(Module):
         chosen = outputs[xp.asarray(places)]
         own = xp.asarray(shares == self.communicator.rank)[:, None]
         return self.communicator.all_reduce(xp.where(own, chosen, 0))  # one process has each
+
+
+class _Gathered:
+    """Encoder outputs and their codes, part after part."""
+
+    def __init__(self):
+        self._parts = []
+
+    def add(self, outputs, codes):
+        self._parts.append((outputs, codes))
+
+    def joined(self):
+        outputs, codes = zip(*self._parts, strict=True)
+        xp = array_module(codes[0])
+        return xp.concatenate(outputs), xp.concatenate(codes)
 
 
 def usage(counts):

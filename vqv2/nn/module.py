@@ -27,6 +27,10 @@ class Module:
         """{name: array} of everything else that is learned: codebooks, running statistics."""
         return {name: value for name, value in _walk(self) if not isinstance(value, Tensor)}
 
+    def modules(self):
+        """{name: Module} of this one, called "", and of all its parts."""
+        return dict(_named_modules(self, ""))
+
     def parameter_count(self):
         """Number of trained numbers, buffers not included."""
         return sum(parameter.size for parameter in self.parameters().values())
@@ -56,7 +60,7 @@ class Module:
 
     def cast(self, dtype):
         """Turn all floating-point parameters and buffers into `dtype`, in place; returns self."""
-        for module in _modules(self):
+        for module in self.modules().values():
             for name, value in vars(module).items():
                 if isinstance(value, Tensor):
                     value.array = value.array.astype(dtype)
@@ -70,7 +74,7 @@ class Module:
         What looks at the whole batch (batch statistics, codebooks) then asks the others, and what
         is random (dropout, restarts) is as for the whole batch, in order of rank.
         """
-        for module in _modules(self):
+        for module in self.modules().values():
             module.communicator = communicator
         return self
 
@@ -108,12 +112,12 @@ def _walk(value, prefix=""):
             yield from _walk(part, f"{prefix}{name}.")
 
 
-def _modules(value):
+def _named_modules(value, name):
     if isinstance(value, Module):
-        yield value
-    for _, part in _parts(value):
+        yield name, value
+    for part_name, part in _parts(value):
         if not isinstance(part, Tensor) and not _is_array(part):
-            yield from _modules(part)
+            yield from _named_modules(part, f"{name}.{part_name}" if name else str(part_name))
 
 
 def _check_names(own, given):

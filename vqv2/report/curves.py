@@ -47,7 +47,8 @@ class Panel:
     """One set of axes: `series` maps a name to (x, y), two 1-D arrays of the same length.
 
     `references` maps a name to a constant y, drawn as a dashed line. `logarithmic` is about the
-    y axis. Names, labels and the title are plain text; say the unit in `y_label` (nats, dB, ...).
+    y axis. With `bars`, y is drawn as a histogram, a bar as wide as the distance to the next x.
+    Names, labels and the title are plain text; say the unit in `y_label` (nats, dB, ...).
     """
 
     title: str
@@ -56,6 +57,7 @@ class Panel:
     series: dict
     references: dict = field(default_factory=dict)
     logarithmic: bool = False
+    bars: bool = False
 
 
 def save_curves(path, panels):
@@ -127,8 +129,9 @@ def _draw_data(axes, panel, points):
     if panel.logarithmic:
         axes.set_yscale("log")
     axes.margins(x=0.02)
+    draw = _draw_bars if panel.bars else _draw_series
     series = [
-        _draw_series(axes, x, y, PALETTE[position % len(PALETTE)])
+        draw(axes, x, y, PALETTE[position % len(PALETTE)])
         for position, (x, y) in enumerate(points.values())
     ]
     references = [
@@ -160,6 +163,14 @@ def _draw_series(axes, x, y, colour):
     marker = "o" if len(y) <= MARKED_UP_TO else None
     (line,) = axes.plot(x, y, color=colour, linewidth=2, marker=marker, markersize=5)
     return line
+
+
+def _draw_bars(axes, x, y, colour):
+    # Filled lightly and outlined, so that what lies behind is seen, too.
+    width = x[1] - x[0] if len(x) > 1 else 1
+    edges = np.append(x, x[-1:] + width) - width / 2
+    axes.stairs(y, edges, fill=True, color=colour, alpha=0.25)
+    return axes.stairs(y, edges, color=colour, linewidth=1.4)
 
 
 def _add_legend(axes, handles, names, legend_lines):

@@ -1,13 +1,17 @@
 """Training: the loop, and what each of the two stages does in a step."""
 
-from vqv2.training.loop import Schedule, TrainingError, train
-from vqv2.training.stage1 import AutoencoderTask, encode_dataset
+from vqv2.training.extraction import encode_dataset
+from vqv2.training.interruption import Stopped
+from vqv2.training.loop import Schedule, train
+from vqv2.training.stage1 import AutoencoderTask
 from vqv2.training.stage2 import PriorTask
+from vqv2.training.state import TrainingError
 
 __all__ = [
     "AutoencoderTask",
     "PriorTask",
     "Schedule",
+    "Stopped",
     "TrainingError",
     "encode_dataset",
     "train",

@@ -1,6 +1,7 @@
 """The training log: one JSON object per line, cut back when a training continues from earlier."""
 
 import json
+import os
 from pathlib import Path
 
 from vqv2.errors import InputError
@@ -18,15 +19,26 @@ class Log:
 
     def write(self, **values):
         """Add one line. Raises `InputError` when the disk does not take it."""
+        self._append(json.dumps(values) + "\n")
+
+    def flush(self):
+        """Have everything on the disk: to be called before a checkpoint says it is there."""
+        self._append("", flush=True)
+
+    def _append(self, text, flush=False):
         try:
             with open(self.path, "a") as file:
-                file.write(json.dumps(values) + "\n")
+                file.write(text)
+                if flush:
+                    os.fsync(file.fileno())
         except OSError as error:
             raise InputError(f"cannot write {self.path}: {error.strerror}") from None
 
 
 class NoLog:
     """The log of a process that leaves writing to another one."""
+
+    path = os.devnull  # where nothing has been written, either
 
     def write(self, **values):
         """Nothing."""

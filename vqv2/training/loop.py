@@ -3,35 +3,47 @@
 A *task* says what to train. It has
 
     stage                      "autoencoder" or "prior-LEVEL": what its checkpoint is called
-    model, optimizer, config   the configuration gives batch and steps
+    model, optimizer, config   the configuration gives batch, steps, accumulate, clipping
     batch(step)                the data of a step: a pure function of step
     loss(data, rng)            (loss tensor, function returning {name: number} to show and log)
     learning_rate(step)
     validate()                 {name: number} on held-out data, with averaged weights
     metadata                   what else its checkpoint has to say
     communicator               with whom it shares its batches (`backends.communication`)
+
+and, for batches that are computed in parts (`vqv2.training.accumulation`),
+
+    split(data, count)         [data of each part]
+    whole_batch(parts, rng)    context manager around the parts of a step
+    combine(metrics)           {name: number} of the batch, from a list of those of its parts
+
+Everything that happens is a pure function of the step and of what a checkpoint holds. What is said
+about a step (log, held-out loss) is on the disk before the checkpoint of that step is, so that a
+training killed at any moment and continued ends exactly like one that was not.
 """
 
 import contextlib
 import dataclasses
-import json
+import math
 import signal
-import threading
+import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-
-from vqv2 import checkpoint
+from vqv2.checkpoint import Checkpoints
+from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
+from vqv2.nn.finite import NotFiniteError, check_finite
+from vqv2.optim import clip_gradients, gradient_norm
 from vqv2.progress import progress_bar
+from vqv2.run import write_stage
 from vqv2.training import parallel
-from vqv2.training.log import Log, NoLog
+from vqv2.training.accumulation import backward
+from vqv2.training.claim import claim
+from vqv2.training.collapse import PATIENCE, collapse_warnings
+from vqv2.training.interruption import Stopped, interruption
+from vqv2.training.log import Log, NoLog, read_log
 from vqv2.training.order import step_generator
-
-
-class TrainingError(RuntimeError):
-    """A training that cannot go on: its loss is no longer a number."""
+from vqv2.training.state import TrainingError, load_training, save_training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,65 +52,142 @@ class Schedule:
 
     log_every: int = 20  # steps
     validate_every: int = 500  # steps; also after the last one
-    checkpoint_seconds: float = 600.0  # also after the last step and when interrupted
+    # Also after the last step, when interrupted, and with each new lowest held-out loss.
+    checkpoint_seconds: float = 600.0
+    keep: int = 2  # checkpoints, the newest and those before it; the best is kept besides
     progress: bool = True  # a progress bar on the terminal
+    check_finite: bool = False  # look for NaN and infinity after every operation: slow
+
+    def check(self):
+        """Raise `InputError` when a field makes no sense; returns self."""
+        for name, least in (("log_every", 1), ("validate_every", 1), ("checkpoint_seconds", 0)):
+            if not getattr(self, name) >= least:  # false for NaN, too
+                raise InputError(f"{name} {getattr(self, name)} must be at least {least}")
+        if self.keep < 1:
+            raise InputError(f"keep {self.keep} must be at least 1: the newest checkpoint")
+        return self
+
+    def lasting(self):
+        """What a training that goes on should do like before, as a dictionary."""
+        fields = dataclasses.asdict(self)
+        return {name: fields[name] for name in fields if name not in ("progress", "check_finite")}
 
 
 def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None):
     """Train `task` in `folder` up to its configuration's number of steps; the last metrics.
 
-    `on_start` is called once everything has been found in order, before anything is written.
+    `on_start` is called once everything has been found in order, before the first step.
 
-    Same seed, same backend: same weights, whether interrupted and resumed or not. With `resume`
-    and all steps done already, nothing happens and the metrics are {}. Ctrl-C finishes the step,
-    saves, and raises `KeyboardInterrupt`. Raises `InputError` when the folder holds a checkpoint
-    and `resume` is false, or holds none and it is true; `TrainingError` when the loss is not
-    finite (the last checkpoint stays as it was).
+    Same seed, same backend, same number of threads: same weights, whether interrupted and resumed
+    or not. With `resume` it continues from the newest checkpoint that is not damaged, or begins
+    where there is none; with all steps done already, nothing happens and the metrics are {}.
+    Ctrl-C and SIGTERM finish the step, save, and raise `Stopped`. Raises `InputError` when the
+    folder holds a checkpoint and `resume` is false, or while another process trains in it;
+    `TrainingError` when the loss is not finite (the last checkpoint stays as it was).
 
     Where several processes share the batches, all call this, and only the first one writes.
     """
-    communicator = task.communicator
-    first = communicator.rank == 0
-    schedule = schedule or Schedule()
-    path = folder / "checkpoint.safetensors"
+    first = task.communicator.rank == 0
+    schedule = (schedule or Schedule()).check()
+    checkpoints = Checkpoints(folder, schedule.keep)
+    path = checkpoints.newest
     if not resume and path.exists():
         raise InputError(f"{path} exists: continue it with --resume, or choose another folder")
-    start = load_training(task, path, seed) if resume and first else 0
-    start = parallel.replicate(task, start, communicator)
-    steps = task.config.steps
-    if start >= steps:
-        return {}
-    if first:
-        on_start()
-    bar = progress_bar(steps, task.stage, "step", schedule.progress and first, start)
-    with bar, interruption() as interrupted, ThreadPoolExecutor(1) as loader:
-        log = Log(folder / "log.jsonl", start) if first else NoLog()
-        record = _Record(task, log, bar, start)
-        prepared = loader.submit(task.batch, start + 1)
-        saved_at = time.monotonic()
-        for step in range(start + 1, steps + 1):
-            data = prepared.result()
-            if step < steps:
-                prepared = loader.submit(task.batch, step + 1)
-            metrics = _step(task, step, data, seed)
-            stopped = parallel.anywhere(interrupted.is_set(), communicator)
-            last = step == steps or stopped
-            if last or step % parallel.CHECK_EVERY == 0:
-                parallel.check_replicas(task.model, step, communicator)
-            if first and (last or time.monotonic() - saved_at > schedule.checkpoint_seconds):
-                save_training(task, path, step, seed)
-                saved_at = time.monotonic()
-            if last or step == start + 1 or step % schedule.log_every == 0:
-                record.training(step, metrics())
-            if step == steps or step % schedule.validate_every == 0:
-                record.held_out(step)
-            bar.update()
-            if last:
-                break
-    communicator.barrier()  # the last checkpoint is there before anyone leaves
-    if stopped:
-        raise KeyboardInterrupt(f"stopped and saved at step {step}: continue with --resume")
-    return record.last_held_out
+    with claim(folder) if first else contextlib.nullcontext():
+        training = _Training(task, checkpoints, seed, schedule)
+        if resume and first:
+            training.load()
+        training.step = parallel.replicate(task, training.step, task.communicator)
+        if training.step < task.config.steps:
+            if first:
+                write_stage(folder, task.stage, seed, task.config, schedule.lasting())
+                on_start()
+            training.run()
+        return training.last_held_out
+
+
+class _Training:
+    """A training under way: the step it has reached, and the lowest held-out loss so far."""
+
+    def __init__(self, task, checkpoints, seed, schedule):
+        self.task = task
+        self.checkpoints = checkpoints
+        self.seed = seed
+        self.schedule = schedule
+        self.step = 0
+        self.best = None  # {"step", "loss"}
+        self.last_held_out = {}
+        self.first = task.communicator.rank == 0
+
+    def load(self):
+        """Go to where the newest good checkpoint is; stay at the beginning where there is none."""
+        if self.checkpoints.paths():
+            loaded = load_training(self.task, self.checkpoints, self.seed)
+            self.step, self.best, damaged = loaded
+            for sentence in damaged:
+                print(f"vqv2: {sentence}", file=sys.stderr)
+
+    def run(self):
+        """All steps that are left."""
+        task, steps, start = self.task, self.task.config.steps, self.step
+        bar = progress_bar(steps, task.stage, "step", self.schedule.progress and self.first, start)
+        batches = prefetched(task.batch, range(start + 1, steps + 1))
+        with bar, interruption() as interrupted, contextlib.closing(batches):
+            log = Log(self._log_path, start) if self.first else NoLog()
+            self._record = _Record(task, log, bar, start)
+            saved_at = time.monotonic()
+            for step, data in enumerate(batches, start + 1):
+                metrics = self._checked_step(step, data)
+                self.step, last = step, step == steps
+                stopped = parallel.anywhere(bool(interrupted), task.communicator)
+                if step == 1 or last or step % self.schedule.log_every == 0:
+                    self._record.training(step, metrics())
+                improved = self._validate() if self._validates() else False
+                late = time.monotonic() - saved_at > self.schedule.checkpoint_seconds
+                if last or stopped or step % parallel.CHECK_EVERY == 0:
+                    parallel.check_replicas(task.model, step, task.communicator)
+                if last or stopped or improved or late:
+                    self._save()
+                    saved_at = time.monotonic()
+                bar.update()
+                if stopped:
+                    break
+        task.communicator.barrier()  # the last checkpoint is there before anyone leaves
+        if stopped:
+            message = f"stopped and saved at step {step}: continue with --resume"
+            raise Stopped(message, interrupted.number or signal.SIGTERM)  # another process's
+
+    def _checked_step(self, step, data):
+        if not self.schedule.check_finite:
+            return _step(self.task, step, data, self.seed)
+        try:
+            with check_finite(self.task.model):
+                return _step(self.task, step, data, self.seed)
+        except NotFiniteError as error:
+            raise TrainingError(
+                f"{self.task.stage}, step {step}: {error}; the last checkpoint is unchanged"
+            ) from None
+
+    @property
+    def _log_path(self):
+        return self.checkpoints.folder / "log.jsonl"
+
+    def _validates(self):
+        return self.step == self.task.config.steps or self.step % self.schedule.validate_every == 0
+
+    def _validate(self):
+        """Log what comes out; whether the loss is the lowest so far."""
+        self.last_held_out = self._record.held_out(self.step)
+        loss = self.last_held_out.get("loss", math.nan)
+        improved = math.isfinite(loss) and (self.best is None or loss < self.best["loss"])
+        if improved:
+            self.best = {"step": self.step, "loss": loss}
+        return improved
+
+    def _save(self):
+        if self.first:
+            self._record.log.flush()
+            save_training(self.task, self.checkpoints, self.step, self.seed, self.best)
 
 
 class _Record:
@@ -108,8 +197,8 @@ class _Record:
         self.task = task
         self.log = log
         self.bar = bar
-        self.last_held_out = {}
         self._step, self._time = start, time.monotonic()
+        self._recent = [line for line in read_log(log.path) if line["split"] == "train"][-PATIENCE:]
 
     def training(self, step, metrics):
         """Log the metrics of a training step, and the speed since the last time."""
@@ -119,102 +208,51 @@ class _Record:
         self._step, self._time = step, now
         self.log.write(step=step, split="train", **metrics)
         self.bar.set_postfix(_shown(metrics), refresh=False)
+        self._warn({"step": step, **metrics})
+
+    def _warn(self, line):
+        """Say when codebooks have collapsed; what has been said is in the log, so it is once."""
+        self._recent = [*self._recent[-PATIENCE:], line]
+        if any(name.startswith("perplexity_") for name in line):
+            for sentence in collapse_warnings(self._recent, self.task.config):
+                self.log.write(step=line["step"], split="warning", warning=sentence)
+                self.bar.write(f"vqv2: {sentence}", file=sys.stderr)
 
     def held_out(self, step):
         """Validate, and log what came out; the time it took does not count as training."""
         before = time.monotonic()
-        self.last_held_out = self.task.validate()
+        metrics = self.task.validate()
         self._time += time.monotonic() - before
-        self.log.write(step=step, split="held_out", **self.last_held_out)
+        self.log.write(step=step, split="held_out", **metrics)
+        return metrics
 
 
 def _step(task, step, data, seed):
     """One update; a function that returns the numbers to show."""
-    loss, metrics = task.loss(data, step_generator(seed, step))
-    value = loss.item()  # where the host waits for a device, once per step
-    value = parallel.mean({"loss": value}, task.communicator)["loss"]
-    if not np.isfinite(value):
-        raise TrainingError(
-            f"the loss of {task.stage} became {value} at step {step}: lower the learning "
-            "rate; the last checkpoint is unchanged"
-        )
-    loss.backward()
+    loss, metrics = backward(task, step, data, step_generator(seed, step))
     parallel.average_gradients(task.optimizer.parameters, task.communicator)
+    norm = _limit_gradients(task, step)
     rate = task.learning_rate(step)
     task.optimizer.step(rate)
-    return lambda: {"loss": value, **metrics(), "learning_rate": rate}
+    return lambda: {"loss": loss, **metrics(), "learning_rate": rate, **norm}
+
+
+def _limit_gradients(task, step):
+    """Clip the gradients where the configuration wants it; {"gradient_norm": before clipping}."""
+    limit = task.config.gradient_clipping
+    if not limit and not task.config.log_gradient_norm:
+        return {}
+    norm = gradient_norm(task.optimizer.parameters)
+    if not math.isfinite(norm):
+        raise TrainingError(
+            f"the gradient of {task.stage} became {norm} at step {step}: lower the learning rate; "
+            "the last checkpoint is unchanged"
+        )
+    if limit:
+        clip_gradients(task.optimizer.parameters, norm, limit)
+    return {"gradient_norm": norm}
 
 
 def _shown(metrics):
     hidden = ("learning_rate", "reconstruction", "commitment", "codebook")
     return {name: f"{value:.4g}" for name, value in metrics.items() if name not in hidden}
-
-
-def save_training(task, path, step, seed):
-    """Write everything that continuing needs: weights, averages, Adam's moments, step and seed.
-
-    Raises `TrainingError` rather than replace a good checkpoint by weights that are no numbers.
-    """
-    arrays = {f"model.{name}": array for name, array in task.model.state().items()}
-    arrays.update(task.optimizer.state())
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise TrainingError(
-                f"{name} of {task.stage} holds numbers that are not finite at step {step}: lower "
-                "the learning rate; the last checkpoint is unchanged"
-            )
-    metadata = {"stage": task.stage, "step": step, "seed": seed, "config": as_json(task.config)}
-    checkpoint.save(path, arrays, {**metadata, **task.metadata})
-
-
-def load_training(task, path, seed):
-    """Fill task.model and task.optimizer from a checkpoint; its step.
-
-    Raises `InputError` when it is of another stage, seed, data or configuration than the task; the
-    number of steps, and whether activations are checkpointed, may be others.
-    """
-    arrays, metadata = checkpoint.load(path)
-    wanted = {"stage": task.stage, "seed": seed, **task.metadata, **as_json(task.config)}
-    # Neither changes what a step computes, so both may be others than before.
-    free = {"steps": task.config.steps, "checkpoint": task.config.checkpoint}
-    found = {**metadata, **metadata["config"], **free}
-    for name, value in wanted.items():
-        if found.get(name) != value:
-            raise InputError(
-                f"{path} cannot be continued: its {name} is {found.get(name)!r}, not {value!r}"
-            )
-    task.model.load_state(
-        {name[len("model.") :]: a for name, a in arrays.items() if name.startswith("model.")}
-    )
-    task.optimizer.load_state(arrays, metadata["step"])
-    return metadata["step"]
-
-
-def as_json(config):
-    """A configuration as what it will be when read back from JSON."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
-
-
-@contextlib.contextmanager
-def interruption():
-    """Yields an event that Ctrl-C sets instead of breaking into the middle of a step.
-
-    A second Ctrl-C interrupts at once. Outside the main thread nothing is changed, nor where the
-    shell has the process ignore Ctrl-C, as it does with what a script runs in the background.
-    """
-    event = threading.Event()
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if not in_main_thread or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        yield event
-        return
-
-    def handle(number, frame):
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
-
-    former = signal.signal(signal.SIGINT, handle)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, former)

@@ -20,15 +20,16 @@ class ReplicaError(RuntimeError):
     """The processes of a training no longer have the same weights."""
 
 
-def share(batch, communicator):
-    """The slice of a batch of `batch` images that this process works on.
+def share(batch, communicator, parts=1):
+    """The slice of a batch of `batch` images that this process works on, in `parts` equal parts.
 
-    Raises `InputError` when the batch cannot be divided into equal shares.
+    Raises `InputError` when the batch cannot be divided into equal shares, or these into parts.
     """
-    if batch % communicator.size:
+    if batch % (communicator.size * parts):
+        divided = f" and {parts} parts each (accumulate)" if parts > 1 else ""
         raise InputError(
-            f"a batch of {batch} cannot be divided among {communicator.size} processes: choose a "
-            f"multiple of {communicator.size}"
+            f"a batch of {batch} cannot be divided among {communicator.size} processes{divided}: "
+            f"choose a multiple of {communicator.size * parts}"
         )
     own = batch // communicator.size
     return slice(communicator.rank * own, (communicator.rank + 1) * own)

@@ -1,5 +1,6 @@
 """Stage 2: the priors over codes (Algorithm 2, lines 8 and 9)."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ from backends.communication import Single
 from vqv2.autodiff import no_grad
 from vqv2.data.split import spread_indices
 from vqv2.optim import Adam, prior_learning_rate
-from vqv2.training import parallel
+from vqv2.training import accumulation, parallel
 from vqv2.training.order import batch_indices
 
 
@@ -26,7 +27,7 @@ class PriorTask:
         self.level = level
         self.store = store
         self.seed = seed
-        self.share = parallel.share(self.config.batch, self.communicator)
+        self.share = parallel.share(self.config.batch, self.communicator, self.config.accumulate)
         self.optimizer = Adam(model.parameters(), self.config.polyak_decay)
         self.metadata = {"autoencoder": store.identity, "codes": store.checksum}
 
@@ -42,6 +43,26 @@ class PriorTask:
         return loss, lambda: parallel.mean(
             {"bits_per_code": loss.item() / math.log(2)}, self.communicator
         )
+
+    def split(self, data, count):
+        """The (codes, labels or None, coarser codes) of each part of a batch."""
+        codes, labels, coarser = data
+        return [
+            (
+                codes[part],
+                None if labels is None else labels[part],
+                [level[part] for level in coarser],
+            )
+            for part in accumulation.slices(len(codes), count)
+        ]
+
+    def whole_batch(self, parts, rng):
+        """Around the parts of a step: nothing in a prior looks at the whole batch."""
+        return contextlib.nullcontext()
+
+    def combine(self, metrics):
+        """Means of the parts' metrics."""
+        return accumulation.mean(metrics)
 
     def learning_rate(self, step):
         """Section A.2's formula."""

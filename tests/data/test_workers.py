@@ -1,0 +1,208 @@
+"""Worker processes: the same batches, and a sentence instead of a hang when something dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vqv2.data.augment import FFHQ, IMAGENET
+from vqv2.data.folder import FolderImages
+from vqv2.data.prefetch import in_order, prefetched
+from vqv2.data.tree import FolderTree
+from vqv2.data.workers import WorkerDied, Workers, automatic_count
+from vqv2.errors import InputError
+
+
+def about(*arguments):
+    return f"trying {arguments}"
+
+
+def is_running(process):
+    """Whether there is such a process, and no zombie."""
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def gone(process, seconds=20):
+    end = time.monotonic() + seconds
+    while is_running(process) and time.monotonic() < end:
+        time.sleep(0.02)
+    return not is_running(process)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Photographs of many shapes and formats, in two classes, one of them damaged inside."""
+    folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for number in range(12):
+        path = folder / ("cat" if number % 2 else "dog") / f"{number:02}"
+        path.parent.mkdir(exist_ok=True)
+        shape = (30 + 3 * number, 50 - number, 3)
+        picture = Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8))
+        picture.save(path.with_suffix((".jpg", ".png", ".webp")[number % 3]))
+    broken = folder / "cat" / "07.png"
+    content = bytearray(broken.read_bytes())
+    place = content.index(b"IDAT") + 6
+    content[place : place + 8] = b"\xff" * 8
+    broken.write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trees(folder):
+    """The folder, read by threads, by one worker, and by three."""
+    return [FolderTree(folder, workers) for workers in (0, 1, 3)]
+
+
+INDICES = [3, 7, 0, 11, 7, 5, 9, 1, 2, 8]
+
+
+@pytest.mark.parametrize("augmentation", [None, IMAGENET, FFHQ])
+def test_batches_are_the_same_to_the_last_bit(trees, augmentation):
+    batches = []
+    for tree in trees:
+        source = FolderImages(tree, 28)
+        for _ in range(2):  # before and after the damaged file is known
+            batches.append(source.batch(INDICES, augmentation, np.random.default_rng(4)))
+        assert [os.path.basename(path) for path, _ in source.skipped] == ["07.png"]
+    for batch in batches[1:]:
+        np.testing.assert_array_equal(batch, batches[0])
+
+
+def test_shares_of_a_batch_are_together_the_batch(folder):
+    source = FolderImages(folder, 28)
+    whole = source.batch(INDICES, FFHQ, np.random.default_rng(4))
+    shares = [
+        source.batch(INDICES, FFHQ, np.random.default_rng(4), share)
+        for share in (slice(0, 5), slice(5, 10))
+    ]
+    np.testing.assert_array_equal(np.concatenate(shares), whole)
+
+
+def test_results_come_in_order_and_wait_in_bounded_numbers():
+    taken = []
+
+    def calls():
+        for number in range(40):
+            taken.append(number)
+            yield (float(number),)
+
+    with Workers(2) as workers:
+        results = workers.map(abs, calls(), about)
+        assert next(results) == 0.0
+        assert len(taken) <= 2 * 2 + 1
+        assert list(results) == [float(number) for number in range(1, 40)]
+
+
+def test_prefetching_stops_when_nobody_takes():
+    begun = []
+
+    def function(number):
+        begun.append(number)
+        return number
+
+    results = prefetched(function, range(100), ahead=2)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    time.sleep(0.1)
+    assert max(begun) <= 4
+    results.close()
+
+
+def test_an_exception_comes_out_where_its_result_would_have():
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as threads:
+        results = in_order(threads, lambda x: 1 // x, [1, 1, 0, 1], 1)
+        assert [next(results), next(results)] == [1, 1]
+        with pytest.raises(ZeroDivisionError):
+            next(results)
+
+
+def test_an_error_in_a_worker_is_that_error_here():
+    with Workers(1) as workers:
+        with pytest.raises(InputError, match="the split 'tran'.*did you mean 'train'"):
+            from vqv2.data.split import check_split
+
+            list(workers.map(check_split, [("tran",)], about))
+        with pytest.raises(TypeError):
+            list(workers.map(abs, [("text",)], about))
+        assert list(workers.map(abs, [(-3,)], about)) == [3]  # and it goes on
+
+
+def test_what_a_worker_prints_does_not_disturb(capfd):
+    with Workers(1) as workers:
+        assert list(workers.map(print, [("a word",)], about)) == [None]
+    assert "a word" in capfd.readouterr().err
+
+
+def test_a_killed_worker_is_replaced_with_a_warning():
+    with Workers(1) as workers:
+        assert list(workers.map(abs, [(-1,)], about)) == [1]
+        former = workers._workers[0].process.pid
+        os.kill(former, signal.SIGKILL)
+        with pytest.warns(RuntimeWarning, match="was killed by SIGKILL while trying"):
+            assert list(workers.map(abs, [(-2,)], about)) == [2]
+        assert not is_running(former)
+        successor = workers._workers[0].process.pid
+        assert successor != former
+    assert not is_running(successor)
+
+
+def test_a_call_that_kills_its_worker_twice_is_a_sentence():
+    with Workers(1) as workers:
+        with (
+            pytest.warns(RuntimeWarning, match="ended with status 3"),
+            pytest.raises(WorkerDied, match=r"two worker.*ended while trying \(3,\).*memory"),
+        ):
+            list(workers.map(os._exit, [(3,)], about))
+        assert list(workers.map(abs, [(-2,)], about)) == [2]
+
+
+def test_closing_and_forgetting_end_the_processes():
+    workers = Workers(2)
+    assert list(workers.map(abs, [(-1,), (-2,), (-3,), (-4,)], about)) == [1, 2, 3, 4]
+    processes = [worker.process.pid for worker in workers._workers if worker.process]
+    assert processes
+    del workers
+    assert not any(is_running(process) for process in processes)
+
+
+SCRIPT = """
+import sys, time
+from vqv2.data.tree import FolderTree
+from vqv2.data.workers import Workers
+workers = Workers(2)
+results = list(workers.map({call}, str))
+print(*[worker.process.pid for worker in workers._workers], flush=True)
+time.sleep({seconds})
+"""
+BUSY = "time.sleep, [(0.5,), (0.5,)]"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, None])
+def test_workers_end_when_the_process_that_started_them_does(number):
+    script = SCRIPT.format(call=BUSY, seconds=60 if number else 0)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    workers = [int(text) for text in process.stdout.readline().split()]
+    assert len(workers) == 2
+    if number:
+        process.send_signal(number)
+    process.communicate(timeout=30)
+    assert all(gone(worker) for worker in workers)
+
+
+def test_senseless_numbers_are_refused():
+    with pytest.raises(InputError, match="0 worker processes"):
+        Workers(0)
+    assert automatic_count() >= 1

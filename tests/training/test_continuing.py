@@ -1,0 +1,199 @@
+"""Going on: by the same command, from older checkpoints, in folders of older versions."""
+
+import dataclasses
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.small import AUTOENCODER, CONFIG, write_images
+from tests.training.killed import differences
+from vqv2 import checkpoint, cli, pipeline
+from vqv2.errors import InputError
+from vqv2.run import Run
+from vqv2.training import Schedule
+from vqv2.training.claim import claim, is_claimed
+from vqv2.training.log import read_log
+
+QUIET = Schedule(log_every=1, validate_every=2, checkpoint_seconds=0, keep=3, progress=False)
+
+
+@pytest.fixture
+def sources(tmp_path):
+    return pipeline.open_splits(write_images(tmp_path / "images.npz"), AUTOENCODER)
+
+
+def run_of(folder, sources, steps=6):
+    config = dataclasses.replace(CONFIG, autoencoder=dataclasses.replace(AUTOENCODER, steps=steps))
+    run = Run.new(folder, config, sources["train"].class_names, "images.npz")
+    run.save()
+    return run
+
+
+def damage(path):
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 16
+    path.unlink()
+    path.write_bytes(data)
+
+
+def test_after_a_damaged_newest_the_end_is_the_same(tmp_path, sources, capsys):
+    whole, hurt = run_of(tmp_path / "whole", sources), run_of(tmp_path / "hurt", sources)
+    for run in (whole, hurt):
+        pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    damage(hurt.checkpoint_path("autoencoder"))
+    with pytest.raises(InputError, match="is damaged"):
+        hurt.load_autoencoder()
+    pipeline.train_autoencoder(hurt, sources, resume=True, schedule=QUIET)
+    error = capsys.readouterr().err
+    assert f"{hurt.checkpoint_path('autoencoder')} is damaged" in error
+    assert "going on from" in error and "checkpoint-5.safetensors, of step 5" in error
+    assert differences(whole.folder, hurt.folder) == []
+
+
+def test_codes_stay_good_when_their_damaged_autoencoder_is_trained_again(tmp_path, sources):
+    run = run_of(tmp_path / "run", sources)
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    pipeline.extract_codes(run, sources, progress=False)
+    damage(run.checkpoint_path("autoencoder"))
+    pipeline.check_stage(run, "autoencoder", resume=True)
+    pipeline.train_autoencoder(run, sources, resume=True, schedule=QUIET)
+    pipeline.train_prior(run, "top", schedule=QUIET)
+    pipeline.check_stage(run, "autoencoder", resume=True)  # has nothing to do
+    more = dataclasses.replace(run.config.autoencoder, steps=7)
+    run.config = run.config.with_autoencoder(more)
+    with pytest.raises(InputError, match="make useless"):
+        pipeline.check_stage(run, "autoencoder", resume=True)
+
+
+def test_the_best_is_the_one_of_the_lowest_held_out_loss(tmp_path, sources):
+    run = run_of(tmp_path / "run", sources, steps=8)
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    folder = run.stage_folder("autoencoder")
+    lines = [line for line in read_log(folder / "log.jsonl") if line["split"] == "held_out"]
+    lowest = min(lines, key=lambda line: line["loss"])
+    metadata = checkpoint.read_metadata(folder / "best.safetensors")
+    assert metadata["best"] == {"step": lowest["step"], "loss": lowest["loss"]}
+    assert metadata["step"] == lowest["step"]
+
+
+def test_two_priors_begun_at_once_both_keep_their_configuration(tmp_path, sources):
+    run = run_of(tmp_path / "run", sources, steps=1)
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    pipeline.extract_codes(run, sources, progress=False)
+    processes = [Run.open(run.folder), Run.open(run.folder)]  # both have read config.json
+    for process, level in zip(processes, ("top", "bottom"), strict=True):
+        prior = dataclasses.replace(process.config.prior(level), steps=2, dropout=0.25)
+        process.config = process.config.with_prior(level, prior)
+        pipeline.train_prior(process, level, schedule=QUIET)
+    again = Run.open(run.folder)
+    assert [again.config.prior(level).dropout for level in ("top", "bottom")] == [0.25, 0.25]
+    assert pipeline.train_prior(again, "top", resume=True, schedule=QUIET) == {}
+
+
+def test_a_second_process_in_the_same_folder_is_refused(tmp_path, sources):
+    run = run_of(tmp_path / "run", sources)
+    folder = run.stage_folder("autoencoder")
+    assert not is_claimed(folder)
+    with claim(folder):
+        assert is_claimed(folder)
+        with pytest.raises(InputError, match="another process is training in"):
+            pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path, sources):
+    run = run_of(tmp_path / "run", sources)
+    folder = run.stage_folder("autoencoder")
+    folder.mkdir()
+    left = folder / ".checkpoint.safetensors.123.partial"
+    left.write_text("half")
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    assert not left.exists()
+
+
+def test_a_run_of_an_older_version_goes_on(tmp_path, sources):
+    """One without training.json, and with fewer fields and no best in its checkpoint."""
+    whole, old = run_of(tmp_path / "whole", sources), run_of(tmp_path / "old", sources, steps=3)
+    pipeline.train_autoencoder(whole, sources, 4, schedule=QUIET)
+    pipeline.train_autoencoder(old, sources, 4, schedule=QUIET)
+    folder = old.stage_folder("autoencoder")
+    arrays, metadata = checkpoint.load(folder / "checkpoint.safetensors")
+    for path in folder.glob("*.safetensors"):
+        path.unlink()
+    (folder / "training.json").unlink()
+    del metadata["best"], metadata["config"]["checkpoint"]
+    checkpoint.save(folder / "checkpoint.safetensors", arrays, metadata)
+    assert old.begun("autoencoder") == {"seed": 4}
+    old.config = whole.config
+    pipeline.train_autoencoder(old, sources, 4, resume=True, schedule=QUIET)
+    first, second = (checkpoint.load(run.checkpoint_path("autoencoder"))[0] for run in (whole, old))
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name], err_msg=name)
+
+
+def command(data, run, *more):
+    settings = [f for field in ("image_size=16", "latent_sizes=4,8", "hidden_units=64",
+                                "residual_units=4", "codebook_size=12", "codebook_dimension=6")
+                for f in ("--set", field)]  # fmt: skip
+    return ["--backend", "reference", "train", "autoencoder", "--data", data, "--out", str(run),
+            "--batch", "4", "--steps", "3", "--save-every", "0", *settings, *more]  # fmt: skip
+
+
+def test_the_same_command_begins_goes_on_and_has_nothing_left_to_do(tmp_path, capsys):
+    data, run = write_images(tmp_path / "images.npz"), tmp_path / "run"
+    same = command(data, run, "--resume", "--keep", "4", "--seed", "5")
+    assert cli.main(same) == 0
+    assert cli.main(same) == 0
+    assert "has all its steps already" in capsys.readouterr().out
+    begun = json.loads((run / "autoencoder" / "training.json").read_text())
+    assert (begun["seed"], begun["schedule"]["keep"]) == (5, 4)
+    assert cli.main(["train", "autoencoder", "--out", str(run), "--resume", "--steps", "6"]) == 0
+    assert len(list((run / "autoencoder").glob("checkpoint*"))) == 4
+    assert checkpoint.read_metadata(run / "autoencoder/checkpoint.safetensors")["seed"] == 5
+    other = ["train", "autoencoder", "--out", str(run), "--resume", "--set", "commitment=0.3"]
+    assert cli.main(other) == 2
+    assert "where commitment is 0.25, not 0.3" in capsys.readouterr().err
+
+
+def limited(size):
+    """As if the disk had room for files of `size` bytes only."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def vqv2(arguments, **how):
+    return subprocess.run(
+        [sys.executable, "-m", "vqv2", *arguments], capture_output=True, text=True, **how
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
+def test_a_disk_without_room_leaves_the_last_good_state(tmp_path):
+    data, run = write_images(tmp_path / "images.npz"), tmp_path / "run"
+    assert vqv2(command(data, run, "--steps", "2")).returncode == 0
+    folder = run / "autoencoder"
+    before = {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
+    more = [*command(data, run, "--resume"), "--steps", "4"]
+    result = vqv2(more, preexec_fn=limited(100_000))
+    assert result.returncode == 2
+    assert "cannot write" in result.stderr and "nothing was overwritten" in result.stderr
+    assert "Traceback" not in result.stderr
+    after = {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
+    assert {name: after[name] for name in before} == before
+    assert not list(folder.glob("*.partial")) and not list(folder.glob(".*.partial"))
+    assert vqv2(more).returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
+def test_a_folder_that_may_not_be_written_in_stops_before_the_first_step(tmp_path, sources):
+    run = run_of(tmp_path / "run", sources)
+    run.folder.chmod(0o500)
+    try:
+        with pytest.raises(InputError, match="cannot write in .*: Permission denied"):
+            pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    finally:
+        run.folder.chmod(0o700)

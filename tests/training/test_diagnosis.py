@@ -1,0 +1,147 @@
+"""`vqv2 doctor` on run folders in every state."""
+
+import shutil
+
+import pytest
+
+from tests.small import AUTOENCODER, CONFIG, write_images
+from vqv2 import cli, pipeline
+from vqv2.run import Run
+from vqv2.training import Schedule
+from vqv2.training.claim import claim
+
+QUIET = Schedule(log_every=1, validate_every=2, checkpoint_seconds=0, progress=False)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("doctor")
+    sources = pipeline.open_splits(write_images(folder / "images.npz"), AUTOENCODER)
+    run = Run.new(folder / "run", CONFIG, sources["train"].class_names, "images.npz")
+    run.save()
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    pipeline.extract_codes(run, sources, progress=False)
+    for level in run.config.levels:
+        pipeline.train_prior(run, level, schedule=QUIET)
+    return run.folder
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def doctor(run, capsys, *more):
+    """(exit status, {part: what is said about it}, [next command])."""
+    before = {p: p.stat().st_mtime_ns for p in run.rglob("*")}
+    status = cli.main(["doctor", str(run), *more])
+    assert {p: p.stat().st_mtime_ns for p in run.rglob("*")} == before  # nothing is changed
+    text, _, rest = capsys.readouterr().out.partition("\nnext:\n")
+    parts, part = {}, ""
+    for line in text.splitlines():
+        part = line.split()[0] if line and line[0] != " " else part
+        parts[part] = parts.get(part, "") + line + "\n"
+    return status, parts, [line.strip() for line in rest.splitlines()]
+
+
+def damage(path):
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 8
+    path.unlink()
+    path.write_bytes(data)
+
+
+def test_a_finished_run(run, capsys):
+    status, parts, commands = doctor(run, capsys)
+    assert (status, commands) == (0, [])
+    assert "complete: 6 steps" in parts["autoencoder"]
+    assert "best.safetensors (step" in parts["autoencoder"]
+    assert "lowest held-out loss" in parts["prior-top"]
+    assert "complete: 23 train, 1 held out images" in parts["codes"]
+
+
+def test_a_run_that_has_only_begun(run, capsys):
+    for name in ("codes", "prior-top", "prior-bottom"):
+        shutil.rmtree(run / name)
+    status, parts, commands = doctor(run, capsys)
+    assert (status, commands) == (0, [f"vqv2 encode {run}"])
+    assert "not extracted" in parts["codes"] and "not begun" in parts["prior-top"]
+    for path in (run / "autoencoder").glob("*.safetensors"):
+        path.unlink()
+    status, parts, commands = doctor(run, capsys)
+    assert "begun, but no checkpoint was written yet" in parts["autoencoder"]
+    assert commands == [f"vqv2 train autoencoder --out {run} --resume"]
+
+
+def test_a_killed_training(run, capsys):
+    folder = run / "prior-top"
+    (folder / "checkpoint.safetensors").unlink()
+    (folder / "best.safetensors").unlink()
+    (folder / "checkpoint-4.safetensors").rename(folder / "checkpoint.safetensors")
+    (folder / ".checkpoint.safetensors.12.partial").write_bytes(bytes(5000))
+    status, parts, commands = doctor(run, capsys)
+    assert status == 0
+    assert "stopped at step 4 of 5" in parts["prior-top"]
+    assert "was ended at step 5 or later" in parts["prior-top"]
+    assert "left 5.0 kB half written" in parts["prior-top"]
+    assert commands == [f"vqv2 train prior {run} --level top --resume"]
+
+
+def test_a_training_that_is_running(run, capsys):
+    with claim(run / "prior-top"):
+        _, parts, commands = doctor(run, capsys)
+    assert "being trained now" in parts["prior-top"] and commands == []
+
+
+def test_damaged_checkpoints(run, capsys):
+    damage(run / "autoencoder" / "checkpoint.safetensors")
+    status, parts, commands = doctor(run, capsys)
+    assert status == 1
+    assert "DAMAGED" in parts["autoencoder"] and "goes on from checkpoint-5" in parts["autoencoder"]
+    assert commands[0] == f"vqv2 train autoencoder --out {run} --resume"
+    for path in (run / "autoencoder").glob("*.safetensors"):
+        path.write_bytes(b"nothing")
+    status, parts, commands = doctor(run, capsys)
+    assert status == 1 and "no checkpoint is good" in parts["autoencoder"]
+    assert "restore one from a copy, or remove" in parts["autoencoder"]
+
+
+def test_half_extracted_and_damaged_codes(run, capsys):
+    (run / "codes").rename(run / "codes.partial")
+    (run / "codes.partial" / "manifest.json").unlink()
+    status, parts, commands = doctor(run, capsys)
+    assert status == 0 and "was ended before it was complete" in parts["codes"]
+    assert commands == [f"vqv2 encode {run}"]
+    (run / "codes.partial").rename(run / "codes")
+    status, parts, commands = doctor(run, capsys)
+    assert status == 1 and "DAMAGED" in parts["codes"] and commands == [f"vqv2 encode {run}"]
+
+
+def test_codes_and_priors_of_another_autoencoder(run, finished, capsys):
+    sources = pipeline.open_splits(write_images(run.parent / "images.npz"), AUTOENCODER)
+    swapped = {"train": sources["held_out"], "held_out": sources["train"]}
+    pipeline.extract_codes(Run.open(run), swapped, progress=False)
+    _, parts, commands = doctor(run, capsys)
+    assert "of other codes than those that are in this run now" in parts["prior-top"]
+    shutil.rmtree(run / "codes")
+    shutil.copytree(finished / "codes", run / "codes")
+    shutil.rmtree(run / "autoencoder")
+    other = Run.open(run)
+    pipeline.train_autoencoder(other, sources, seed=1, schedule=QUIET)
+    status, parts, commands = doctor(run, capsys)
+    assert "of another autoencoder" in parts["codes"] and commands == [f"vqv2 encode {run}"]
+    assert status == 0
+
+
+def test_quick_reads_no_contents(run, capsys):
+    damage(run / "prior-top" / "checkpoint.safetensors")
+    status, parts, _ = doctor(run, capsys, "--quick")
+    assert status == 0 and "complete" in parts["prior-top"] and "--quick" in parts["codes"]
+
+
+def test_a_damaged_stage_record_is_damage_and_a_folder_that_is_no_run_a_mistake(run, capsys):
+    (run / "autoencoder" / "training.json").write_text("{")
+    assert doctor(run, capsys)[0] == 1
+    assert cli.main(["doctor", str(run.parent)]) == 2
+    assert "is not a run folder" in capsys.readouterr().err

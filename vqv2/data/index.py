@@ -1,0 +1,199 @@
+"""What is known about the image files below a folder, kept on disk so that it is found out once.
+
+Listing a folder of millions of files takes seconds; looking into each of them takes minutes or
+hours. So the size in pixels of every image is kept, in a file of its own for each folder, in the
+user's cache:
+
+    $VQV2_CACHE/indexes, or else $XDG_CACHE_HOME/vqv2/indexes, or else ~/.cache/vqv2/indexes
+
+`VQV2_CACHE=off` keeps nothing. An index is a cache: it may be deleted at any time. Whenever it is
+used, the folder is listed, and files that are new, or whose size or time of change is another than
+before, are looked into again; so are those that could not be used.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import warnings
+import zipfile
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from vqv2.data.listing import Listing, list_images
+from vqv2.data.load import inspect_files
+from vqv2.data.prefetch import in_order
+from vqv2.errors import InputError
+from vqv2.files import atomic_write
+from vqv2.progress import progress_bar
+
+FORMAT = "vqv2 index 1"
+KEPT_FROM = 1000  # files; of fewer nothing is kept, as looking into them takes a second
+WORKERS_FROM = 2000  # files; to look into fewer takes no longer than to start workers
+AT_ONCE = 128  # files that one call of a worker looks into
+DELAY = 1  # seconds without a progress bar
+_ARRAYS = ("folder_of", "names", "ends", "sizes", "changed", "width", "height")
+
+
+@dataclasses.dataclass
+class Index:
+    """A `Listing`, and what is in the files: 32 bytes and a name for each of them.
+
+    width, height  (N,) uint32, pixels; 0 for a file that cannot be used
+    reasons        {place of a file that cannot be used: why not}
+    """
+
+    listing: Listing
+    width: np.ndarray
+    height: np.ndarray
+    reasons: dict
+
+    def __len__(self):
+        return len(self.listing)
+
+
+def open_index(root, workers=None, rebuild=False, progress=True):
+    """The `Index` of the image files below `root`, from the cache as far as it still holds.
+
+    `workers` (`vqv2.data.workers.Workers`) look into new files where these are many, threads where
+    they are few. `rebuild` takes nothing from the cache. A progress bar is shown when it takes more
+    than a second. Raises `InputError` for a folder that cannot be listed; warns when the index
+    cannot be kept.
+    """
+    root = str(root)
+    with progress_bar(None, "listing", "file", progress, delay=DELAY) as bar:
+        listing = list_images(root, bar.update)
+    former = None if rebuild else _kept(root)
+    index = _blank(listing)
+    todo = np.arange(len(listing)) if former is None else _carry_over(index, former)
+    _look_into(index, root, todo, workers, progress)
+    news = former is None or len(former) != len(index) or index.width[todo].any()
+    if news:
+        _keep(index, root)
+    return index
+
+
+def index_file(root):
+    """Where the index of a folder is kept; None when that is turned off."""
+    chosen = os.environ.get("VQV2_CACHE", "")
+    if chosen.lower() in ("off", "none", "0"):
+        return None
+    folder = Path(chosen) if chosen else _user_cache() / "vqv2"
+    name = hashlib.blake2b(os.fsencode(os.path.realpath(root)), digest_size=16).hexdigest()
+    return folder / "indexes" / f"{name}.npz"
+
+
+def _user_cache():
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _blank(listing):
+    nothing = np.zeros(len(listing), np.uint32)
+    return Index(listing, nothing, nothing.copy(), {})
+
+
+def _carry_over(index, former):
+    """Fill in what is known from before; the places of the files that have to be looked into."""
+    place = _places_before(index.listing, former.listing)
+    same = place >= 0
+    for field in ("sizes", "changed"):
+        before = getattr(former.listing, field)[place] if len(former) else place
+        same &= getattr(index.listing, field) == before
+    same[same] = former.width[place[same]] > 0
+    index.width[same] = former.width[place[same]]
+    index.height[same] = former.height[place[same]]
+    return np.flatnonzero(~same)
+
+
+def _places_before(listing, former):
+    """Each file's place in a former listing, int64 (N,); -1 for a new one. Both are sorted."""
+    if _same_names(listing, former):
+        return np.arange(len(listing))
+    places = np.full(len(listing), -1)
+    before, known = 0, len(former)
+    for now, path in enumerate(map(os.fsencode, listing.paths())):
+        while before < known and os.fsencode(former.path(before)) < path:
+            before += 1
+        if before < known and os.fsencode(former.path(before)) == path:
+            places[now] = before
+    return places
+
+
+def _same_names(listing, former):
+    return listing.folders == former.folders and all(
+        np.array_equal(getattr(listing, field), getattr(former, field))
+        for field in ("folder_of", "ends", "names")
+    )
+
+
+def _look_into(index, root, todo, workers, progress):
+    """Fill in what is in the files at the places `todo`."""
+    chunks = [todo[start : start + AT_ONCE] for start in range(0, len(todo), AT_ONCE)]
+    calls = ([os.path.join(root, index.listing.path(place)) for place in chunk] for chunk in chunks)
+    inspected = _inspected(calls, workers if len(todo) >= WORKERS_FROM else None)
+    with progress_bar(len(todo), "index", "file", progress, delay=DELAY) as bar:
+        for chunk, found in zip(chunks, inspected, strict=True):
+            for place, one in zip(chunk.tolist(), found, strict=True):
+                if isinstance(one, str):
+                    index.reasons[place] = one
+                else:
+                    index.width[place], index.height[place] = one
+            bar.update(len(chunk))
+
+
+def _inspected(calls, workers):
+    if workers is None:
+        Image.init()  # loads the formats once, not in every thread
+        with ThreadPoolExecutor() as threads:
+            yield from in_order(threads, inspect_files, calls, 32)
+    else:
+        calls = ((paths,) for paths in calls)
+        yield from workers.map(
+            inspect_files, calls, lambda paths: f"looking into {paths[0]} or the files after it"
+        )
+
+
+def _keep(index, root):
+    path = index_file(root)
+    if path is None or len(index) < KEPT_FROM:
+        return
+    listing = index.listing
+    about = {
+        "format": FORMAT,
+        "root": os.path.realpath(root),
+        "folders": listing.folders,
+    }
+    arrays = {name: getattr(listing, name, None) for name in _ARRAYS}
+    arrays |= {"width": index.width, "height": index.height}
+    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    try:
+        with atomic_write(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, about=text, **arrays)
+    except InputError as error:
+        warnings.warn(
+            f"the index of {root} is not kept, and has to be made again next time: {error}; "
+            "VQV2_CACHE names another folder, or is off",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def _kept(root):
+    """The `Index` in the cache; None without one, and for one that is damaged or of an old kind."""
+    path = index_file(root)
+    if path is None or not path.is_file():
+        return None
+    try:
+        with np.load(path) as archive:  # which has a checksum for every array
+            about = json.loads(archive["about"].tobytes())
+            if about["format"] != FORMAT or about["root"] != os.path.realpath(root):
+                return None
+            arrays = {name: archive[name] for name in _ARRAYS}
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    width, height = arrays.pop("width"), arrays.pop("height")
+    return Index(Listing(about["folders"], **arrays), width, height, {})

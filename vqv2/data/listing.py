@@ -1,0 +1,200 @@
+"""What image files there are below a folder: a compact list of millions."""
+
+import dataclasses
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from vqv2.data.decode import EXTENSIONS
+from vqv2.errors import InputError
+
+THREADS = 16  # that wait for folders to be listed: for disks far away
+
+
+@dataclasses.dataclass
+class Listing:
+    """Image files below a root, sorted by the bytes of their paths: 24 bytes and a name for each.
+
+    folders    [path of a folder, relative to the root, with "/" in between, "" for the root]
+    folder_of  (N,) uint32, each file's place in `folders`
+    names      uint8, all files' names, one after the other
+    ends       (N,) uint32 or uint64, where each one ends in `names`
+    sizes      (N,) int64, bytes; -1 for a file that cannot be asked
+    changed    (N,) int64, nanoseconds: when the contents or the name were last changed
+    """
+
+    folders: list
+    folder_of: np.ndarray
+    names: np.ndarray
+    ends: np.ndarray
+    sizes: np.ndarray
+    changed: np.ndarray
+
+    def __len__(self):
+        return len(self.ends)
+
+    def path(self, index):
+        """The path of a file relative to the root, with "/" in between."""
+        start = int(self.ends[index - 1]) if index else 0
+        name = os.fsdecode(self.names[start : int(self.ends[index])].tobytes())
+        folder = self.folders[self.folder_of[index]]
+        return f"{folder}/{name}" if folder else name
+
+    def paths(self):
+        """Iterator over all of them."""
+        return map(self.path, range(len(self)))
+
+
+def list_images(root, update=lambda count: None):
+    """The `Listing` of the image files below `root`, a folder; links to folders are followed once.
+
+    Names that begin with a dot are passed over. `update` is told the number of files of each folder
+    listed. Raises `InputError` for a folder that cannot be listed.
+    """
+    folders, contents = [], []
+    seen, frontier = {os.path.realpath(root)}, [("", os.path.realpath(root))]
+    with ThreadPoolExecutor(THREADS) as threads:
+        while frontier:  # all folders of one depth at a time
+            found = threads.map(_list_folder, [os.path.join(root, path) for path, _ in frontier])
+            below = []
+            for (path, real), content in zip(frontier, found, strict=True):
+                update(len(content.ends))
+                folders.append(path)
+                contents.append(content)
+                below += _subfolders(path, real, content, seen)
+            frontier = below
+    return _joined(folders, contents)
+
+
+def subfolders(folder):
+    """The names of the folders in a folder. Raises `InputError` when it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_dir()}
+    except OSError as error:
+        raise _unlistable(error) from None
+
+
+@dataclasses.dataclass
+class _Content:
+    """What is in one folder: its image files, sorted by name, and [(sub-folder, is a link)]."""
+
+    names: bytes
+    ends: np.ndarray
+    sizes: np.ndarray
+    changed: np.ndarray
+    subfolders: list
+
+    def name(self, place):
+        return self.names[self.ends[place - 1] if place else 0 : self.ends[place]]
+
+    def place(self, key):
+        """How many of the names come before `key`."""
+        low, high = 0, len(self.ends)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if self.name(middle) < key else (low, middle)
+        return low
+
+
+def _list_folder(path):
+    files, subfolders = [], []
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.name[0] == ".":
+                    continue
+                if entry.is_dir():
+                    subfolders.append((entry.name, entry.is_symlink()))
+                elif entry.name.lower().endswith(EXTENSIONS):
+                    files.append((os.fsencode(entry.name), *_state(entry)))
+    except OSError as error:
+        raise InputError(
+            f"the folder {error.filename} cannot be listed: {error.strerror}"
+        ) from None
+    files.sort()
+    names = [name for name, _, _ in files]
+    return _Content(
+        b"".join(names),
+        np.cumsum([len(name) for name in names], dtype=np.int64),
+        np.array([size for _, size, _ in files], np.int64),
+        np.array([changed for _, _, changed in files], np.int64),
+        sorted(subfolders, key=lambda item: _key(item[0])),
+    )
+
+
+def _unlistable(error):
+    return InputError(f"the folder {error.filename} cannot be listed: {error.strerror}")
+
+
+def _state(entry):
+    try:
+        found = entry.stat()
+    except OSError:  # a link to nothing, or gone since: reading will say so
+        return -1, 0
+    return found.st_size, max(found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _subfolders(path, real, content, seen):
+    """[(path, real path)] of the folders in a folder, without those `seen`, which grow."""
+    below = []
+    for name, is_link in content.subfolders:
+        there = os.path.join(real, name)
+        there = os.path.realpath(there) if is_link else there
+        if there not in seen:  # a link to a folder above leads round in circles
+            seen.add(there)
+            below.append((f"{path}/{name}" if path else name, there))
+    return below
+
+
+def _joined(folders, contents):
+    """All folders' files in the order of their paths."""
+    pieces = list(_pieces(folders, contents))
+    lengths = [stop - start for _, start, stop in pieces]
+    names = b"".join(
+        contents[number].names[_end(contents[number], start) : _end(contents[number], stop)]
+        for number, start, stop in pieces
+    )
+    name_lengths = [np.diff(contents[n].ends, prepend=0)[a:b] for n, a, b in pieces]
+    ends = np.cumsum(np.concatenate([np.zeros(0, np.int64), *name_lengths]))
+    return Listing(
+        folders,
+        np.repeat(np.array([n for n, _, _ in pieces], np.uint32), lengths),
+        np.frombuffer(names, np.uint8),
+        ends.astype(np.uint32 if len(names) < 2**32 else np.uint64),
+        np.concatenate([np.zeros(0, np.int64), *(contents[n].sizes[a:b] for n, a, b in pieces)]),
+        np.concatenate([np.zeros(0, np.int64), *(contents[n].changed[a:b] for n, a, b in pieces)]),
+    )
+
+
+def _end(content, place):
+    return int(content.ends[place - 1]) if place else 0
+
+
+def _pieces(folders, contents):
+    """(folder, first file, last file + 1) in the order of the files' paths.
+
+    A sub-folder's files come where its name and a "/" would stand among its neighbours' names.
+    """
+    number_of = {path: number for number, path in enumerate(folders)}
+    stack = [0]  # of folders, and of pieces of what is directly in one
+    while stack:
+        number = stack.pop()
+        if isinstance(number, tuple):
+            yield number
+            continue
+        content, start, inside = contents[number], 0, []
+        for name, _ in content.subfolders:
+            path = f"{folders[number]}/{name}" if folders[number] else name
+            if path in number_of:  # else it has been seen elsewhere
+                place = content.place(_key(name))
+                inside += [(number, start, place), number_of[path]]
+                start = place
+        inside.append((number, start, len(content.ends)))
+        stack += reversed(inside)
+
+
+def _key(folder):
+    """Where a folder's files are sorted in among its neighbours."""
+    return os.fsencode(folder) + b"/"

@@ -1,0 +1,31 @@
+"""What worker processes do: read image files, or only their headers."""
+
+import numpy as np
+
+from vqv2.data.crop import decoded_size
+from vqv2.data.decode import UnreadableImage, decode, inspect
+from vqv2.data.prepare import prepare
+
+
+def load_images(paths, size, channels, augmentation, seeds):
+    """[what `prepare` makes of each file, or the `UnreadableImage` that says why it cannot]."""
+    results = []
+    for path, seed in zip(paths, seeds, strict=True):
+        try:
+            picture = decode(path, at_least=decoded_size(size))
+            pixels = prepare(picture, size, channels, augmentation, seed)
+            results.append(np.ascontiguousarray(pixels))
+        except UnreadableImage as error:
+            results.append(error)
+    return results
+
+
+def inspect_files(paths):
+    """[(width, height) in pixels of each file, or the reason, text, why it cannot be used]."""
+    results = []
+    for path in paths:
+        try:
+            results.append(inspect(path))
+        except UnreadableImage as error:
+            results.append(str(error))
+    return results

@@ -1,0 +1,146 @@
+"""How near generated images are to real ones, on the features of any network.
+
+* Frechet distance between the Gaussians of both sets of features (Heusel et al., 2017).
+* Precision and recall of manifolds made of k-nearest-neighbour balls (Kynkaanniemi et al., 2019).
+
+What they say depends on the features, on their number (a Frechet distance of few images is too
+large), and on the decoder, which no prior can make better: compare with the figures of
+reconstructions, of as many images. The paper does the same. All computations are in float64.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vqv2.errors import InputError
+from vqv2.evaluation.bootstrap import REPLICATES, Estimate, estimate, share
+from vqv2.evaluation.neighbours import BLOCK_NUMBERS, nearest, squared_distances
+
+NEIGHBOURS = 3  # k of the manifolds, as in their paper
+
+
+class Gaussian(NamedTuple):
+    """Mean and covariance of features; the covariance as a root of it, `root.T @ root`."""
+
+    mean: np.ndarray  # (D,)
+    root: np.ndarray  # (R, D), R as small as it can easily be
+
+    @classmethod
+    def of(cls, features):
+        """The unbiased moments of features (N, D), N >= 2, as `numpy.cov` gives them.
+
+        Raises `InputError` for fewer, and for features that are not finite.
+        """
+        features = np.asarray(features)
+        if features.ndim != 2 or len(features) < 2:
+            raise InputError(
+                f"features have shape {features.shape}: a covariance needs (N, D) of at least 2"
+            )
+        if not np.isfinite(features).all():
+            raise InputError("features are NaN or infinite: the network cannot take these images")
+        mean = features.mean(axis=0, dtype=np.float64)
+        count, length = features.shape
+        if count <= length:  # the features themselves are a root, and the covariance is singular
+            return cls(mean, (features - mean) / np.sqrt(count - 1))
+        covariance = np.zeros((length, length))
+        step = max(1, BLOCK_NUMBERS // length)
+        for start in range(0, count, step):
+            block = features[start : start + step] - mean
+            covariance += block.T @ block
+        return cls.from_moments(mean, covariance / (count - 1))
+
+    @classmethod
+    def from_moments(cls, mean, covariance):
+        """From mean (D,) and covariance (D, D), such as statistics that others have published.
+
+        The root is sqrt(eigenvalues) times eigenvectors. Eigenvalues that rounding has made
+        negative count as 0, so a singular covariance is as good as any.
+        """
+        eigenvalues, eigenvectors = np.linalg.eigh(np.asarray(covariance, np.float64))
+        root = np.sqrt(np.maximum(eigenvalues, 0))[:, None] * eigenvectors.T
+        return cls(np.asarray(mean, np.float64), root)
+
+
+def gaussian_frechet_distance(a, b):
+    """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) of two `Gaussian`s.
+
+    With roots A^T A = C_a and B^T B = C_b, the eigenvalues of C_a C_b are those of
+    (A B^T)(A B^T)^T, so the trace of the square root is the sum of the singular values of A B^T:
+    no square root of a matrix that is not symmetric, and no complex numbers, are needed.
+    """
+    shared = np.linalg.svd(a.root @ b.root.T, compute_uv=False).sum()
+    difference = ((a.mean - b.mean) ** 2).sum()
+    distance = difference + (a.root**2).sum() + (b.root**2).sum() - 2 * shared
+    return float(max(0.0, distance))
+
+
+def frechet_distance(real, generated):
+    """The Frechet distance between two sets of features, (N, D) and (M, D)."""
+    return gaussian_frechet_distance(Gaussian.of(real), Gaussian.of(generated))
+
+
+def manifold_radii(features, k=NEIGHBOURS):
+    """Distance (N,) of each of the features (N, D) to its k-th nearest other one.
+
+    Raises `InputError` when there are not more than k of them.
+    """
+    if len(features) <= k:
+        raise InputError(
+            f"{len(features)} features cannot have {k} nearest others: give at least {k + 1}"
+        )
+    return nearest(features, features, k + 1).distances[:, k]  # the nearest of all is itself
+
+
+def inside_manifold(points, features, radii, numbers=BLOCK_NUMBERS):
+    """Which of the points (M, D) lie within the radius of at least one of the features: (M,) bool.
+
+    A block of distances, of `numbers` numbers, is in memory at a time.
+    """
+    step = max(1, numbers // max(len(features), points.shape[1]))
+    squared_radii = np.asarray(radii, np.float64) ** 2
+    return np.concatenate(
+        [
+            (squared_distances(points[start : start + step], features) <= squared_radii).any(axis=1)
+            for start in range(0, len(points), step)
+        ]
+    )
+
+
+def precision_and_recall(real, generated, k=NEIGHBOURS):
+    """(precision, recall) of features (N, D) and (M, D).
+
+    Precision is the share of generated features inside the manifold of the real ones, recall that
+    of the real ones inside the manifold of the generated ones.
+    """
+    marks = _marks(real, generated, k)
+    return tuple(float(side.mean()) for side in marks)
+
+
+def _marks(real, generated, k):
+    return (
+        inside_manifold(generated, real, manifold_radii(real, k)),
+        inside_manifold(real, generated, manifold_radii(generated, k)),
+    )
+
+
+class Fidelity(NamedTuple):
+    """All figures of one set of images against real ones, with 95 % intervals."""
+
+    frechet: Estimate
+    precision: Estimate
+    recall: Estimate
+
+
+def fidelity(real, generated, rng, k=NEIGHBOURS, replicates=REPLICATES):
+    """The `Fidelity` of generated features (M, D) against real ones (N, D).
+
+    The intervals are bootstrapped: both sets for the Frechet distance; for precision and recall
+    the set whose share it is, while the manifold stays, as a point drawn twice would be its own
+    nearest neighbour.
+    """
+    distance = estimate(
+        frechet_distance, [np.asarray(real), np.asarray(generated)], rng, replicates
+    )
+    return Fidelity(
+        distance, *(share(marks, rng, replicates) for marks in _marks(real, generated, k))
+    )

@@ -1,0 +1,118 @@
+"""Finding where numbers stop being finite: the operation, and the layer that called it."""
+
+import contextlib
+
+from backends import array_module
+from vqv2.autodiff import watched
+
+
+class NotFiniteError(ArithmeticError):
+    """An operation made, or was given, a number that is not finite; the message says where."""
+
+
+@contextlib.contextmanager
+def check_finite(model):
+    """Inside, the first operation whose output or gradient holds NaN or infinity raises.
+
+    `NotFiniteError` names the operation, the layer of `model` ("blocks.3.first"), and the place in
+    the array; what an operation was already given is told from what it made. For debugging: every
+    array is looked at once more, and a device is waited for after every operation.
+    """
+    trail = []
+    names = {id(p.array): name for name, p in model.parameters().items()}
+    with _traced(model, trail), watched(_Watch(trail, names)):
+        yield
+
+
+class _Watch:
+    """What `watched` calls after each operation."""
+
+    def __init__(self, trail, parameters):
+        self.trail = trail  # names of the layers that are being called, outermost first
+        self.parameters = parameters  # {id of the array: name}
+
+    def __call__(self, name, inputs, output, gradient):
+        where = f"{name}, called by {self.trail[-1] if self.trail else 'the loss'},"
+        outputs = output if isinstance(output, tuple) else (output,)
+        for array in outputs:
+            if problem := _problem(array):
+                self._blame_inputs(where, inputs)
+                raise NotFiniteError(f"{where} made {problem} of finite numbers, going forward")
+
+        def checked(*cotangents):
+            gradients = gradient(*cotangents)
+            several = isinstance(gradients, tuple)
+            found = [
+                _checked(value, f"{where} going backward, made", number, self._name(array))
+                for number, (value, array) in enumerate(
+                    zip(gradients if several else (gradients,), inputs, strict=True), start=1
+                )
+            ]
+            return tuple(found) if several else found[0]
+
+        return checked
+
+    def _blame_inputs(self, where, inputs):
+        for number, array in enumerate(inputs, start=1):
+            if problem := _problem(array):
+                name = self._name(array)
+                what = f"the parameter {name}" if name else f"its input {number}"
+                raise NotFiniteError(f"{where} was given {problem} in {what}, going forward")
+
+    def _name(self, array):
+        return self.parameters.get(id(array))
+
+
+def _checked(value, where, number, parameter):
+    """A gradient, or a function that will compute it, checked."""
+    if callable(value):
+        return lambda: _checked(value(), where, number, parameter)
+    if problem := _problem(value):
+        what = f"the parameter {parameter}" if parameter else f"its input {number}"
+        raise NotFiniteError(f"{where} {problem} in the gradient of {what}")
+    return value
+
+
+def _problem(array):
+    """ "NaN at (0, 3) of (4, 8)" of the first number that is not finite, or None."""
+    if getattr(array, "dtype", None) is None or array.dtype.kind != "f":
+        return None
+    xp = array_module(array)
+    finite = xp.isfinite(array)
+    if bool(finite.all()):
+        return None
+    place = tuple(int(axis[0]) for axis in xp.nonzero(~xp.atleast_1d(finite)))
+    word = "NaN" if bool(xp.isnan(xp.atleast_1d(array)[place])) else "infinity"
+    return f"{word} at {place} of {array.shape}" if array.shape else word
+
+
+@contextlib.contextmanager
+def _traced(model, trail):
+    """Inside, `trail` holds the names of the parts of `model` whose `__call__` is running."""
+    modules = model.modules()
+    names = {id(module): name or type(model).__name__ for name, module in modules.items()}
+    kinds = {_definer(type(module)) for module in modules.values()} - {None}
+    calls = {kind: kind.__call__ for kind in kinds}
+    for kind, call in calls.items():
+        kind.__call__ = _following(call, names, trail)
+    try:
+        yield
+    finally:
+        for kind, call in calls.items():
+            kind.__call__ = call
+
+
+def _definer(kind):
+    """The class that defines the `__call__` of a class of modules."""
+    return next((one for one in kind.__mro__ if "__call__" in vars(one)), None)
+
+
+def _following(call, names, trail):
+    def __call__(self, *arguments, **settings):
+        trail.append(names.get(id(self), type(self).__name__))
+        try:
+            return call(self, *arguments, **settings)
+        finally:
+            trail.pop()
+
+    return __call__

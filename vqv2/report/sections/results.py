@@ -1,0 +1,98 @@
+"""Evaluations of a run in a folder: figures in evaluation.json, pictures, and report.html."""
+
+import json
+import time
+from pathlib import Path
+
+from vqv2 import checkpoint
+from vqv2.errors import InputError
+from vqv2.files import atomic_write
+from vqv2.report import format_table, save_page
+from vqv2.report.sections import EVALUATIONS
+
+FORMAT = "vqv2 evaluation 1"
+
+
+def evaluate(subject, names, announce=print):
+    """Measure the evaluations `names`; write evaluation.json and report.html after each of them.
+
+    What is in evaluation.json of others stays, as long as it is about the same model and data; the
+    page shows everything that is there. `announce` is called with a line of text now and then.
+    Returns the content of evaluation.json.
+    """
+    content = _former(subject, announce)
+    for name in names:
+        start = time.perf_counter()
+        figures = EVALUATIONS[name].measure(subject)
+        content["evaluations"][name] = figures
+        content["seconds"][name] = round(time.perf_counter() - start, 1)
+        content["options"][name] = _options(subject.options)
+        _write(subject, content)
+        announce(f"{name}: {content['seconds'][name]:.0f} s")
+    return content
+
+
+def all_sections(content, folder):
+    """The sections of everything in the `content` of evaluation.json, in the order of a page."""
+    found = content["evaluations"]
+    return [
+        section
+        for name, module in EVALUATIONS.items()
+        if name in found
+        for section in module.sections(found[name], Path(folder))
+    ]
+
+
+def as_text(sections):
+    """The tables of some sections, for a terminal."""
+    tables = [(section.heading, section.table) for section in sections if section.table]
+    return "\n\n".join(
+        f"{heading} ({table.caption})\n{format_table(table.columns, table.rows)}"
+        for heading, table in tables
+    )
+
+
+def _write(subject, content):
+    with atomic_write(subject.folder / "evaluation.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+    title = f"Evaluation of {subject.run.folder.resolve().name}"
+    save_page(subject.folder / "report.html", title, all_sections(content, subject.folder))
+
+
+def _former(subject, announce):
+    """What evaluation.json says already about this model and these data, or a new beginning."""
+    about = {"format": FORMAT, "model": _identities(subject.hierarchy), "data": _data(subject)}
+    empty = {**about, "evaluations": {}, "seconds": {}, "options": {}}
+    path = subject.folder / "evaluation.json"
+    if not path.exists():
+        return empty
+    try:
+        former = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): delete it to start anew") from None
+    if not isinstance(former, dict) or former.get("format") != FORMAT:
+        raise InputError(f"{path} is no evaluation of vqv2: choose another folder with --out")
+    if {name: former.get(name) for name in about} != about:
+        announce(f"{path} is about another model or other images: its figures are replaced")
+        return empty
+    known = {name: f for name, f in former["evaluations"].items() if name in EVALUATIONS}
+    return {**former, "evaluations": known}
+
+
+def _identities(hierarchy):
+    """What tells this hierarchy from another, by part."""
+    priors = {level: checkpoint.checksum(p.state()) for level, p in hierarchy.priors.items()}
+    return {"autoencoder": hierarchy.identity, **priors}
+
+
+def _data(subject):
+    return {
+        split: {"name": source.name, "images": len(source)}
+        for split, source in subject.sources.items()
+    }
+
+
+def _options(options):
+    """The options as JSON; networks by their names."""
+    values = vars(options)
+    return {**values, "networks": [network.name for network in options.networks]}

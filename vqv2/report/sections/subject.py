@@ -1,0 +1,105 @@
+"""What all evaluations of a trained hierarchy read."""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from vqv2.data.split import spread_indices
+from vqv2.hierarchy import Hierarchy
+from vqv2.run import Run
+
+SPLITS = {"train": "training", "held_out": "held out"}  # and what to call them in tables
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How much to look at, and how to sample."""
+
+    images: int = 1024  # of each split, for figures
+    shown: int = 12  # images in a picture of reconstructions
+    per_class: int = 8  # samples of a class in a picture
+    classes: int = 12  # that are shown; of more, some are chosen
+    samples: int = 256  # for figures
+    temperature: float | dict = 1.0  # of those: a number, or {level: number}
+    top_k: int | dict = 0
+    top_p: float | dict = 1.0
+    temperatures: tuple = (0.8, 0.9, 1.0)  # of the pictures of samples, and compared
+    neighbours: int = 6  # shown for each sample
+    networks: tuple = ()  # feature networks
+    repetitions: int = 5  # of a timing
+    seed: int = 0
+    progress: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A hierarchy with the images to judge it by.
+
+    sources  {"train": ImageSource, "held_out": ImageSource}
+    store    their codes: a `CodeStore`, or `EncodedImages`
+    folder   where pictures go
+    """
+
+    run: Run
+    hierarchy: Hierarchy
+    sources: dict
+    store: object
+    folder: Path
+    options: Options = Options()
+
+    @functools.cached_property
+    def samples(self):
+        """The `Samples` that figures are computed from."""
+        options = self.options
+        labels = self._training_labels(options.samples)
+        codes = self.hierarchy.sample_codes(
+            options.samples,
+            labels,
+            options.seed,
+            temperature=options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+            progress=options.progress,
+        )
+        return Samples(self.hierarchy.decode(codes), labels)
+
+    def _training_labels(self, count):
+        """Classes as often as training has them, or None without classes."""
+        if not self.hierarchy.class_names:
+            return None
+        labels = self.sources["train"].labels
+        return labels[np.arange(count) * len(labels) // count]
+
+    def chosen(self, split, count):
+        """Up to `count` places spread over a source."""
+        return spread_indices(len(self.sources[split]), count)
+
+    def shown_classes(self):
+        """Names of the classes that pictures show: all, or some spread over them."""
+        names = self.hierarchy.class_names
+        return [names[i] for i in spread_indices(len(names), self.options.classes)]
+
+    def describe_sampling(self):
+        """How samples are drawn, in words."""
+        options = self.options
+        words = [f"temperature {in_words(options.temperature)}"]
+        words += [f"top-k {in_words(options.top_k)}"] if options.top_k else []
+        words += [f"top-p {in_words(options.top_p)}"] if options.top_p != 1 else []
+        return ", ".join(words)
+
+
+class Samples(NamedTuple):
+    """Generated images, and the classes that were asked for."""
+
+    images: np.ndarray  # (N, H, W, C), float32 in [0, 1]
+    labels: np.ndarray | None  # (N,) int64
+
+
+def in_words(value):
+    """A setting, one value or {level: value}: "0.9", or "0.9 (top) and 0.7 (bottom)"."""
+    if isinstance(value, dict):
+        return " and ".join(f"{one:g} ({level})" for level, one in value.items())
+    return f"{value:g}"

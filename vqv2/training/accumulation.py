@@ -1,0 +1,57 @@
+"""Steps whose batch is computed in parts, one after the other: gradient accumulation.
+
+With `accumulate` = m a step computes its batch in m equal parts and averages their gradients, in
+the activations' memory of one part. Up to rounding that is the step of the whole batch, except for
+what looks at a batch, or draws for it:
+
+* Codebooks look at the whole batch, as without: they start from it, learn from it after all parts
+  have been quantised (equation 3), and restart with outputs from anywhere in it.
+* Dropout, of levels too, draws part after part: other masks of the same distribution.
+* BatchNorm, in the conditioning stack, normalises each part by its own mean and variance, and its
+  moving averages take m steps. That is another training, as with a batch of one part's size.
+"""
+
+import numpy as np
+
+from vqv2.training import parallel
+from vqv2.training.state import TrainingError
+
+
+def backward(task, step, data, rng):
+    """Loss and gradients of a step: (loss, function returning {name: number} to show and log).
+
+    Every parameter's `grad` is afterwards that of the mean over the batch. Raises `TrainingError`
+    when a loss is not finite.
+    """
+    count = task.config.accumulate
+    if count == 1:
+        return _backward(task, step, data, rng, 1)
+    parts = task.split(data, count)
+    with task.whole_batch(parts, rng):
+        results = [_backward(task, step, part, rng, 1 / count) for part in parts]
+    losses, metrics = zip(*results, strict=True)
+    return float(np.mean(losses)), lambda: task.combine([one() for one in metrics])
+
+
+def _backward(task, step, data, rng, weight):
+    loss, metrics = task.loss(data, rng)
+    # Where the host waits for a device. NaN in any process is NaN in all, so that all of them stop.
+    value = parallel.mean({"loss": loss.item()}, task.communicator)["loss"]
+    if not np.isfinite(value):
+        raise TrainingError(
+            f"the loss of {task.stage} became {value} at step {step}: lower the learning rate; "
+            "the last checkpoint is unchanged, and --resume --check-finite finds the operation"
+        )
+    (loss if weight == 1 else loss * weight).backward()
+    return value, metrics
+
+
+def slices(size, count):
+    """`count` equal slices of range(size), one after the other."""
+    length = size // count
+    return [slice(start, start + length) for start in range(0, length * count, length)]
+
+
+def mean(metrics):
+    """{name: mean} of a list of {name: number}."""
+    return {name: float(np.mean([one[name] for one in metrics])) for name in metrics[0]}

@@ -1,0 +1,57 @@
+"""One process at a time trains in a folder."""
+
+import contextlib
+from pathlib import Path
+
+from vqv2.errors import InputError
+from vqv2.files import remove_partial
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing stops a second process there
+    fcntl = None
+
+
+@contextlib.contextmanager
+def claim(folder):
+    """Inside, the stage's `folder` is this process's; it is made where there is none.
+
+    The system takes the claim back when the process ends, however it ends. What a killed process
+    left half written is removed. Raises `InputError` while another process has the folder, or when
+    nothing can be written there.
+    """
+    path = Path(folder) / ".lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise InputError(f"cannot write in {folder}: {error.strerror}") from None
+    with open(path, "r+") as file:  # some systems lock only what may be written
+        if not _lock(file):
+            raise InputError(
+                f"another process is training in {folder}: wait for it or end it first"
+            )
+        remove_partial(folder)
+        yield
+
+
+def is_claimed(folder):
+    """Whether a process is training in `folder` now."""
+    try:
+        with open(Path(folder) / ".lock", "r+") as file:
+            return not _lock(file)
+    except OSError:
+        return False
+
+
+def _lock(file):
+    """Whether `file` could be locked, or cannot be on this system, until it is closed."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True

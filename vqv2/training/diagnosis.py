@@ -1,0 +1,183 @@
+"""What state a run folder is in, also a damaged one, and what to do next."""
+
+import dataclasses
+import shutil
+
+from vqv2 import checkpoint
+from vqv2.config import AutoencoderConfig, PriorConfig, from_values
+from vqv2.data.codes import open_codes
+from vqv2.errors import InputError
+from vqv2.run import Run, read_stage
+from vqv2.training.claim import is_claimed
+from vqv2.training.log import read_log
+
+MARGIN = 1.1  # of the size of a checkpoint that should be free on the disk
+
+
+@dataclasses.dataclass
+class Diagnosis:
+    """What there is to say about one part of a run: "autoencoder", "codes", "prior-LEVEL".
+
+    state      a few words
+    notes      sentences about it
+    damaged    sentences about what is damaged
+    command    what to do next, if anything
+    """
+
+    part: str
+    state: str
+    notes: list = dataclasses.field(default_factory=list)
+    damaged: list = dataclasses.field(default_factory=list)
+    command: str = ""
+
+
+def diagnose(folder, quick=False):
+    """[`Diagnosis`] of every part of a run, in the order of the stages.
+
+    Reads all checkpoints and codes to compare them with their checksums; with `quick` only what
+    they say about themselves. Changes nothing. Raises `InputError` when the folder is no run, or
+    its config.json is damaged.
+    """
+    run = Run.open(folder)
+    autoencoder = _stage(run, "autoencoder", AutoencoderConfig, quick)
+    codes = _codes(run, autoencoder, quick)
+    priors = [_stage(run, f"prior-{level}", PriorConfig, quick) for level in run.config.levels]
+    for prior in priors:
+        _compare_with_codes(run, prior, codes)
+    return [autoencoder, codes, *priors]
+
+
+def _stage(run, stage, kind, quick):
+    diagnosis = Diagnosis(stage, "not begun", command=_command(run, stage))
+    folder = run.stage_folder(stage)
+    good = _checkpoints(folder, diagnosis, quick)
+    running = is_claimed(folder)
+    begun = _begun(folder, diagnosis)
+    if good:
+        config = from_values(kind, (begun or good[0][1])["config"])
+        _progress(diagnosis, good, config.steps, read_log(folder / "log.jsonl"))
+    elif diagnosis.damaged:
+        diagnosis.state = "damaged: no checkpoint is good"
+        diagnosis.notes.append(f"restore one from a copy, or remove {folder} and train again")
+        diagnosis.command = ""
+    elif begun:
+        diagnosis.state = "begun, but no checkpoint was written yet"
+    if running:
+        diagnosis.state, diagnosis.command = f"being trained now; {diagnosis.state}", ""
+    _leftovers(folder, diagnosis, running)
+    return diagnosis
+
+
+def _command(run, stage):
+    """What begins a stage, or goes on with it."""
+    if stage == "autoencoder":
+        return f"vqv2 train autoencoder --out {run.folder} --resume"
+    level = stage.removeprefix("prior-")
+    return f"vqv2 train prior {run.folder} --level {level} --resume"
+
+
+def _checkpoints(folder, diagnosis, quick):
+    """[(path, metadata)] of the good ones, newest first; the others are told to the diagnosis."""
+    good = []
+    for path in checkpoint.Checkpoints(folder).paths():
+        try:
+            read = checkpoint.read_metadata if quick else lambda path: checkpoint.load(path)[1]
+            good.append((path, read(path)))
+        except InputError as error:
+            diagnosis.damaged.append(str(error))
+    return good
+
+
+def _begun(folder, diagnosis):
+    try:
+        return read_stage(folder)
+    except InputError as error:
+        diagnosis.damaged.append(str(error))
+        return None
+
+
+def _progress(diagnosis, good, steps, log):
+    path, metadata = good[0]
+    step, newest = metadata["step"], path.name == "checkpoint.safetensors"
+    done = newest and step >= steps
+    diagnosis.state = f"complete: {step} steps" if done else f"stopped at step {step} of {steps}"
+    if done:
+        diagnosis.command = ""
+    if not newest:
+        diagnosis.notes.append(f"goes on from {path.name}, as what is newer is damaged or missing")
+    kept = ", ".join(f"{path.name} (step {data['step']})" for path, data in good)
+    diagnosis.notes.append(f"good checkpoints: {kept}")
+    if best := metadata.get("best"):
+        diagnosis.notes.append(f"lowest held-out loss {best['loss']:.4g}, at step {best['step']}")
+    last = log[-1]["step"] if log else 0
+    if last > step:
+        diagnosis.notes.append(f"was ended at step {last} or later: what is missing is done again")
+    diagnosis.notes += [
+        f"step {line['step']}: {line['warning']}" for line in log if "warning" in line
+    ][-3:]
+    free, size = shutil.disk_usage(path.parent).free, path.stat().st_size
+    if not done and free < MARGIN * size:
+        diagnosis.notes.append(
+            f"the disk has {_bytes(free)} free, a checkpoint takes {_bytes(size)}: make room"
+        )
+
+
+def _leftovers(folder, diagnosis, running):
+    left = [path.stat().st_size for path in folder.glob(".*.partial")]
+    if left and not running:
+        diagnosis.notes.append(
+            f"a killed process left {_bytes(sum(left))} half written; the next one removes it"
+        )
+
+
+def _codes(run, autoencoder, quick):
+    folder = run.codes_folder
+    diagnosis = Diagnosis("codes", "not extracted", command=f"vqv2 encode {run.folder}")
+    if folder.with_name(folder.name + ".partial").exists():
+        diagnosis.state = "an extraction is under way, or was ended before it was complete"
+    if not folder.exists():
+        if folder.with_name(folder.name + ".former").exists():
+            diagnosis.notes.append("a former store is there, and comes back with the command")
+        if not autoencoder.state.startswith("complete"):
+            diagnosis.command = ""  # the autoencoder comes first
+        return diagnosis
+    diagnosis.state, diagnosis.command = "there, not read (--quick)", ""
+    if quick:
+        return diagnosis
+    try:
+        store = open_codes(folder)
+    except InputError as error:
+        diagnosis.state, diagnosis.damaged = "damaged", [str(error)]
+        diagnosis.command = f"vqv2 encode {run.folder}"
+        return diagnosis
+    counts = ", ".join(f"{count} {split}" for split, count in store.counts.items())
+    diagnosis.state = f"complete: {counts} images".replace("_", " ")
+    if autoencoder.state.startswith("complete") and not _are_of(store, run):
+        diagnosis.state = "of another autoencoder than the one that is in this run now"
+        diagnosis.command = f"vqv2 encode {run.folder}"
+    return diagnosis
+
+
+def _are_of(store, run):
+    return store.identity == run.load_autoencoder()[1]
+
+
+def _compare_with_codes(run, prior, codes):
+    """A prior comes after the codes, and is one of these codes."""
+    if not codes.state.startswith(("complete", "there")):
+        prior.command = ""
+        return
+    path = run.checkpoint_path(prior.part)
+    if codes.state.startswith("complete") and path.exists() and not prior.damaged:
+        metadata, store = checkpoint.read_metadata(path), open_codes(run.codes_folder)
+        if metadata.get("codes") != store.checksum:
+            prior.state = "of other codes than those that are in this run now"
+            prior.notes.append(f"remove {path.parent} and train it again, or restore the codes")
+            prior.command = ""
+
+
+def _bytes(count):
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"

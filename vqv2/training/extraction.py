@@ -1,0 +1,108 @@
+"""Extracting the codes of a data set once, for the priors (Algorithm 2, lines 1-7)."""
+
+import contextlib
+import functools
+
+import numpy as np
+
+from backends.communication import Single
+from vqv2.data.augment import NONE
+from vqv2.data.augment import PRESETS as AUGMENTATIONS
+from vqv2.data.codes import write_codes
+from vqv2.data.prefetch import prefetched
+from vqv2.errors import InputError
+from vqv2.progress import progress_bar
+from vqv2.training.order import copy_generator
+
+
+def encode_dataset(
+    model,
+    identity,
+    sources,
+    folder,
+    batch=32,
+    copies=1,
+    seed=0,
+    progress=True,
+    communicator=None,
+):
+    """Write the codes of {split: ImageSource} to a store in `folder`.
+
+    `model` has the averaged weights, `identity` names it in the manifest. The training images are
+    encoded `copies` times: once as they are, then with the augmentation that the autoencoder was
+    trained with, drawn from `seed`. A prior for few images over-fits less on these codes.
+    The processes of a `communicator` encode `batch` images each at a time; the first one writes.
+    Raises `InputError` when it cannot be written, and for copies without an augmentation.
+    """
+    communicator = communicator or Single()
+    writes = communicator.rank == 0
+    sources = {split: source for split, source in sources.items() if len(source)}
+    config, first = model.config, next(iter(sources.values()))
+    _check_copies(copies, config.augmentation)
+    repeats = {split: copies if split == "train" else 1 for split in sources}
+    counts = {split: repeats[split] * len(source) for split, source in sources.items()}
+    names, total = first.class_names, sum(counts.values())
+    store = write_codes(
+        folder, config.levels, config.latent_sizes, counts, names, identity, first.name
+    )
+    with (
+        store if writes else contextlib.nullcontext() as arrays,
+        progress_bar(total, "codes", "image", progress and writes) as bar,
+    ):
+        for split, source in sources.items():
+            if source.labels is not None and writes:
+                arrays[split]["labels"][:] = np.tile(source.labels, repeats[split])
+            encoded = _encoded(model, source, batch, repeats[split], seed, communicator)
+            with contextlib.closing(encoded):
+                for (copy, start, stop), codes in encoded:
+                    place = slice(copy * len(source) + start, copy * len(source) + stop)
+                    for level, level_codes in codes.items() if writes else ():
+                        arrays[split][level][place] = level_codes
+                    bar.update(stop - start)
+    communicator.barrier()  # the store is there before anyone opens it
+
+
+def _check_copies(copies, augmentation):
+    if copies < 1:
+        raise InputError(f"copies {copies} must be at least 1")
+    if copies > 1 and augmentation == "none":
+        raise InputError(
+            f"{copies} copies would all be the same: this autoencoder was trained without "
+            "augmentation; leave out --copies, or train one with --set augmentation=imagenet"
+        )
+
+
+def _encoded(model, source, batch, copies, seed, communicator):
+    """Yield ((copy, start, stop), {level: codes}) of all batches; the processes take turns."""
+    starts = range(0, len(source), batch)
+    parts = [(c, s, min(s + batch, len(source))) for c in range(copies) for s in starts]
+    read = functools.partial(_read, source, AUGMENTATIONS[model.config.augmentation], seed)
+    own_parts = parts[communicator.rank :: communicator.size]
+    with contextlib.closing(prefetched(read, own_parts)) as batches:
+        for turn in range(0, len(parts), communicator.size):
+            together = parts[turn : turn + communicator.size]
+            own = model.encode(next(batches)) if communicator.rank < len(together) else {}
+            codes = _gather(own, together, batch, model.config, communicator)
+            yield from zip(together, codes, strict=True)
+
+
+def _read(source, augmentation, seed, part):
+    """The images of a part: as they are for copy 0, otherwise augmented."""
+    copy, start, stop = part
+    rng = copy_generator(seed, copy, start)
+    return source.batch(np.arange(start, stop), augmentation if copy else NONE, rng)
+
+
+def _gather(own, parts, batch, config, communicator):
+    """[{level: codes}] of the parts, of which each process has encoded one at most, its `own`."""
+    if communicator.size == 1:
+        return [own]
+    encoded = [{} for _ in parts]
+    for level, size in zip(config.levels, config.latent_sizes, strict=True):
+        padded = np.zeros((batch, size, size), np.uint16)
+        if own:
+            padded[: len(own[level])] = own[level]
+        gathered = communicator.all_gather(padded)[: len(parts)]
+        for found, (_, start, stop), codes in zip(encoded, parts, gathered, strict=True):
+            found[level] = codes[: stop - start]
+    return encoded

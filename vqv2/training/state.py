@@ -1,0 +1,70 @@
+"""The state of a training in its checkpoints: everything that continuing it exactly needs."""
+
+import dataclasses
+import json
+
+import numpy as np
+
+from vqv2.config import from_values
+from vqv2.errors import InputError
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot go on: its loss is no longer a number."""
+
+
+# Fields that may be others when a training continues: steps and checkpointing do not change what a
+# step computes, and accumulating changes it as `vqv2.training.accumulation` says.
+FREE = ("steps", "checkpoint", "accumulate")
+
+
+def save_training(task, checkpoints, step, seed, best=None):
+    """Write weights, averages, Adam's moments, step and seed as the newest checkpoint.
+
+    `best` is {"step", "loss"} of the lowest held-out loss so far. Raises `TrainingError` rather
+    than add weights that are no numbers.
+    """
+    arrays = {f"model.{name}": array for name, array in task.model.state().items()}
+    arrays.update(task.optimizer.state())
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise TrainingError(
+                f"{name} of {task.stage} holds numbers that are not finite at step {step}: lower "
+                "the learning rate; the last checkpoint is unchanged"
+            )
+    metadata = {"stage": task.stage, "step": step, "seed": seed, "config": as_json(task.config)}
+    checkpoints.save(arrays, {**metadata, "best": best, **task.metadata})
+
+
+def load_training(task, checkpoints, seed):
+    """Fill task.model and task.optimizer from the newest good checkpoint.
+
+    (step, best as `save_training` was told, [sentence about each damaged checkpoint]). Raises
+    `InputError` when it is of another stage, seed, data or configuration than the task, except
+    for what is `FREE` to be another.
+    """
+    path, arrays, metadata, damaged = checkpoints.load()
+    check_continues(task, metadata, seed, path)
+    task.model.load_state(
+        {name[len("model.") :]: a for name, a in arrays.items() if name.startswith("model.")}
+    )
+    task.optimizer.load_state(arrays, metadata["step"])
+    return metadata["step"], metadata.get("best"), damaged
+
+
+def check_continues(task, metadata, seed, path):
+    """Raise `InputError` unless the checkpoint with this metadata is one of `task`'s."""
+    wanted = {"stage": task.stage, "seed": seed, **task.metadata, **as_json(task.config)}
+    # Read as a configuration, it has the fields that were added since, too.
+    config = as_json(from_values(type(task.config), metadata["config"]))
+    found = {**metadata, **config}
+    for name, value in wanted.items():
+        if name not in FREE and found.get(name) != value:
+            raise InputError(
+                f"{path} cannot be continued: its {name} is {found.get(name)!r}, not {value!r}"
+            )
+
+
+def as_json(config):
+    """A configuration as what it will be when read back from JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
