@@ -18,7 +18,7 @@ from vqv2.training import parallel
 from vqv2.training.log import read_log
 
 PROGRAM = Path(together.__file__)
-QUIET = 20.0  # seconds in which all processes must be gone once one is
+QUIET = 60.0  # seconds in which all processes must be gone once one is
 
 
 @pytest.fixture(scope="module")
