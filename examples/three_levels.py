@@ -50,7 +50,7 @@ def configuration(quick):
         level_dropout=0.15,
         restart_after=5 if quick else 50,
         batch=4 if quick else 16,
-        steps=12 if quick else 1500,
+        steps=12 if quick else 800,
         learning_rate=1.5e-3,
         decay_learning_rate=True,
         polyak_decay=0.98,
@@ -65,7 +65,7 @@ def configuration(quick):
         dropout=0.2,
         output_stack_layers=0,
         batch=8 if quick else 32,
-        steps=10 if quick else 1000,
+        steps=10 if quick else 500,
         warmup_steps=100,
         polyak_decay=0.99,
     )

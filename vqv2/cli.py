@@ -12,6 +12,7 @@ from backends import BackendError
 from vqv2.commands import (
     bench,
     config,
+    data,
     demo,
     doctor,
     encode,
@@ -32,6 +33,7 @@ from vqv2.training.parallel import ReplicaError
 
 COMMANDS = (
     demo,
+    data,
     train,
     encode,
     sample,

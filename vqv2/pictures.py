@@ -1,5 +1,7 @@
 """Pictures of a hierarchy at work: reconstructions by level, samples by class."""
 
+import numpy as np
+
 from vqv2.evaluation import level_subsets
 from vqv2.report import save_image_grid
 
@@ -15,7 +17,7 @@ def save_reconstructions(path, hierarchy, images):
     subsets = level_subsets(hierarchy.levels)
     rows = [hierarchy.decode(codes, subset) for subset in subsets] + [images]
     labels = [_words(subset, hierarchy.levels) for subset in subsets] + ["original"]
-    save_image_grid(path, rows, row_labels=labels, scale=_scale(images))
+    save_image_grid(path, rows, row_labels=labels, scale=shown_scale(images))
 
 
 def save_samples(path, hierarchy, per_class, seed=0, progress=False, classes=None, **how):
@@ -28,13 +30,37 @@ def save_samples(path, hierarchy, per_class, seed=0, progress=False, classes=Non
     labels = [name for name in names for _ in range(per_class)] if hierarchy.class_names else None
     images = hierarchy.sample(len(names) * per_class, labels, seed, progress=progress, **how)
     rows = [images[i * per_class : (i + 1) * per_class] for i in range(len(names))]
-    save_image_grid(path, rows, row_labels=list(names), scale=_scale(images))
+    save_image_grid(path, rows, row_labels=list(names), scale=shown_scale(images))
     return images
+
+
+def save_augmentations(path, source, indices, augmentation, seed=0):
+    """Some images of a source: as they are, after each part of an augmentation alone, after all.
+
+    One image in each column; each has the same draws in every row. Writes a PNG to `path`.
+    """
+    rows = {"as it is": source.batch(indices)}
+    for name, part in augmentation.parts():
+        rows[name] = source.batch(indices, part, np.random.default_rng(seed))
+    save_image_grid(path, list(rows.values()), list(rows), scale=shown_scale(rows["as it is"]))
+
+
+def save_neighbours(path, images, neighbours, labels):
+    """One row per image: the image (H, W, C), and its nearest ones (n, H, W, C), as in Figure 2.
+
+    `labels` has a text for each row. Writes a PNG to `path`.
+    """
+    rows = [
+        np.concatenate([image[None], near]) for image, near in zip(images, neighbours, strict=True)
+    ]
+    columns = ["sample", "nearest", *(str(place) for place in range(2, len(rows[0])))]
+    save_image_grid(path, rows, labels, columns, shown_scale(images))
 
 
 def _words(subset, levels):
     return f"{subset[0]} only" if len(subset) == 1 < len(levels) else " + ".join(subset)
 
 
-def _scale(images):
+def shown_scale(images):
+    """How many times images (N, H, W, C) are enlarged, a whole number."""
     return max(1, SHOWN_PIXELS // images.shape[1])

@@ -18,7 +18,6 @@ from vqv2.data.augment import (
     NONE,
     PRESETS,
     Augmentation,
-    mirrored,
     recoloured,
     shift_colours,
 )
@@ -95,12 +94,29 @@ def test_crops_begin_anywhere_alike_in_both_directions():
 
 
 def test_flips_mirror_half_of_the_images_left_to_right():
-    image = noise_image()
-    results = [mirrored(image, IMAGENET, np.random.default_rng(i)) for i in range(DRAWS)]
-    flipped = np.array([np.array_equal(result, image[:, ::-1]) for result in results])
-    same = np.array([np.array_equal(result, image) for result in results])
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    flip = Augmentation(horizontal_flip=True)
+    results = [prepare(Image.fromarray(pixels), 4, 3, flip, seed) for seed in range(DRAWS)]
+    flipped = np.array([np.array_equal(result, pixels[:, ::-1]) for result in results])
+    same = np.array([np.array_equal(result, pixels) for result in results])
     assert (flipped ^ same).all()
     assert is_half(flipped)
+
+
+def test_one_part_of_an_augmentation_does_not_change_the_draws_of_another():
+    pixels = np.random.default_rng(0).integers(100, 140, (36, 36, 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels)
+    parts = dict(FFHQ.parts())
+    assert list(parts) == ["flip", "brightness", "hue", "saturation", "contrast", "noise", "all"]
+    assert [name for name, _ in IMAGENET.parts()] == ["crop", "flip", "all"] and NONE.parts() == []
+    for seed in range(8):
+        cropped = prepare(picture, 32, 3, Augmentation(random_crop=True), seed)
+        both = prepare(picture, 32, 3, IMAGENET, seed)
+        turned = not np.array_equal(cropped, both)
+        assert np.array_equal(cropped[:, ::-1], both) == turned
+        small = picture.crop((0, 0, 32, 32))
+        plain, flipped = (prepare(small, 32, 3, a, seed) for a in (NONE, parts["flip"]))
+        assert turned == (not np.array_equal(plain, flipped))
 
 
 def test_brightness_adds_one_amount_to_the_image():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backends import to_host
+from backends import to_device, to_host
 from tests.small import AUTOENCODER
 from vqv2.autodiff import Tensor, no_grad
 from vqv2.errors import InputError
@@ -35,7 +35,7 @@ def test_pixels_are_the_image_in_raster_order():
 
 def encoder_outputs(autoencoder, images):
     """What the encoders give, finest first: each reads the one before."""
-    outputs, x = [], Tensor(images - np.float32(0.5))
+    outputs, x = [], Tensor(to_device(images - np.float32(0.5)))
     with no_grad():
         for encoder in reversed(autoencoder.encoders):
             x = encoder(x)

@@ -1,4 +1,4 @@
-"""Frechet distance, precision and recall against closed forms and plain loops."""
+"""Fréchet distance, precision and recall against closed forms and plain loops."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def square_root(matrix):
 
 
 def definition(a, b):
-    """The Frechet distance as it is written down, for covariances of full rank."""
+    """The Fréchet distance as it is written down, for covariances of full rank."""
     covariances = [np.cov(features, rowvar=False) for features in (a, b)]
     root = square_root(covariances[0] @ covariances[1])
     difference = a.mean(axis=0) - b.mean(axis=0)

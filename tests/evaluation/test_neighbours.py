@@ -79,8 +79,8 @@ def test_images_are_found_in_a_source_block_by_block():
     assert found.indices.tolist() == [[2, 3, 0]] or found.indices.tolist() == [[3, 2, 0]]
     np.testing.assert_allclose(sorted(found.distances[0]), [0.04, 0.04, 1.56], rtol=1e-4)
     assert source.read == counted == [2, 2, 1]
-    some = nearest_images(network, images, source, 1, indices=[0, 4])
-    assert some.indices.tolist() == [[0]]
+    some = nearest_images(network, images, source, 2, indices=[0, 4, 3])
+    assert some.indices.tolist() == [[3, 0]]
 
 
 def test_a_feature_network_decides_what_is_near():

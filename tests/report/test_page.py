@@ -86,6 +86,16 @@ def test_pictures_are_inside_the_page_which_needs_nothing_else(tmp_path, picture
     assert not re.search(r"https?:|url\(|@import|<link|<script", text)
 
 
+def test_a_picture_on_a_narrow_page_scrolls_instead_of_becoming_tiny(tmp_path):
+    path = tmp_path / "wide.png"
+    Image.new("RGB", (1000, 10)).save(path)
+    page = outline(tmp_path, [Section("One", pictures=[(path, "")])])
+    (place,) = [i for i, (tag, _) in enumerate(page.elements) if tag == "img"]
+    assert page.elements[place][1]["style"] == "min-width: 400px"
+    assert page.elements[place - 1] == ("div", {"class": "wide"})
+    assert ".wide { overflow-x: auto" in (tmp_path / "page.html").read_text()
+
+
 def test_the_kind_of_a_picture_comes_from_its_contents(tmp_path):
     path = tmp_path / "misnamed.png"
     Image.new("RGB", (3, 2)).save(path, format="JPEG")
@@ -107,6 +117,7 @@ def test_the_page_follows_light_and_dark(tmp_path):
         (["1,024", "—", ""], True),
         (["31.2 dB", "4%", "2.5×", "3.1 bits/dim"], True),
         (["1e-3", "0.1 ± 0.02", "−3"], True),
+        (["0.5 [0, 1]", "12"], True),
         ([3, 0.5], True),
         (["top", "1"], False),
         (["32×32"], False),

@@ -12,12 +12,22 @@ from vqv2.evaluation.networks import NETWORKS_HELP, open_network
 from vqv2.files import check_writable
 from vqv2.hierarchy import Hierarchy
 from vqv2.progress import progress_bar
+from vqv2.report.curves import require_matplotlib
 from vqv2.report.sections import EVALUATIONS, NEED_PRIORS
-from vqv2.report.sections.results import all_sections, as_text, evaluate
+from vqv2.report.sections.results import as_text, evaluate, sections_of
 from vqv2.report.sections.subject import Options, Subject
 from vqv2.run import Run
 
-COUNTS = ("images", "samples", "shown", "per_class", "classes", "neighbours", "repetitions")
+COUNTS = (
+    "images",
+    "samples",
+    "swept",
+    "shown",
+    "per_class",
+    "classes",
+    "neighbours",
+    "repetitions",
+)
 
 
 def add_parser(subparsers):
@@ -54,6 +64,7 @@ def _add_amounts(parser):
     texts = {
         "images": "images of each split that figures are computed from",
         "samples": "samples that figures are computed from",
+        "swept": "samples for each of the temperatures and cut-offs compared",
         "shown": "images in the picture of reconstructions",
         "per_class": "samples of a class in a picture",
         "classes": "classes in a picture of samples, at most",
@@ -96,6 +107,7 @@ def _evaluate(arguments):
     check_seed(arguments.seed)
     folder = Path(arguments.out or Path(arguments.run_folder) / "evaluation")
     check_writable(folder / "report.html")
+    require_matplotlib()
     run = Run.open(arguments.run_folder)
     hierarchy = Hierarchy.load(arguments.run_folder)
     names = _names(arguments.only, hierarchy)
@@ -106,7 +118,7 @@ def _evaluate(arguments):
         store = EncodedImages(hierarchy, sources, options.images, bar.update)
     subject = Subject(run, hierarchy, sources, store, folder, options)
     content = evaluate(subject, names)
-    print(as_text(all_sections(content, folder)))
+    print(as_text(sections_of(content, folder, names)))
     print(f"\nOpen {folder / 'report.html'}")
 
 

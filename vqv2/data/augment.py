@@ -31,6 +31,15 @@ _LARGEST = {
 
 
 _PIXELS_AT_ONCE = 2**14  # so that what is computed on the way fits a processor's cache
+_PARTS = {
+    "crop": ("random_crop",),
+    "flip": ("horizontal_flip",),
+    "brightness": ("brightness",),
+    "hue": ("hue",),
+    "saturation": ("saturation",),
+    "contrast": ("contrast",),
+    "noise": ("noise_probability", "noise_deviation"),
+}
 COLOUR_FIELDS = ("brightness", "hue", "saturation", "contrast", "noise_probability")
 
 
@@ -68,6 +77,15 @@ class Augmentation:
                     f"augmentation '{field}' is {amount}: give a number from 0 to {largest:g}"
                 )
 
+    def parts(self):
+        """[(what it is called, an `Augmentation` with this part only), ..., ("all", this one)]."""
+        parts = []
+        for name, fields in _PARTS.items():
+            values = {field: getattr(self, field) for field in fields}
+            if all(values.values()):
+                parts.append((name, Augmentation(**values)))
+        return [*parts, ("all", self)] if parts else []
+
     @property
     def recolours(self):
         """Whether pixels get other values, rather than other places."""
@@ -87,13 +105,6 @@ FFHQ = Augmentation(
 )
 
 PRESETS = {"none": NONE, "imagenet": IMAGENET, "ffhq": FFHQ}
-
-
-def mirrored(pixels, augmentation, rng):
-    """The pixels (H, W, C) of an image, or with probability 0.5 their mirror image."""
-    if augmentation.horizontal_flip and rng.random() < 0.5:
-        return pixels[:, ::-1]
-    return pixels
 
 
 def recoloured(image, augmentation, rng):

@@ -1,23 +1,35 @@
 """Stores of extracted codes (Algorithm 2, lines 1-7): memory-mapped arrays and their manifest.
 
 A store is a folder with, for each split ("train", "held_out"), one uint16 array (N, size, size)
-per level, `SPLIT-LEVEL.npy`, and, where there are classes, int64 labels, `SPLIT-labels.npy`.
-`manifest.json` names the autoencoder that made them and is written last: without it there is no
-store.
+per level, `SPLIT-LEVEL.npy`, the CRC-32 of each of its maps, uint32 (N,), `SPLIT-LEVEL-crc.npy`,
+and, where there are classes, int64 labels, `SPLIT-labels.npy`. `manifest.json` names the
+autoencoder that made them, has the SHA-256 of all files but the codes themselves, and is written
+last: without it there is no store.
+
+The codes of ImageNet are 13 GB, which nobody wants to read before a training begins. So it is each
+map that has a checksum, written with it and looked at whenever it is read: what a prior learns from
+is what was written. Small stores are verified as a whole when they are opened.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
+import os
 import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from vqv2.errors import InputError
 from vqv2.files import atomic_write
+from vqv2.progress import progress_bar
 
-FORMAT = "vqv2 codes 1"
+FORMAT = "vqv2 codes 2"
+VERIFIED_AT_ONCE = 2**28  # bytes of codes that `open_codes` reads to verify them: a second or less
+_CODES = np.uint16
+_MAPS_AT_ONCE = 4096
 
 
 class CodeStore:
@@ -39,25 +51,77 @@ class CodeStore:
         self.identity = manifest["autoencoder"]
         self.checksum = manifest["checksum"]
 
+        self._arrays = {}
+
+    @property
+    def bytes(self):
+        """Of all codes."""
+        areas = sum(size * size for size in self.manifest["sizes"])
+        return sum(self.counts.values()) * areas * np.dtype(_CODES).itemsize
+
     def codes(self, split, level):
-        """The codes of one level, (N, size, size) uint16, mapped into memory."""
-        return _open_array(self.folder / f"{split}-{level}.npy")
+        """The codes of one level, (N, size, size) uint16, mapped into memory and not verified."""
+        return self._array(f"{split}-{level}")
+
+    def read(self, split, level, indices):
+        """A copy of some maps, (n, size, size) uint16, each of them verified.
+
+        `indices` is a slice or integers (n,). Raises `InputError` for a damaged map, naming it.
+        """
+        maps = np.ascontiguousarray(self.codes(split, level)[indices])
+        expected = self._array(f"{split}-{level}-crc")[indices]
+        for place, (one, checksum) in enumerate(zip(maps, expected.tolist(), strict=True)):
+            if zlib.crc32(one) != checksum:
+                number = np.arange(self.counts[split])[indices][place]
+                path = self.folder / f"{split}-{level}.npy"
+                raise InputError(f"{path} is damaged in map {number}: extract the codes again")
+        return maps
 
     def labels(self, split):
         """Classes (N,) int64, or None."""
-        return _open_array(self.folder / f"{split}-labels.npy") if self.class_names else None
+        return self._array(f"{split}-labels") if self.class_names else None
 
-    def verify(self):
-        """Raise `InputError` when a file's contents are not those that were written."""
+    def verify(self, progress=False):
+        """Read everything. Raise `InputError` when a file's contents are not what was written."""
+        self._verify_files()
+        maps = sum(self.counts.values()) * len(self.levels)
+        with progress_bar(maps, "verify", "map", progress) as bar:
+            for split, count in self.counts.items():
+                for level in self.levels:
+                    for start in range(0, count, _MAPS_AT_ONCE):
+                        stop = min(start + _MAPS_AT_ONCE, count)
+                        self.read(split, level, slice(start, stop))
+                        bar.update(stop - start)
+
+    def _verify_files(self):
+        """Verify all files but the codes: checksums of maps, and labels."""
         for name, expected in self.manifest["checksums"].items():
             if _file_checksum(self.folder / name) != expected:
                 raise InputError(f"{self.folder / name} is damaged: extract the codes again")
+
+    def _check_shapes(self):
+        for split, count in self.counts.items():
+            for level, size in zip(self.levels, self.manifest["sizes"], strict=True):
+                array = self.codes(split, level)
+                if array.shape != (count, size, size) or array.dtype != _CODES:
+                    path = self.folder / f"{split}-{level}.npy"
+                    raise InputError(
+                        f"{path} is damaged, it holds {array.dtype} {array.shape}: extract the "
+                        "codes again"
+                    )
+
+    def _array(self, name):
+        if name not in self._arrays:
+            self._arrays[name] = _open_array(self.folder / f"{name}.npy")
+        return self._arrays[name]
 
 
 def open_codes(folder, identity=None):
     """The `CodeStore` in `folder`, of the autoencoder with this `identity` (None: any).
 
-    Raises `InputError` when there is none, when it is damaged or another autoencoder's.
+    The codes are verified now where they are few (`VERIFIED_AT_ONCE`), else as they are read; all
+    other files are verified now. Raises `InputError` when there is no store, when it is damaged or
+    another autoencoder's.
     """
     path = Path(folder) / "manifest.json"
     try:
@@ -66,6 +130,8 @@ def open_codes(folder, identity=None):
         raise InputError(f"there are no codes in {folder}: run `vqv2 encode` first") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}): extract the codes again") from None
+    if isinstance(manifest, dict) and manifest.get("format") == "vqv2 codes 1":
+        raise InputError(f"{folder} holds codes of an earlier version: extract the codes again")
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise InputError(f"{path} is not a manifest of codes: extract the codes again")
     if _seal(manifest) != manifest.get("checksum"):
@@ -76,16 +142,21 @@ def open_codes(folder, identity=None):
             f"the codes in {folder} were made by another autoencoder ({store.identity[:12]}, not "
             f"{identity[:12]}): run `vqv2 encode` again"
         )
-    store.verify()
+    store._check_shapes()
+    if store.bytes <= VERIFIED_AT_ONCE:
+        store.verify()
+    else:
+        store._verify_files()
     return store
 
 
 @contextlib.contextmanager
 def write_codes(folder, levels, sizes, counts, class_names, identity, source):
-    """Context manager for writing a store: yields {split: {level or "labels": array to fill}}.
+    """Context manager for writing a store: yields {split: {level or "labels": what to fill}}.
 
-    The store is written beside `folder` and takes its place only when the block ends without an
-    exception; a former store is intact until then. Raises `InputError` when it cannot be written.
+    What is to be filled takes `[start:stop] = ...`; every map has to be written. The store is
+    written beside `folder` and takes its place only when the block ends without an exception; a
+    former store is intact until then. Raises `InputError` when it cannot be written.
     """
     folder = Path(folder)
     partial = folder.with_name(folder.name + ".partial")
@@ -110,7 +181,7 @@ def write_codes(folder, levels, sizes, counts, class_names, identity, source):
             "counts": counts,
             "class_names": list(class_names),
             "source": source,
-            "checksums": {f.name: _file_checksum(f) for f in sorted(partial.glob("*.npy"))},
+            "checksums": {f.name: _file_checksum(f) for f in _small_files(partial, counts, levels)},
         }
         manifest["checksum"] = _seal(manifest)
         with atomic_write(partial / "manifest.json") as temporary:
@@ -143,13 +214,38 @@ def _seal(manifest):
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def _small_files(folder, counts, levels):
+    """All files but the manifest and the codes."""
+    codes = {f"{split}-{level}.npy" for split in counts for level in levels}
+    return [path for path in sorted(folder.glob("*.npy")) if path.name not in codes]
+
+
+class _Maps:
+    """Maps of codes to be filled, with their checksums."""
+
+    def __init__(self, codes, checksums):
+        self._codes = codes
+        self._checksums = checksums
+
+    def __setitem__(self, rows, codes):
+        """Write the maps of a slice, from integers (n, size, size)."""
+        written = np.ascontiguousarray(codes, dtype=_CODES)
+        self._codes[rows] = written
+        self._checksums[rows] = [zlib.crc32(one) for one in written]
+
+    def flush(self):
+        self._codes.flush()
+        self._checksums.flush()
+
+
 def _create_arrays(folder, split, count, levels, sizes, class_names):
     def create(name, dtype, shape):
-        path = folder / f"{split}-{name}.npy"
-        return _create_array(path, dtype, shape)
+        return _create_array(folder / f"{split}-{name}.npy", dtype, shape)
 
     arrays = {
-        level: create(level, np.uint16, (count, size, size))
+        level: _Maps(
+            create(level, _CODES, (count, size, size)), create(f"{level}-crc", np.uint32, (count,))
+        )
         for level, size in zip(levels, sizes, strict=True)
     }
     if class_names:
@@ -160,17 +256,38 @@ def _create_arrays(folder, split, count, levels, sizes, class_names):
 def _create_array(path, dtype, shape):
     """A writable memory-mapped .npy file whose bytes are really on the disk.
 
-    A mapped file that is only as long as promised ends the program when the disk is full; writing
-    the zeros first makes that an ordinary error.
+    A mapped file that is only as long as promised ends the program when the disk is full; asking
+    for its place first makes that an ordinary error.
     """
-    np.save(path, np.zeros(shape, dtype))
-    return np.load(path, mmap_mode="r+")
+    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    _reserve(path, array.offset, array.nbytes)
+    return array
+
+
+def _reserve(path, start, length):
+    """Have the file system give a file its place, without writing to it where it can do that."""
+    if not length:
+        return
+    with open(path, "r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), start, length)
+        except (AttributeError, OSError) as error:
+            if getattr(error, "errno", errno.EOPNOTSUPP) != errno.EOPNOTSUPP:
+                raise
+            _write_zeros(file, start, length)
+
+
+def _write_zeros(file, start, length):
+    file.seek(start)
+    zeros = bytes(2**20)
+    for written in range(0, length, len(zeros)):
+        file.write(zeros[: length - written])
 
 
 def _open_array(path):
     try:
         return np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path} cannot be read ({error}): extract the codes again") from None
 
 

@@ -60,6 +60,13 @@ class FolderImages(ImageSource):
     def __len__(self):
         return len(self._places)
 
+    @property
+    def readers(self):
+        """Who reads the images, in words."""
+        if self._workers is None:
+            return f"{_THREADS} threads of this process"
+        return f"{self._workers.count} worker processes"
+
     def read(self, index):
         """Image `index`, cropped at its centre: uint8 (size, size, channels).
 

@@ -6,7 +6,7 @@ it, or when.
 
 import numpy as np
 
-from vqv2.data.augment import NONE, mirrored, recoloured
+from vqv2.data.augment import NONE, recoloured
 from vqv2.data.crop import square
 
 
@@ -18,14 +18,21 @@ def prepare(picture, size, channels, augmentation=NONE, seed=None, crop=square):
     without an augmentation there is nothing to decide. `crop` is called as
     `vqv2.data.crop.square` is.
     """
-    rng = None if augmentation == NONE else np.random.default_rng(seed)
-    draw = rng.random(2) if augmentation.random_crop else None
-    picture = crop(picture, size, draw)
+    if augmentation == NONE:
+        return _pixels(crop(picture, size), channels)
+    # Drawn whether they are used or not: one part of an augmentation does not change another.
+    rng = np.random.default_rng(seed)
+    place, turned = rng.random(2), rng.random() < 0.5
+    picture = crop(picture, size, place if augmentation.random_crop else None)
+    pixels = _pixels(picture, channels)
+    if turned and augmentation.horizontal_flip:
+        pixels = pixels[:, ::-1]
+    return recoloured(scaled(pixels), augmentation, rng) if augmentation.recolours else pixels
+
+
+def _pixels(picture, channels):
     pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
-    pixels = mirrored(pixels.reshape(size, size, channels), augmentation, rng)
-    if augmentation.recolours:
-        return recoloured(scaled(pixels), augmentation, rng)
-    return pixels
+    return pixels.reshape(*pixels.shape[:2], channels)
 
 
 def scaled(pixels):

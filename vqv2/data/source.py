@@ -45,6 +45,11 @@ class ImageSource:
         """As `vqv2.data.crop.square`."""
         return square(picture, size, draw)
 
+    @property
+    def readers(self):
+        """Who reads the images, in words."""
+        return "this process"
+
     def read(self, index):
         """Image `index`, cropped at its centre: uint8 (size, size, channels)."""
         return prepare(self._picture(index), self.size, self.channels, crop=self._crop)

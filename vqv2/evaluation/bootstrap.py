@@ -23,7 +23,7 @@ def estimate(statistic, samples, rng, replicates=REPLICATES, confidence=CONFIDEN
     replicates  how often each of them is drawn anew, from itself and with replacement
 
     The interval reaches from the lower to the upper quantile of the replicates, moved so that
-    their mean lies at the value. Without that it might not even hold the value: a Frechet distance
+    their mean lies at the value. Without that it might not even hold the value: a Fréchet distance
     grows when observations repeat, so that all its replicates lie above it.
     """
     value = float(statistic(*samples))

@@ -1,6 +1,6 @@
 """Feature networks: what turns images into vectors that can be compared.
 
-Nearest neighbours (section C), Frechet distance, precision and recall are computed on the features
+Nearest neighbours (section C), Fréchet distance, precision and recall are computed on the features
 of any network with this interface:
 
     name                  what to call it in reports

@@ -1,9 +1,9 @@
 """How near generated images are to real ones, on the features of any network.
 
-* Frechet distance between the Gaussians of both sets of features (Heusel et al., 2017).
-* Precision and recall of manifolds made of k-nearest-neighbour balls (Kynkaanniemi et al., 2019).
+* Fréchet distance between the Gaussians of both sets of features (Heusel et al., 2017).
+* Precision and recall of manifolds made of k-nearest-neighbour balls (Kynkäänniemi et al., 2019).
 
-What they say depends on the features, on their number (a Frechet distance of few images is too
+What they say depends on the features, on their number (a Fréchet distance of few images is too
 large), and on the decoder, which no prior can make better: compare with the figures of
 reconstructions, of as many images. The paper does the same. All computations are in float64.
 """
@@ -75,7 +75,7 @@ def gaussian_frechet_distance(a, b):
 
 
 def frechet_distance(real, generated):
-    """The Frechet distance between two sets of features, (N, D) and (M, D)."""
+    """The Fréchet distance between two sets of features, (N, D) and (M, D)."""
     return gaussian_frechet_distance(Gaussian.of(real), Gaussian.of(generated))
 
 
@@ -134,13 +134,12 @@ class Fidelity(NamedTuple):
 def fidelity(real, generated, rng, k=NEIGHBOURS, replicates=REPLICATES):
     """The `Fidelity` of generated features (M, D) against real ones (N, D).
 
-    The intervals are bootstrapped: both sets for the Frechet distance; for precision and recall
+    The intervals are bootstrapped: both sets for the Fréchet distance; for precision and recall
     the set whose share it is, while the manifold stays, as a point drawn twice would be its own
     nearest neighbour.
     """
-    distance = estimate(
-        frechet_distance, [np.asarray(real), np.asarray(generated)], rng, replicates
-    )
-    return Fidelity(
-        distance, *(share(marks, rng, replicates) for marks in _marks(real, generated, k))
-    )
+    sets = [np.asarray(real), np.asarray(generated)]
+    distance = estimate(frechet_distance, sets, rng, replicates)
+    distance = distance._replace(low=max(0.0, distance.low))
+    shares = [share(marks, rng, replicates) for marks in _marks(real, generated, k)]
+    return Fidelity(distance, *shares)

@@ -5,6 +5,7 @@ torchvision's model, `features.0.weight` to `classifier.3.bias`; docs/evaluation
 one.
 """
 
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
@@ -146,14 +147,21 @@ def load_weights(model, path, shape=VGG_16):
     type, or belongs to another network; then nothing has been changed.
     """
     sources = name_map(shape)
+    with _opened(path, sources.values()) as file:
+        for name, parameter in model.parameters().items():
+            source = sources[name]
+            array = source.convert(file.get_tensor(source.name))
+            parameter.array[...] = to_device(np.ascontiguousarray(array, np.float32))
+
+
+@contextlib.contextmanager
+def _opened(path, sources):
+    """The safetensors file, once it has turned out to hold the arrays of all `sources`."""
     try:
         open(path, "rb").close()  # says what the matter is; `safe_open` calls it all "not found"
         with safe_open(path, "numpy") as file:
-            _check(file, sources.values(), path)
-            for name, parameter in model.parameters().items():
-                source = sources[name]
-                array = source.convert(file.get_tensor(source.name))
-                parameter.array[...] = to_device(np.ascontiguousarray(array, np.float32))
+            _check(file, sources, path)
+            yield file
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
     except SafetensorError as error:
@@ -193,7 +201,8 @@ class VGG16Features(FeatureNetwork):
 
     def __init__(self, path, shape=VGG_16, block=BLOCK):
         super().__init__("VGG-16, second fully connected layer", shape.size, 3, block)
-        self.model = VGG16(np.random.default_rng(0), shape)
+        with _opened(path, name_map(shape).values()):  # before 134 million weights are made
+            self.model = VGG16(np.random.default_rng(0), shape)
         load_weights(self.model, path, shape)
 
     def _block(self, images):

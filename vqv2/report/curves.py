@@ -48,7 +48,9 @@ class Panel:
 
     `references` maps a name to a constant y, drawn as a dashed line. `logarithmic` is about the
     y axis. With `bars`, y is drawn as a histogram, a bar as wide as the distance to the next x.
-    Names, labels and the title are plain text; say the unit in `y_label` (nats, dB, ...).
+    A series of more than 200 points is drawn light, with its moving average on top, unless
+    `smoothed` is false. Names, labels and the title are plain text; say the unit in `y_label`
+    (nats, dB, ...).
     """
 
     title: str
@@ -58,16 +60,16 @@ class Panel:
     references: dict = field(default_factory=dict)
     logarithmic: bool = False
     bars: bool = False
+    smoothed: bool = True
 
 
 def save_curves(path, panels):
     """Draw every `Panel` of the list `panels` side by side, in rows, to the PNG `path`.
 
-    A series of more than 200 points is drawn light, with its moving average on top. NaN leaves a
-    gap. Raises `InputError` when matplotlib is missing, when a panel cannot be drawn (x and y of
-    different lengths, a logarithm of a value <= 0), and when `path` cannot be written.
+    NaN leaves a gap. Raises `InputError` when matplotlib is missing, when a panel cannot be drawn
+    (x and y of different lengths, a logarithm of a value <= 0), and when `path` cannot be written.
     """
-    matplotlib = _matplotlib()
+    matplotlib = require_matplotlib()
     panels = list(panels)
     if not panels:
         raise InputError("there are no curves to draw: give at least one panel")
@@ -80,7 +82,8 @@ def save_curves(path, panels):
             figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH)
 
 
-def _matplotlib():
+def require_matplotlib():
+    """The module, which draws; `InputError` saying how to get it when it is missing."""
     try:
         import matplotlib
         import matplotlib.figure
@@ -129,9 +132,8 @@ def _draw_data(axes, panel, points):
     if panel.logarithmic:
         axes.set_yscale("log")
     axes.margins(x=0.02)
-    draw = _draw_bars if panel.bars else _draw_series
     series = [
-        draw(axes, x, y, PALETTE[position % len(PALETTE)])
+        _draw_series(axes, panel, x, y, PALETTE[position % len(PALETTE)])
         for position, (x, y) in enumerate(points.values())
     ]
     references = [
@@ -156,8 +158,10 @@ def _add_texts(axes, panel, legend_lines):
     )
 
 
-def _draw_series(axes, x, y, colour):
-    if len(y) > SMOOTHED_ABOVE:
+def _draw_series(axes, panel, x, y, colour):
+    if panel.bars:
+        return _draw_bars(axes, x, y, colour)
+    if panel.smoothed and len(y) > SMOOTHED_ABOVE:
         axes.plot(x, y, color=colour, linewidth=0.8, alpha=0.25)
         y = moving_average(y, len(y) // 40)
     marker = "o" if len(y) <= MARKED_UP_TO else None

@@ -12,9 +12,10 @@ from PIL import Image
 from vqv2.errors import InputError
 from vqv2.files import atomic_write
 
-NUMBER = re.compile(r"[-+−]?(\d[\d,]*)?\.?\d+([eE][-+]?\d+)?( ?([A-Za-z/%×]+|±.*))?")
+NUMBER = re.compile(r"[-+−]?(\d[\d,]*)?\.?\d+([eE][-+]?\d+)?( ?([A-Za-z/%×]+|±.*|\[.*\]))?")
 BLANK = ("", "-", "–", "—", "nan", "inf", "-inf")
 COLUMN_SPACE = "  "
+LEAST_SCALE = 0.4  # smaller than that no picture is shown, however narrow the page
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d1d1f; --soft: #62626a; --line: #dcdce0;
   --paper: #ffffff; --band: #f5f5f7; }
@@ -36,8 +37,10 @@ figcaption { margin-top: .5rem; max-width: 42rem; }
 th, td { padding: .4rem .9rem; text-align: left; border-bottom: 1px solid var(--line); }
 th { border-bottom: 2px solid var(--soft); font-weight: 600; }
 tbody tr:nth-child(even) { background: var(--band); }
-.number { text-align: right; white-space: nowrap; }
+.number { text-align: right; }
+td.number { white-space: nowrap; }
 figure { margin: 1.5rem 0; }
+figure .wide { margin: 0; }
 img { display: block; max-width: 100%; height: auto; border: 1px solid var(--line);
   border-radius: 6px; background: #ffffff; box-sizing: border-box; }
 """
@@ -152,6 +155,7 @@ def _row(tag, cells, kinds):
 
 
 def _picture(path, caption):
+    """A picture no wider than the page; on a narrow page it scrolls rather than shrink away."""
     try:
         content = Path(path).read_bytes()
         with Image.open(io.BytesIO(content)) as image:
@@ -162,6 +166,7 @@ def _picture(path, caption):
     source = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return (
-        f'<figure><img src="{source}" width="{width}" height="{height}" '
-        f'alt="{escape(caption)}">{below}</figure>'
+        f'<figure><div class="wide"><img src="{source}" width="{width}" height="{height}" '
+        f'style="min-width: {round(LEAST_SCALE * width)}px" alt="{escape(caption)}"></div>{below}'
+        "</figure>"
     )

@@ -83,12 +83,15 @@ class PriorTask:
 
 
 def read_codes(store, split, level, indices, conditional):
-    """(codes (N, s, s), labels (N,) or None, [coarser codes, coarse to fine]) of some images."""
+    """(codes (N, s, s), labels (N,) or None, [coarser codes, coarse to fine]) of some images.
+
+    Raises `InputError` when codes that are asked for are damaged.
+    """
     coarser = store.levels[: store.levels.index(level)]
     return (
-        np.asarray(store.codes(split, level)[indices]),
+        store.read(split, level, indices),
         np.asarray(store.labels(split)[indices]) if conditional else None,
-        [np.asarray(store.codes(split, name)[indices]) for name in coarser],
+        [store.read(split, name, indices) for name in coarser],
     )
 
 

@@ -6,9 +6,13 @@ a page of them. So a page can be put together from what earlier calls have measu
 """
 
 from vqv2.report.sections import (
+    fidelity,
+    neighbours,
+    quality,
     rate_distortion,
     reconstructions,
     samples,
+    timing,
     training,
     usage,
 )
@@ -19,7 +23,11 @@ EVALUATIONS = {
     "rate-distortion": rate_distortion,
     "usage": usage,
     "training": training,
+    "neighbours": neighbours,
+    "fidelity": fidelity,
+    "quality": quality,
+    "timing": timing,
 }
-NEED_PRIORS = ("samples",)  # all others can do without some of the levels' priors
+NEED_PRIORS = ("samples", "neighbours", "fidelity", "quality", "timing")  # of all levels
 
 __all__ = ["EVALUATIONS", "NEED_PRIORS"]

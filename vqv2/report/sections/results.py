@@ -32,13 +32,13 @@ def evaluate(subject, names, announce=print):
     return content
 
 
-def all_sections(content, folder):
-    """The sections of everything in the `content` of evaluation.json, in the order of a page."""
+def sections_of(content, folder, names=EVALUATIONS):
+    """The sections of the `content` of evaluation.json in the order of a page; of `names` only."""
     found = content["evaluations"]
     return [
         section
         for name, module in EVALUATIONS.items()
-        if name in found
+        if name in found and name in names
         for section in module.sections(found[name], Path(folder))
     ]
 
@@ -56,7 +56,7 @@ def _write(subject, content):
     with atomic_write(subject.folder / "evaluation.json") as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n")
     title = f"Evaluation of {subject.run.folder.resolve().name}"
-    save_page(subject.folder / "report.html", title, all_sections(content, subject.folder))
+    save_page(subject.folder / "report.html", title, sections_of(content, subject.folder))
 
 
 def _former(subject, announce):

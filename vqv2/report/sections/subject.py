@@ -23,10 +23,11 @@ class Options:
     per_class: int = 8  # samples of a class in a picture
     classes: int = 12  # that are shown; of more, some are chosen
     samples: int = 256  # for figures
+    swept: int = 96  # samples for each of the settings that are compared
     temperature: float | dict = 1.0  # of those: a number, or {level: number}
     top_k: int | dict = 0
     top_p: float | dict = 1.0
-    temperatures: tuple = (0.8, 0.9, 1.0)  # of the pictures of samples, and compared
+    temperatures: tuple = (0.8, 0.9, 1.0)  # of the pictures of samples
     neighbours: int = 6  # shown for each sample
     networks: tuple = ()  # feature networks
     repetitions: int = 5  # of a timing
@@ -54,24 +55,28 @@ class Subject:
     def samples(self):
         """The `Samples` that figures are computed from."""
         options = self.options
-        labels = self._training_labels(options.samples)
+        return self.draw(options.samples, options.temperature, options.top_k, options.top_p)
+
+    def draw(self, count, temperature=1.0, top_k=0, top_p=1.0):
+        """`Samples`, of each class as many as in training; always with the same noise."""
+        labels = self._training_labels(count)
         codes = self.hierarchy.sample_codes(
-            options.samples,
+            count,
             labels,
-            options.seed,
-            temperature=options.temperature,
-            top_k=options.top_k,
-            top_p=options.top_p,
-            progress=options.progress,
+            self.options.seed,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            progress=self.options.progress,
         )
-        return Samples(self.hierarchy.decode(codes), labels)
+        return Samples(self.hierarchy.decode(codes), codes, labels)
 
     def _training_labels(self, count):
         """Classes as often as training has them, or None without classes."""
         if not self.hierarchy.class_names:
             return None
-        labels = self.sources["train"].labels
-        return labels[np.arange(count) * len(labels) // count]
+        labels = np.random.default_rng(self.options.seed).permutation(self.sources["train"].labels)
+        return np.resize(labels, count)
 
     def chosen(self, split, count):
         """Up to `count` places spread over a source."""
@@ -95,6 +100,7 @@ class Samples(NamedTuple):
     """Generated images, and the classes that were asked for."""
 
     images: np.ndarray  # (N, H, W, C), float32 in [0, 1]
+    codes: dict  # {level: (N, size, size)}
     labels: np.ndarray | None  # (N,) int64
 
 

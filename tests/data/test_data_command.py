@@ -1,0 +1,175 @@
+"""`vqv2 data`: what it prints and draws, and that its complaints are one sentence."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.test_workers import is_running
+from tests.small import AUTOENCODER
+from vqv2 import cli
+from vqv2.bench.loading import loading, waiting
+from vqv2.config import PRESETS
+from vqv2.data import index as index_module
+from vqv2.data.codes import open_codes, write_codes
+from vqv2.data.images import open_images
+from vqv2.models.autoencoder import Autoencoder
+from vqv2.training import AutoencoderTask
+
+
+@pytest.fixture
+def photos(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        path = tmp_path / "photos" / f"class{number % 3}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (72, 80, 3), dtype=np.uint8)).save(path)
+    return tmp_path / "photos"
+
+
+def vqv2(*arguments):
+    return cli.main([str(argument) for argument in arguments])
+
+
+def test_index_says_what_there_is(photos, capsys, monkeypatch, tmp_path):
+    (photos / "class0" / "bad.png").write_bytes(b"no image at all")
+    assert vqv2("data", "index", photos) == 0
+    printed = capsys.readouterr().out
+    assert "24 images of 25 files in 4 folders" in printed and "72 to 72 pixels" in printed
+    assert "bad.png: it is not an image" in printed and "fewer than 1000 files" in printed
+    monkeypatch.setattr(index_module, "KEPT_FROM", 1)
+    monkeypatch.setattr("vqv2.commands.data.KEPT_FROM", 1)
+    monkeypatch.setenv("VQV2_CACHE", str(tmp_path / "cache"))
+    assert vqv2("data", "index", photos, "--rebuild") == 0
+    assert f"kept in {tmp_path / 'cache'}" in capsys.readouterr().out
+    monkeypatch.setenv("VQV2_CACHE", "off")
+    assert vqv2("data", "index", photos) == 0
+    assert "VQV2_CACHE is off" in capsys.readouterr().out
+
+
+def test_preview_has_a_row_for_each_part(photos, tmp_path):
+    heights = {}
+    for augmentation in ("none", "imagenet", "ffhq"):
+        out = tmp_path / f"{augmentation}.png"
+        assert vqv2("data", "preview", photos, "--augmentation", augmentation, "--size", 64,
+                    "--count", 3, "--out", out) == 0  # fmt: skip
+        with Image.open(out) as picture:
+            heights[augmentation] = picture.height
+    row = (heights["ffhq"] - heights["imagenet"]) / 4
+    assert heights["imagenet"] - heights["none"] == pytest.approx(3 * row)
+    assert heights["ffhq"] - heights["none"] == pytest.approx(7 * row)
+
+
+def test_speed_prints_images_per_second_and_waiting(photos, capsys, monkeypatch):
+    monkeypatch.setitem(PRESETS, "demo", _small_demo())
+    assert vqv2("data", "speed", photos, "--batches", 2, "--workers", 1, "--train") == 0
+    printed = capsys.readouterr().out
+    assert "read by 1 worker processes" in printed and "images/s" in printed
+    assert "waiting for images" in printed
+
+
+def _small_demo():
+    import dataclasses
+
+    config = dataclasses.replace(AUTOENCODER, image_size=32, latent_sizes=(4, 8))
+    return PRESETS["demo"].with_autoencoder(config)
+
+
+def test_a_slow_reader_is_seen_to_be_waited_for(photos):
+    source = open_images(photos, 16, split="all")
+    original = source.batch
+
+    def slow(*arguments):
+        time.sleep(0.2)
+        return original(*arguments)
+
+    source.batch = slow
+    result = loading(source, 4, None, 3)
+    assert len(result.seconds) == 3 and result.images_per_second < 2 * 4 / 0.2
+    model = Autoencoder(AUTOENCODER, np.random.default_rng(0))
+    found = waiting(AutoencoderTask(model, source, source, 0), 4)
+    assert len(found.step_seconds) == 4
+    assert 0 < found.share <= 1 and (found.waited_seconds <= found.step_seconds).all()
+
+
+def test_verify_names_what_is_damaged(tmp_path, capsys, monkeypatch):
+    run = tmp_path / "run"
+    with write_codes(run / "codes", ("top",), (4,), {"train": 3}, (), "me", "it") as arrays:
+        arrays["train"]["top"][0:3] = np.ones((3, 4, 4), int)
+    monkeypatch.setattr("vqv2.commands.data.Run.open", lambda folder: _Run)
+    _Run.codes_folder = run / "codes"
+    assert vqv2("data", "verify", run) == 0
+    assert "as they were written" in capsys.readouterr().out
+    monkeypatch.setattr("vqv2.data.codes.VERIFIED_AT_ONCE", 0)
+    content = bytearray((run / "codes" / "train-top.npy").read_bytes())
+    content[-1] ^= 1
+    (run / "codes" / "train-top.npy").write_bytes(content)
+    open_codes(run / "codes")
+    assert vqv2("data", "verify", run) == 2
+    assert "train-top.npy is damaged in map 2" in capsys.readouterr().err
+
+
+class _Run:
+    codes_folder = None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("index", "nowhere"), "there is no folder nowhere"),
+        (("index", ".", "--workers", "-1"), "workers"),
+        (("preview", "emoji:32", "--count", "0", "--out", "x.png"), "--count 0"),
+        (("preview", "nothing", "--out", "x.png"), "does not exist"),
+        (("speed", "emoji:64", "--preset", "demi"), "did you mean 'demo'"),
+        (("speed", "emoji:64", "--batches", "0"), "--batches 0"),
+        (("verify", "nowhere"), "not a run folder"),
+    ],
+)
+def test_complaints_are_one_sentence(arguments, word, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert vqv2("data", *arguments) == 2
+    error = capsys.readouterr().err.strip()
+    assert word in error and len(error.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_ctrl_c_in_a_training_with_workers_is_one_sentence_and_leaves_nobody(photos, tmp_path):
+    """The terminal sends the signal to the whole process group."""
+    arguments = ["train", "autoencoder", "--data", str(photos), "--out", str(tmp_path / "run")]
+    small = {"image_size": "64", "hidden_units": "8", "residual_units": "4", "steps": "1000000"}
+    for field, value in small.items():
+        arguments += ["--set", f"{field}={value}"]
+    # A shell may have the tests ignore Ctrl-C, which processes inherit.
+    start = "import signal, sys; signal.signal(2, signal.default_int_handler); "
+    start += "from vqv2.cli import main; sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", start, *arguments, "--workers", "2", "--batch", "2"],
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    log = tmp_path / "run" / "autoencoder" / "log.jsonl"
+    while not log.exists() and process.poll() is None:
+        time.sleep(0.05)
+    workers = _children(process.pid)
+    assert len(workers) == 2
+    os.killpg(process.pid, signal.SIGINT)
+    error = process.communicate(timeout=120)[1]
+    assert process.returncode == 130, error
+    assert "Traceback" not in error and "saved at step" in error.splitlines()[-1]
+    assert not any(is_running(worker) for worker in workers)
+
+
+def _children(process):
+    with open(f"/proc/{process}/task/{process}/children") as file:
+        own = file.read().split()
+    for task in os.listdir(f"/proc/{process}/task"):
+        with open(f"/proc/{process}/task/{task}/children") as file:
+            own += file.read().split()
+    return set(map(int, own))

@@ -1,0 +1,199 @@
+"""`vqv2 evaluate` on a tiny run: every figure, picture and page, and what was measured before."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.small import AUTOENCODER, CONFIG, write_images
+from vqv2 import cli, pipeline
+from vqv2.config import Config
+from vqv2.data.codes import open_codes
+from vqv2.evaluation import unigram_nats
+from vqv2.report.sections import EVALUATIONS, NEED_PRIORS
+from vqv2.run import Run
+from vqv2.training import Schedule
+from vqv2.training.stage2 import evaluate_prior
+
+QUIET = Schedule(progress=False)
+FEW = ("--samples", 9, "--swept", 4, "--shown", 3, "--per-class", 2, "--repetitions", 1)
+
+
+def vqv2(*arguments):
+    """The exit status of the command."""
+    return cli.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run folder with everything trained for a few steps."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    data = write_images(folder / "images.npz", count=120)
+    sources = pipeline.open_splits(data, AUTOENCODER)
+    run = Run.new(folder / "run", CONFIG, sources["train"].class_names, data)
+    run.save()
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    pipeline.extract_codes(run, sources, progress=False)
+    for level in run.config.levels:
+        pipeline.train_prior(run, level, schedule=QUIET)
+    return run
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained, tmp_path_factory):
+    """The folder that an evaluation of everything leaves."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    assert vqv2("evaluate", trained.folder, "--out", folder, *FEW) == 0
+    return folder
+
+
+def figures(folder):
+    return json.loads((folder / "evaluation.json").read_text())["evaluations"]
+
+
+def test_everything_is_measured_shown_and_on_one_page(evaluated):
+    found = figures(evaluated)
+    assert list(found) == list(EVALUATIONS)
+    pictures = list(evaluated.glob("*.png"))
+    assert len(pictures) == 12
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert min(picture.size) > 60, path
+    page = (evaluated / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == len(pictures)
+    assert "http" not in page.replace("http-equiv", "")
+    for heading in ("Samples", "Reconstructions", "Distortion", "Codebooks", "Training", "Fidelity",
+                    "Nearest training images", "Time to sample"):  # fmt: skip
+        assert f"<h2>{heading}</h2>" in page
+
+
+def test_rates_and_usage_are_those_of_the_codes_on_disk(trained, evaluated):
+    found = figures(evaluated)
+    store = open_codes(trained.codes_folder)
+    autoencoder, identity = trained.load_autoencoder()
+    for level, numbers in (("top", 16), ("bottom", 64)):
+        prior = trained.load_prior(level, identity)
+        for split in ("train", "held_out"):
+            rate = found["rate-distortion"]["rate"][split][level]
+            nats = evaluate_prior(prior, store, level, split)
+            assert rate["nats_per_code"] == pytest.approx(nats, rel=1e-5)
+            assert rate["bits_per_image"] == pytest.approx(nats / np.log(2) * numbers, rel=1e-5)
+            assert rate["bits_per_dim"] * 16 * 16 * 3 == pytest.approx(rate["bits_per_image"])
+            counts = np.bincount(store.codes(split, level).reshape(-1), minlength=12)
+            assert found["usage"]["levels"][level][split]["counts"] == counts.tolist()
+        codes = [store.codes(split, level) for split in ("train", "held_out")]
+        unigram = found["rate-distortion"]["baselines"][level]["unigram"]
+        assert unigram == pytest.approx(unigram_nats(*codes, 12))
+
+
+def test_distortion_is_that_of_the_decoded_images(trained, evaluated):
+    source = pipeline.open_splits(trained.data, AUTOENCODER)["held_out"]
+    images = source.batch(np.arange(len(source)))
+    autoencoder, _ = trained.load_autoencoder()
+    codes = autoencoder.encode(images)
+    found = figures(evaluated)["rate-distortion"]["distortion"]["held_out"]
+    for levels in (["top"], ["top", "bottom"]):
+        mse = ((autoencoder.decode(codes, levels).astype(float) - images) ** 2).mean()
+        assert found[" + ".join(levels)]["mse"] == pytest.approx(mse, rel=1e-5)
+
+
+def test_neighbours_are_training_images_in_order(trained, evaluated):
+    for network in figures(evaluated)["neighbours"]["networks"]:
+        assert network["samples"]["least"] <= network["samples"]["median"]
+        for places in network["neighbours"].values():
+            assert len(set(places)) == 6
+            assert max(places) < len(pipeline.open_splits(trained.data, AUTOENCODER)["train"])
+
+
+def test_only_some_are_measured_anew_and_the_others_stay_on_the_page(trained, evaluated, tmp_path,
+                                                                     capsys):  # fmt: skip
+    folder = tmp_path / "evaluation"
+    shutil.copytree(evaluated, folder)
+    before = figures(folder)
+    assert vqv2("evaluate", trained.folder, "--out", folder, "--only", "usage",
+                "--images", 20) == 0  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "Codebooks" in printed and "Distortion" not in printed
+    after = figures(folder)
+    assert after["usage"] != before.pop("usage")
+    assert {name: after[name] for name in before} == before
+    assert sum(after["usage"]["levels"]["top"]["train"]["counts"]) == 20 * 16
+    assert "<h2>Fidelity</h2>" in (folder / "report.html").read_text()
+
+
+def test_figures_of_another_model_do_not_stay(trained, evaluated, tmp_path, capsys):
+    folder = tmp_path / "evaluation"
+    shutil.copytree(evaluated, folder)
+    content = json.loads((folder / "evaluation.json").read_text())
+    content["model"]["top"] = "another"
+    (folder / "evaluation.json").write_text(json.dumps(content))
+    assert vqv2("evaluate", trained.folder, "--out", folder, "--only", "usage") == 0
+    assert "another model" in capsys.readouterr().out
+    assert list(figures(folder)) == ["usage"]
+
+
+def test_without_all_priors_the_rest_is_measured(trained, tmp_path, capsys):
+    shutil.copytree(trained.folder, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "prior-bottom")
+    assert vqv2("evaluate", tmp_path / "run", *FEW) == 0
+    assert "left out are samples, neighbours" in capsys.readouterr().out
+    found = figures(tmp_path / "run" / "evaluation")
+    assert set(found) == set(EVALUATIONS) - set(NEED_PRIORS)
+    assert set(found["rate-distortion"]["rate"]["train"]) == {"top"}
+
+
+def test_a_run_of_one_level_without_classes(tmp_path):
+    autoencoder = dataclasses.replace(AUTOENCODER, latent_sizes=(4,), channels=1, steps=2)
+    prior = dataclasses.replace(CONFIG.priors[0], steps=2)
+    config = Config("plain", autoencoder, (prior,), conditional=False)
+    data = write_images(tmp_path / "images.npz", count=12)
+    sources = pipeline.open_splits(data, autoencoder)
+    run = Run.new(tmp_path / "run", config, (), data)
+    run.save()
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    pipeline.extract_codes(run, sources, progress=False)
+    pipeline.train_prior(run, "top", schedule=QUIET)
+    assert vqv2("evaluate", run.folder, "--features", "pixels", *FEW) == 0
+    found = figures(run.folder / "evaluation")
+    assert list(found) == list(EVALUATIONS)
+    assert found["fidelity"]["networks"] == []  # a single image is held out
+    assert "too few" in (run.folder / "evaluation" / "report.html").read_text()
+
+
+def test_other_images_can_be_held_out(trained, tmp_path):
+    other = write_images(tmp_path / "other.npz", count=9)
+    folder = tmp_path / "evaluation"
+    assert vqv2("evaluate", trained.folder, "--held-out", other, "--out", folder,
+                "--only", "rate-distortion") == 0  # fmt: skip
+    assert figures(folder)["rate-distortion"]["images"]["held_out"] == 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "everything"], "choose from samples, reconstructions"),
+        (["--samples", 0], "--samples 0 must be at least 1"),
+        (["--features", "vgg16"], "there are no features 'vgg16'"),
+        (["--features", "vgg16:none.safetensors"], "none.safetensors cannot be read"),
+        (["--features", "layer:nothing"], "there is no layer 'nothing'"),
+        (["--temperature", "top=1"], "the levels are top, bottom"),
+        (["--temperatures", "warm"], "write numbers"),
+        (["--temperatures", "-1"], "temperature -1.0"),
+        (["--data", "nowhere"], "'nowhere' does not exist"),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_a_sentence(trained, tmp_path, capsys, arguments, message):
+    assert vqv2("evaluate", trained.folder, "--out", tmp_path / "new", *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_evaluation_that_is_damaged_is_not_overwritten(trained, tmp_path, capsys):
+    (tmp_path / "evaluation.json").write_text("{")
+    assert vqv2("evaluate", trained.folder, "--out", tmp_path, "--only", "usage") == 2
+    assert "delete it to start anew" in capsys.readouterr().err
+    assert (tmp_path / "evaluation.json").read_text() == "{"
