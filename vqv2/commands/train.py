@@ -10,6 +10,7 @@ from vqv2.commands.arguments import (
     check_seed,
     parse_settings,
 )
+from vqv2.commands.processes import after_the_first
 from vqv2.commands.settings import changed, read_settings
 from vqv2.commands.skipped import print_skipped
 from vqv2.config import PRESETS, preset
@@ -152,7 +153,10 @@ def _train_autoencoder(arguments):
     begun = run.begun("autoencoder") if going_on else {}
     seed, schedule = _seed(arguments, begun), _schedule(arguments, begun)
     pipeline.check_stage(run, "autoencoder", arguments.resume)
-    sources = pipeline.open_splits(run.data, run.config.autoencoder, arguments.workers)
+    sources = after_the_first(
+        arguments.communicator,
+        lambda: pipeline.open_splits(run.data, run.config.autoencoder, arguments.workers),
+    )
     skipped = print_skipped(sources)
     run.class_names = sources["train"].class_names
     result = pipeline.train_autoencoder(
