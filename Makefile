@@ -2,10 +2,15 @@
 PYTHON ?= python3
 OUT ?= demo
 
-.PHONY: demo test test-cupy lint clean
+.PHONY: demo fashion-mnist test test-cupy lint clean
 
 demo: .venv/demo
 	.venv/bin/vqv2 demo --out $(OUT)
+
+# The standing benchmark, with docs/results.md to compare: its images have to be installed first.
+fashion-mnist: OUT := runs/fashion-mnist
+fashion-mnist: .venv/demo
+	.venv/bin/python examples/fashion_mnist_benchmark.py --out $(OUT)
 
 test: .venv/test
 	.venv/bin/python -m pytest

@@ -1,6 +1,7 @@
 """A hierarchy so small that tests can train it in a second, and pictures for it."""
 
 import dataclasses
+import struct
 
 import numpy as np
 
@@ -49,3 +50,17 @@ def write_images(path, count=24, size=16, classes=3):
     pixels = rng.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
     np.savez(path, images=pixels, labels=np.arange(count) % classes)
     return str(path)
+
+
+def write_fashion_mnist(folder, train=60, test=40):
+    """The four idx files of a Fashion-MNIST of random pictures in `folder`; what `--data` takes."""
+    rng = np.random.default_rng(0)
+    for prefix, count in (("train", train), ("t10k", test)):
+        arrays = {
+            "images-idx3": rng.integers(0, 256, (count, 28, 28), dtype=np.uint8),
+            "labels-idx1": (np.arange(count) % 10).astype(np.uint8),
+        }
+        for name, values in arrays.items():
+            header = struct.pack(f">{values.ndim + 1}I", 0x0800 + values.ndim, *values.shape)
+            (folder / f"{prefix}-{name}-ubyte").write_bytes(header + values.tobytes())
+    return f"fashion-mnist:{folder}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from vqv2.config import AutoencoderConfig, PriorConfig, preset
+from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.augment import Augmentation
 from vqv2.optim import Adam, autoencoder_learning_rate, prior_learning_rate
 from vqv2.run import Run
@@ -125,7 +126,7 @@ def test_the_learning_rate_formulas(step):
 
 @pytest.mark.parametrize("name", PAPER["augmentation"])
 def test_augmentation(name):
-    augmentation = stage1._AUGMENTATIONS[preset(name).autoencoder.augmentation]
+    augmentation = AUGMENTATIONS[preset(name).autoencoder.augmentation]
     assert augmentation == Augmentation(**PAPER["augmentation"][name])
 
 

@@ -23,6 +23,7 @@ from vqv2.commands import (
     plan,
     processes,
     reconstruct,
+    reject,
     sample,
     train,
 )
@@ -39,6 +40,7 @@ COMMANDS = (
     sample,
     reconstruct,
     evaluate,
+    reject,
     doctor,
     config,
     import_weights,

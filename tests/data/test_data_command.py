@@ -154,11 +154,10 @@ def test_ctrl_c_in_a_training_with_workers_is_one_sentence_and_leaves_nobody(pho
         text=True,
         process_group=0,
     )
-    log = tmp_path / "run" / "autoencoder" / "log.jsonl"
-    while not log.exists() and process.poll() is None:
+    log, workers = tmp_path / "run" / "autoencoder" / "log.jsonl", set()
+    while process.poll() is None and not (log.exists() and len(workers) == 2):
         time.sleep(0.05)
-    workers = _children(process.pid)
-    assert len(workers) == 2
+        workers = _children(process.pid)
     os.killpg(process.pid, signal.SIGINT)
     error = process.communicate(timeout=120)[1]
     assert process.returncode == 130, error

@@ -1,9 +1,12 @@
 """`vqv2 sample`: new images from a trained hierarchy."""
 
 import math
+from pathlib import Path
+
+import numpy as np
 
 from vqv2.commands.arguments import add_command, by_level, check_seed
-from vqv2.files import check_writable
+from vqv2.files import atomic_write, check_writable
 from vqv2.hierarchy import Hierarchy
 from vqv2.report import save_image_grid
 
@@ -19,6 +22,7 @@ def add_parser(subparsers):
             "vqv2 sample runs/emoji --count 16 --class faces --temperature 0.9 --out faces.png",
             "vqv2 sample runs/emoji --count 16 --temperature top=1,bottom=0.8 --top-p 0.95 \\",
             "     --seed 7 --out samples.png",
+            "vqv2 sample runs/emoji --count 5000 --batch 500 --out samples.npz",
         ),
         _sample,
     )
@@ -39,16 +43,26 @@ def add_parser(subparsers):
         help="of the priors' weights: float32, or bfloat16 for half the time at small batches "
         "(default: float32)",
     )
-    parser.add_argument("--out", required=True, metavar="PNG", help="the picture to write")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="FILE",
+        help="the picture to write, .png; or .npz for images and labels that --data can read, as "
+        "many of every class",
+    )
 
 
 def _sample(arguments):
     check_seed(arguments.seed)
     check_writable(arguments.out)
     hierarchy = Hierarchy.load(arguments.run_folder)
+    as_data = Path(arguments.out).suffix.lower() == ".npz"
+    label = arguments.label
+    if as_data and label is None and hierarchy.class_names:
+        label = (np.arange(arguments.count) % len(hierarchy.class_names)).tolist()
     codes = hierarchy.sample_codes(
         arguments.count,
-        arguments.label,
+        label,
         arguments.seed,
         arguments.batch,
         temperature=by_level(arguments.temperature, float, "temperature"),
@@ -59,11 +73,23 @@ def _sample(arguments):
         communicator=arguments.communicator,
     )
     if arguments.communicator.rank == 0:
-        _save(arguments.out, hierarchy.decode(codes))
+        images = hierarchy.decode(codes)
+        if as_data:
+            labels = hierarchy.labels(label, len(images), None)
+            _save_data(arguments.out, images, labels)
+        else:
+            _save_picture(arguments.out, images)
+        print(f"{len(images)} samples in {arguments.out}")
 
 
-def _save(path, images):
+def _save_picture(path, images):
     columns = math.ceil(math.sqrt(len(images)))
     rows = [images[start : start + columns] for start in range(0, len(images), columns)]
     save_image_grid(path, rows, scale=max(1, 64 // images.shape[1]))
-    print(f"{len(images)} samples in {path}")
+
+
+def _save_data(path, images, labels):
+    """Images as uint8, and their class numbers if there are classes."""
+    fields = {} if labels is None else {"labels": labels}
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, images=np.rint(images * 255).astype(np.uint8), **fields)

@@ -3,10 +3,12 @@
 from vqv2.errors import InputError
 from vqv2.evaluation.features import LayerFeatures, Pixels, encoder_features
 from vqv2.evaluation.vgg import VGG16Features
+from vqv2.training import load_classifier
 
 NETWORKS_HELP = (
     "pixels, encoder (the run's own, averaged over the map), encoder-map (all of it), "
-    "layer:NAME of the run's autoencoder, or vgg16:FILE with weights"
+    "layer:NAME of the run's autoencoder, classifier:FOLDER (what `train classifier` "
+    "left), or vgg16:FILE with weights"
 )
 
 
@@ -19,7 +21,7 @@ def open_network(text, hierarchy):
     kind, colon, detail = text.partition(":")
     config = hierarchy.autoencoder.config
     size, channels = config.image_size, config.channels
-    if bool(detail) != (kind in ("vgg16", "layer")):
+    if bool(detail) != (kind in ("vgg16", "layer", "classifier")):
         raise InputError(f"there are no features {text!r}: use {NETWORKS_HELP}")
     if kind == "pixels":
         return Pixels(size, channels)
@@ -27,6 +29,15 @@ def open_network(text, hierarchy):
         return encoder_features(hierarchy.autoencoder, pooled=kind == "encoder")
     if kind == "layer":
         return LayerFeatures(text, hierarchy.autoencoder, detail, size, channels)
+    if kind == "classifier":
+        return classifier_features(detail)
     if kind == "vgg16":
         return VGG16Features(detail)
     raise InputError(f"there are no features {text!r}: use {NETWORKS_HELP}")
+
+
+def classifier_features(folder):
+    """What the classifier in `folder` tells classes from: a vector of feature_units numbers."""
+    classifier = load_classifier(folder)
+    config = classifier.config
+    return LayerFeatures("classifier", classifier, "trunk", config.image_size, config.channels)

@@ -1,5 +1,11 @@
-"""Training: the loop, and what each of the two stages does in a step."""
+"""Training: the loop, what each of the two stages does in a step, and a classifier that judges."""
 
+from vqv2.training.classifier import (
+    ClassifierTask,
+    classifier_data,
+    load_classifier,
+    train_classifier,
+)
 from vqv2.training.extraction import encode_dataset
 from vqv2.training.interruption import Stopped
 from vqv2.training.loop import Schedule, train
@@ -9,10 +15,14 @@ from vqv2.training.state import TrainingError
 
 __all__ = [
     "AutoencoderTask",
+    "ClassifierTask",
     "PriorTask",
     "Schedule",
     "Stopped",
     "TrainingError",
+    "classifier_data",
     "encode_dataset",
+    "load_classifier",
     "train",
+    "train_classifier",
 ]

@@ -1,8 +1,8 @@
-"""The training loop that both stages share: steps, progress, log, checkpoints, continuing.
+"""The training loop that all tasks share: steps, progress, log, checkpoints, continuing.
 
 A *task* says what to train. It has
 
-    stage                      "autoencoder" or "prior-LEVEL": what its checkpoint is called
+    stage                      "autoencoder", "prior-LEVEL" or "classifier": what it is called
     model, optimizer, config   the configuration gives batch, steps, accumulate, clipping
     batch(step)                the data of a step: a pure function of step
     loss(data, rng)            (loss tensor, function returning {name: number} to show and log)

@@ -16,6 +16,7 @@ class TrainingError(RuntimeError):
 # Fields that may be others when a training continues: steps and checkpointing do not change what a
 # step computes, and accumulating changes it as `vqv2.training.accumulation` says.
 FREE = ("steps", "checkpoint", "accumulate")
+PLACE = "path"  # neither does it matter under which path a data set is found now
 
 
 def save_training(task, checkpoints, step, seed, best=None):
@@ -59,7 +60,7 @@ def check_continues(task, metadata, seed, path):
     config = as_json(from_values(type(task.config), metadata["config"]))
     found = {**metadata, **config}
     for name, value in wanted.items():
-        if name not in FREE and found.get(name) != value:
+        if name not in (*FREE, PLACE) and found.get(name) != value:
             raise InputError(
                 f"{path} cannot be continued: its {name} is {found.get(name)!r}, not {value!r}"
             )

@@ -1,0 +1,118 @@
+"""Training a classifier: exact continuation, what its folder holds, and refusals."""
+
+import numpy as np
+import pytest
+
+from backends import to_host
+from tests.small import write_images
+from vqv2 import checkpoint, cli
+from vqv2.config import ClassifierConfig, replace
+from vqv2.data.images import open_images
+from vqv2.errors import InputError
+from vqv2.training import (
+    ClassifierTask,
+    Schedule,
+    classifier_data,
+    load_classifier,
+    train_classifier,
+)
+from vqv2.training.log import read_log
+
+CONFIG = ClassifierConfig(image_size=16, hidden_units=4, feature_units=6, batch=4, steps=6)
+QUIET = Schedule(log_every=1, validate_every=3, progress=False)
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_images(tmp_path / "images.npz")
+
+
+@pytest.fixture
+def sources(data):
+    return {split: open_images(data, 16, 3, split) for split in ("train", "held_out")}
+
+
+def steps(count):
+    return replace(CONFIG, {"steps": count, "decay_learning_rate": False})
+
+
+def test_an_interrupted_training_ends_exactly_like_an_uninterrupted_one(tmp_path, data, sources):
+    train_classifier(tmp_path / "a", steps(6), sources, data, 1, schedule=QUIET)
+    train_classifier(tmp_path / "b", steps(2), sources, data, 1, schedule=QUIET)
+    # The images may have been moved.
+    metrics = train_classifier(tmp_path / "b", steps(6), sources, "elsewhere", 1, True, QUIET)
+    assert set(metrics) == {"loss", "accuracy"}
+    whole, parts = (checkpoint.load(tmp_path / name / "checkpoint.safetensors")[0] for name in "ab")
+    for name, array in whole.items():
+        np.testing.assert_array_equal(array, parts[name], name)
+    assert classifier_data(tmp_path / "b") == "elsewhere"
+    lines = read_log(tmp_path / "b" / "log.jsonl")
+    assert [line["step"] for line in lines if line["split"] == "train"] == [1, 2, 3, 4, 5, 6]
+    assert all(0 <= line["accuracy"] <= 1 for line in lines)
+
+
+def test_a_folder_gives_the_averaged_classifier(tmp_path, data, sources):
+    train_classifier(tmp_path / "a", CONFIG, sources, data, schedule=QUIET)
+    model = load_classifier(tmp_path / "a")
+    assert model.config == CONFIG and model.class_names == ("0", "1", "2")
+    arrays, _ = checkpoint.load(tmp_path / "a" / "checkpoint.safetensors")
+    for name, parameter in model.parameters().items():
+        np.testing.assert_array_equal(to_host(parameter.array), arrays[f"average.{name}"])
+    images = sources["held_out"].batch([0])
+    again = load_classifier(tmp_path / "a").probabilities(images)
+    np.testing.assert_array_equal(model.probabilities(images), again)
+
+
+def test_validation_says_how_often_the_averaged_classifier_is_right(tmp_path, data, sources):
+    train_classifier(tmp_path / "a", CONFIG, sources, data, schedule=QUIET)
+    model, held_out = load_classifier(tmp_path / "a"), sources["held_out"]
+    probabilities = model.probabilities(held_out.batch(range(len(held_out))))
+    task = ClassifierTask(model, sources["train"], held_out, data, 0)
+    metrics = task.validate()
+    right = probabilities.argmax(axis=1) == held_out.labels
+    assert metrics["accuracy"] == right.mean()
+    own = probabilities[np.arange(len(held_out)), held_out.labels]
+    assert metrics["loss"] == pytest.approx(-np.log(own).mean())
+    for average in task.optimizer.average.values():
+        average *= 0.5
+    assert task.validate() != metrics
+
+
+def test_images_without_classes_are_refused(tmp_path):
+    path = tmp_path / "plain.npz"
+    np.savez(path, images=np.zeros((8, 16, 16, 3), np.uint8))
+    sources = {split: open_images(path, 16, 3, split) for split in ("train", "held_out")}
+    with pytest.raises(InputError, match="plain.npz has no classes"):
+        train_classifier(tmp_path / "a", CONFIG, sources, str(path))
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_command_trains_continues_and_refuses(tmp_path, data, capsys):
+    out = tmp_path / "classifier"
+    small = ("--set", "hidden_units=4", "--set", "feature_units=6", "--batch", 4)
+
+    def vqv2(*arguments):
+        return cli.main(["train", "classifier", "--out", *map(str, arguments)])
+
+    assert vqv2(out, "--data", data, *small, "--steps", 2) == 0
+    assert "accuracy" in capsys.readouterr().out
+    assert load_classifier(out).config.image_size == 16  # the data's own
+    assert vqv2(out, "--resume", "--steps", 4) == 0
+    assert checkpoint.load(out / "checkpoint.safetensors")[1]["step"] == 4
+    assert vqv2(out, "--resume") == 0
+    assert "all its steps already" in capsys.readouterr().out
+    before = (out / "checkpoint.safetensors").read_bytes()
+    for message, arguments in {
+        "continue it with --resume": (out, "--data", data, *small),
+        "where batch is 4, not 3: only steps": (out, "--resume", "--batch", 3),
+        "--data is missing": (tmp_path / "new",),
+        "train first": (tmp_path / "new", "--resume"),
+        "there is no field 'wings'": (tmp_path / "new", "--data", data, "--set", "wings=2"),
+        "too small": (tmp_path / "new", "--data", data, "--set", "image_size=64"),
+        "multiple of 4": (tmp_path / "new", "--data", data, "--set", "image_size=10"),
+        "seed is 0, not 2": (out, "--resume", "--seed", 2, "--steps", 9),
+    }.items():
+        assert vqv2(*arguments) == 2
+        assert message in capsys.readouterr().err
+    assert (out / "checkpoint.safetensors").read_bytes() == before
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,220 @@
+"""`vqv2 reject`: classifier rejection sampling, and what it trades for what (Figure 10)."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from vqv2.commands.arguments import DATA_HELP, add_command, by_level, check_seed
+from vqv2.data.images import open_images
+from vqv2.data.split import spread_indices
+from vqv2.errors import InputError
+from vqv2.evaluation import rejection
+from vqv2.files import atomic_write, check_writable
+from vqv2.hierarchy import Hierarchy
+from vqv2.report import Panel, format_table, save_curves, save_image_grid
+from vqv2.run import Run
+from vqv2.training import load_classifier
+
+COLUMNS, LINES = 10, 2  # images of each percentage in the picture of a class
+REAL = 500  # real images of a class, at most, for the scale of the diversity
+HEADINGS = ("top %", "images", "confidence", "accuracy", "judged", "diversity")
+
+
+def add_parser(subparsers):
+    """Add `reject`."""
+    parser = add_command(
+        subparsers,
+        "reject",
+        "draw samples, rank them by a classifier's confidence, show and measure the best",
+        (
+            "vqv2 train classifier --data fashion-mnist --set channels=1 --out runs/classifier",
+            "vqv2 reject runs/fashion --classifier runs/classifier --count 500 --out runs/rejected",
+            "vqv2 reject runs/fashion --classifier runs/classifier --class dress --count 1000 \\",
+            "     --temperature 0.9 --out runs/dresses",
+        ),
+        _reject,
+    )
+    parser.add_argument("run_folder", metavar="RUN", help="a run folder with trained priors")
+    parser.add_argument(
+        "--classifier", required=True, metavar="FOLDER", help="what ranks (`train classifier`)"
+    )
+    parser.add_argument(
+        "--judge",
+        metavar="FOLDER",
+        help="another classifier, trained with another --seed, for an accuracy that the ranking "
+        "has not been chosen for",
+    )
+    parser.add_argument("--class", dest="label", metavar="C", help="name or number; default: all")
+    parser.add_argument("--count", type=int, required=True, metavar="N", help="samples per class")
+    parser.add_argument(
+        "--temperature",
+        default="0.9",
+        metavar="T",
+        help="as for `sample` (default: 0.9)",
+    )
+    parser.add_argument("--top-k", default="0", metavar="K", help="keep the K likeliest codes")
+    parser.add_argument("--top-p", default="1", metavar="P", help="keep codes of probability P")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default: 0")
+    parser.add_argument("--batch", type=int, default=200, metavar="N", help="images side by side")
+    parser.add_argument("--data", help=f"{DATA_HELP} (default: what the autoencoder learned from)")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="the folder to fill")
+
+
+def _reject(arguments):
+    check_seed(arguments.seed)
+    folder = Path(arguments.out)
+    check_writable(folder / "rejection.json")
+    hierarchy = Hierarchy.load(arguments.run_folder)
+    labels = _labels(hierarchy, arguments.label)
+    classifier = _classifier(arguments.classifier, hierarchy)
+    judge = _classifier(arguments.judge, hierarchy) if arguments.judge else None
+    scales = _real_spreads(arguments, hierarchy, labels)
+    tables, ranked = {}, []
+    for label in labels:
+        images = _samples(hierarchy, label, arguments)
+        probabilities = rejection.class_probabilities(classifier, images)
+        judged = rejection.class_probabilities(judge, images) if judge else None
+        tables[hierarchy.class_names[label]] = rejection.trade_off(
+            images, label, probabilities, judged, scales[label]
+        )
+        order = rejection.ranking(probabilities[:, label])
+        _save_grids(folder / f"class-{label}.png", images, order, arguments.seed)
+        ranked.append(images[order])
+    _save_images(folder / "ranked.npz", ranked, labels)
+    means = rejection.mean_over_classes(list(tables.values()))
+    _save_figures(folder / "rejection.json", arguments, tables, means)
+    _save_trade_off(folder / "trade-off.png", means)
+    print(format_table(HEADINGS, [_cells(row) for row in means]))
+    print(f"means over {', '.join(tables)}; pictures, figures and ranked.npz in {folder}")
+
+
+def _labels(hierarchy, label):
+    """The class numbers to sample."""
+    if not hierarchy.class_names:
+        raise InputError("rejection sampling needs classes, but this hierarchy has none")
+    if label is None:
+        return range(len(hierarchy.class_names))
+    return hierarchy.labels(label, 1, None).tolist()
+
+
+def _classifier(folder, hierarchy):
+    classifier = load_classifier(folder)
+    rejection.check_classes(classifier.class_names, hierarchy.class_names, "the run")
+    return classifier
+
+
+def _real_spreads(arguments, hierarchy, labels):
+    """{class number: distance between the real images of the class that were trained on}."""
+    config = hierarchy.autoencoder.config
+    data = arguments.data or Run.open(arguments.run_folder).data
+    source = open_images(data, config.image_size, config.channels, "train")
+    if source.class_names != hierarchy.class_names:
+        raise InputError(f"{source.name} has other classes than the run: give its own data")
+    spreads = {}
+    for label in labels:
+        places = np.flatnonzero(source.labels == label)
+        if len(places) < 2:
+            raise InputError(
+                f"{source.name} has {len(places)} images of class {source.class_names[label]}: the "
+                "diversity of samples is compared with that of at least 2"
+            )
+        real = source.batch(places[spread_indices(len(places), REAL)])
+        spreads[label] = rejection.spread(real)
+    return spreads
+
+
+def _samples(hierarchy, label, arguments):
+    """New images of a class, uint8 (N, H, W, C); other numbers are drawn for every class."""
+    images = hierarchy.sample(
+        arguments.count,
+        label,
+        arguments.seed + label,
+        arguments.batch,
+        temperature=by_level(arguments.temperature, float, "temperature"),
+        top_k=by_level(arguments.top_k, int, "top-k"),
+        top_p=by_level(arguments.top_p, float, "top-p"),
+        progress=True,
+    )
+    return np.rint(images * 255).astype(np.uint8)
+
+
+def _save_grids(path, images, order, seed):
+    """Figure 10: for every percentage, samples drawn uniformly from the best."""
+    rng = np.random.default_rng(seed)
+    rows, labels = [], []
+    for percentage in rejection.PERCENTAGES:
+        chosen = rejection.shown(order, percentage, COLUMNS * LINES, rng)
+        for start in range(0, len(chosen), COLUMNS):
+            rows.append(images[chosen[start : start + COLUMNS]] / np.float32(255))
+            labels.append("" if start else f"top {percentage} %")
+    save_image_grid(path, rows, row_labels=labels, scale=max(1, 64 // images.shape[1]))
+
+
+def _save_images(path, ranked, labels):
+    """All samples, class after class, the most confident of each first; `--data` reads it."""
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        np.savez(
+            file,
+            images=np.concatenate(ranked),
+            labels=np.repeat(np.array(labels, np.int64), [len(images) for images in ranked]),
+        )
+
+
+def _save_figures(path, arguments, tables, means):
+    content = {
+        "seed": arguments.seed,
+        "temperature": arguments.temperature,
+        "top_k": arguments.top_k,
+        "top_p": arguments.top_p,
+        "classes": {name: [_figures(row) for row in rows] for name, rows in tables.items()},
+        "mean": [_figures(row) for row in means],
+    }
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _figures(row):
+    """{name: number, or None where there is none}: JSON has no NaN."""
+    return {name: None if math.isnan(value) else value for name, value in row._asdict().items()}
+
+
+def _cells(row):
+    return [f"{row.percentage:g}", str(row.count), *(_text(value) for value in row[2:])]
+
+
+def _text(value):
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _save_trade_off(path, rows):
+    percentages = [row.percentage for row in rows]
+    accuracies = {"classifier that ranks": [row.accuracy for row in rows]}
+    if not math.isnan(rows[0].judged):
+        accuracies["second classifier"] = [row.judged for row in rows]
+    diversities = [row.diversity for row in rows]
+    save_curves(
+        path,
+        [
+            Panel(
+                "Accuracy",
+                "kept, % of the samples",
+                "share of the intended class",
+                {name: (percentages, values) for name, values in accuracies.items()},
+            ),
+            Panel(
+                "Diversity",
+                "kept, % of the samples",
+                "distance, relative to real images",
+                {"samples": (percentages, diversities)},
+                {"real images": 1.0},
+            ),
+            Panel(
+                "Trade-off",
+                "diversity, relative to real images",
+                "share of the intended class",
+                {name: (diversities, values) for name, values in accuracies.items()},
+            ),
+        ],
+    )

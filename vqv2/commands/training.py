@@ -1,0 +1,103 @@
+"""What `vqv2 train` asks for whatever is trained: steps, batch, checkpoints, fields to change."""
+
+import dataclasses
+
+from vqv2.commands.arguments import check_seed, parse_settings
+from vqv2.commands.settings import read_settings
+from vqv2.errors import InputError
+from vqv2.training import Schedule
+from vqv2.training.state import FREE
+
+
+def add_training(parser):
+    """Add the arguments that every training has."""
+    parser.add_argument("--steps", type=int, metavar="N", help="train up to this step")
+    parser.add_argument("--batch", type=int, metavar="N", help="images per step")
+    parser.add_argument(
+        "--accumulate", type=int, metavar="N", help="parts to compute a batch in, to save memory"
+    )
+    parser.add_argument("--seed", type=int, metavar="S", help="default: 0")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue from the last checkpoint; where there is none, begin",
+    )
+    parser.add_argument(
+        "--keep", type=int, metavar="N", help="checkpoints to keep, besides the best (2)"
+    )
+    parser.add_argument(
+        "--save-every",
+        type=float,
+        dest="checkpoint_seconds",
+        metavar="SECONDS",
+        help="between checkpoints (600); also with each new lowest held-out loss, and at the end",
+    )
+    parser.add_argument("--log-every", type=int, metavar="N", help="steps between log lines (20)")
+    parser.add_argument(
+        "--validate-every", type=int, metavar="N", help="steps between held-out losses (500)"
+    )
+    parser.add_argument(
+        "--check-finite",
+        action="store_true",
+        help="stop at the first operation that makes NaN or infinity, and name it: slow",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        dest="settings",
+        metavar="FIELD=VALUE",
+        help="change a field of this stage, or PART.FIELD of the autoencoder or a level; may be "
+        "repeated (`vqv2 config show PRESET` lists the fields)",
+    )
+
+
+def add_settings_file(parser):
+    """Add --config."""
+    parser.add_argument("--config", metavar="FILE.toml", help="change the fields that it names")
+
+
+def fields(arguments):
+    """(preset or None, {[PART.]field: value}) that the arguments give; --set has the last word."""
+    name, settings = None, {}
+    if getattr(arguments, "config", None):
+        name, settings = read_settings(arguments.config)
+    settings.update(parse_settings(arguments.settings))
+    for field in ("steps", "batch", "accumulate"):
+        if getattr(arguments, field) is not None:
+            settings[field] = getattr(arguments, field)
+    return name, settings
+
+
+def check_continues(former, config):
+    """Raise `InputError` when a training that goes on is given another configuration."""
+    for field in dataclasses.fields(former):
+        old, new = getattr(former, field.name), getattr(config, field.name)
+        if field.name not in FREE and old != new:
+            raise InputError(
+                f"--resume continues with the run's own configuration, where {field.name} is "
+                f"{old}, not {new}: only {', '.join(FREE)} may be changed"
+            )
+
+
+def seed(arguments, begun):
+    """The seed that a stage was begun with, or that is given."""
+    number = arguments.seed if arguments.seed is not None else begun.get("seed", 0)
+    check_seed(number)
+    return number
+
+
+def schedule(arguments, begun):
+    """The `Schedule` that a stage was begun with, changed by what is given."""
+    given = {name: getattr(arguments, name) for name in Schedule().lasting()}
+    given = {name: value for name, value in given.items() if value is not None}
+    given["check_finite"] = arguments.check_finite
+    return Schedule(**{**begun.get("schedule", {}), **given}).check()
+
+
+def print_result(metrics, folder):
+    """Say what came out of a training, and where it is."""
+    if not metrics:
+        print(f"{folder} has all its steps already: raise --steps to go on")
+        return
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+    print(f"held out: {figures}\nsaved in {folder}")

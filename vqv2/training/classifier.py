@@ -1,0 +1,137 @@
+"""Training a classifier for evaluation, and its folder.
+
+FOLDER/checkpoint.safetensors     weights, configuration, class names, where its images are; with
+                                  training.json and log.jsonl beside it as in a run (`vqv2.run`)
+"""
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+
+from backends import to_host
+from backends.communication import Single
+from vqv2 import checkpoint
+from vqv2.config import ClassifierConfig, from_values
+from vqv2.data.augment import PRESETS as AUGMENTATIONS
+from vqv2.data.split import spread_indices
+from vqv2.errors import InputError
+from vqv2.models.classifier import Classifier
+from vqv2.optim import Adam, autoencoder_learning_rate
+from vqv2.run import load_averaged
+from vqv2.training import accumulation
+from vqv2.training.loop import train
+from vqv2.training.order import batch_generator, batch_indices
+
+STAGE = "classifier"
+
+
+class ClassifierTask:
+    """Training a `Classifier` on an `ImageSource` with classes, validated on another.
+
+    `data` is what the user called the images: where to find them when training continues.
+    """
+
+    stage = STAGE
+    communicator = Single()
+
+    def __init__(self, model, images, held_out, data, seed):
+        self.model = model
+        self.config = model.config
+        self.images = images
+        self.held_out = held_out
+        self.seed = seed
+        self.optimizer = Adam(model.parameters(), self.config.polyak_decay)
+        self.metadata = {
+            "data": images.name,
+            "images": len(images),
+            "class_names": list(images.class_names),
+            "path": data,
+        }
+
+    def batch(self, step):
+        """(images (N, H, W, C) in [0, 1], augmented, labels (N,)) of a step."""
+        indices = batch_indices(self.seed, step, self.config.batch, len(self.images))
+        augmentation = AUGMENTATIONS[self.config.augmentation]
+        images = self.images.batch(indices, augmentation, batch_generator(self.seed, step))
+        return images, self.images.labels[indices]
+
+    def loss(self, data, rng):
+        """(cross-entropy in nats per image, function: the share of right classes)."""
+        images, labels = data
+        loss, logits = self.model.loss(images, labels, rng)
+        return loss, lambda: {"accuracy": _accuracy(logits, labels)}
+
+    def split(self, data, count):
+        """The (images, labels) of each part of a batch."""
+        images, labels = data
+        return [(images[part], labels[part]) for part in accumulation.slices(len(images), count)]
+
+    def whole_batch(self, parts, rng):
+        """Around the parts of a step: nothing looks at the whole batch."""
+        return contextlib.nullcontext()
+
+    def combine(self, metrics):
+        """Means of the parts' metrics."""
+        return accumulation.mean(metrics)
+
+    def learning_rate(self, step):
+        """A constant rate or half a cosine, as for the autoencoder."""
+        return autoencoder_learning_rate(step, self.config)
+
+    def validate(self, limit=1024):
+        """Cross-entropy and accuracy on up to `limit` held-out images, with averaged weights."""
+        chosen = spread_indices(len(self.held_out), limit)
+        images, labels = self.held_out.batch(chosen), self.held_out.labels[chosen]
+        with self.optimizer.averaged():
+            probabilities = self.model.probabilities(images)
+        right = probabilities[np.arange(len(labels)), labels]
+        return {
+            "loss": float(-np.log(np.maximum(right, np.finfo(np.float64).tiny)).mean()),
+            "accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
+        }
+
+
+def _accuracy(logits, labels):
+    return float((to_host(logits.array).argmax(axis=-1) == labels).mean())
+
+
+def train_classifier(folder, config, sources, data, seed=0, resume=False, schedule=None):
+    """Train a classifier on {"train", "held_out": ImageSource} in `folder`; the last metrics.
+
+    `data` is what the user calls the images. Raises `InputError` when they have no classes, and
+    as `train` does.
+    """
+    images = sources["train"]
+    if images.labels is None:
+        raise InputError(
+            f"{images.name} has no classes for a classifier to learn: use sub-folders, or labels"
+        )
+    model = Classifier(config, images.class_names, np.random.default_rng((seed, 0)))
+    task = ClassifierTask(model, images, sources["held_out"], data, seed)
+    return train(task, Path(folder), seed, resume, schedule)
+
+
+def load_classifier(folder):
+    """The `Classifier` in `folder`, with averaged weights.
+
+    Raises `InputError` when there is none, when it is damaged, or something else.
+    """
+    arrays, metadata = _checkpoint(folder)
+    config = from_values(ClassifierConfig, metadata["config"])
+    model = Classifier(config, metadata["class_names"], np.random.default_rng(0))
+    load_averaged(model, arrays)
+    return model
+
+
+def classifier_data(folder):
+    """What the user called the images of the classifier in `folder`, for continuing with them."""
+    return _checkpoint(folder)[1]["path"]
+
+
+def _checkpoint(folder):
+    path = Path(folder) / "checkpoint.safetensors"
+    arrays, metadata = checkpoint.load(path)
+    if metadata.get("stage") != STAGE:
+        raise InputError(f"{path} holds {metadata.get('stage')!r}, not a classifier")
+    return arrays, metadata
