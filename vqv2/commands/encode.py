@@ -2,6 +2,7 @@
 
 from vqv2 import pipeline
 from vqv2.commands.arguments import DATA_HELP, add_command, add_workers, check_seed
+from vqv2.commands.processes import after_the_first
 from vqv2.commands.skipped import print_skipped
 from vqv2.evaluation import code_usage
 from vqv2.report import format_table
@@ -43,7 +44,10 @@ def _encode(arguments):
     check_seed(arguments.seed)
     run = Run.open(arguments.run_folder)
     data = arguments.data or run.data
-    sources = pipeline.open_splits(data, run.config.autoencoder, arguments.workers)
+    sources = after_the_first(
+        arguments.communicator,
+        lambda: pipeline.open_splits(data, run.config.autoencoder, arguments.workers),
+    )
     skipped = print_skipped(sources)
     store = pipeline.extract_codes(
         run,
