@@ -44,6 +44,14 @@ def add_parser(subparsers):
         "(default: float32)",
     )
     parser.add_argument(
+        "--window",
+        type=int,
+        default=1,
+        metavar="N",
+        help="positions that a pass over the weights looks at: the same codes in fewer passes, "
+        "for --batch 1 (default: 1)",
+    )
+    parser.add_argument(
         "--out",
         required=True,
         metavar="FILE",
@@ -70,6 +78,7 @@ def _sample(arguments):
         top_p=by_level(arguments.top_p, float, "top-p"),
         progress=True,
         storage=arguments.storage,
+        window=arguments.window,
         communicator=arguments.communicator,
     )
     if arguments.communicator.rank == 0:
