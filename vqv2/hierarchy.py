@@ -88,7 +88,7 @@ class Hierarchy:
         """`count` new images (count, H, W, C), float32 in [0, 1] (Algorithm 2, lines 10-14).
 
         `how` is passed to `sample_codes`: temperature, top_k, top_p, given, progress, method,
-        storage, communicator.
+        storage, window, communicator.
         """
         return self.decode(self.sample_codes(count, label, seed, batch, **how))
 
@@ -105,6 +105,7 @@ class Hierarchy:
         method="incremental",
         progress=False,
         storage="float32",
+        window=1,
         communicator=None,
     ):
         """New codes {level: (count, size, size) int64}, from the top level down.
@@ -116,6 +117,8 @@ class Hierarchy:
         seed         same seed, same batch, same backend: same codes
         batch        how many are drawn side by side
         storage      "bfloat16" reads rounded weights, in half the time for small batches
+        window       positions that a pass over the weights looks at: with 4, say, fewer passes and
+                     the same codes; for a batch of one or two
         communicator the processes that share the work (`backends.communication`): they take turns
                      with batches of equal size, at most `batch`, and all get all the codes
 
@@ -142,7 +145,7 @@ class Hierarchy:
                 None if labels is None else labels[chosen],
                 settings,
                 {level: kept[chosen] for level, kept in given.items()},
-                (method, progress and communicator.rank == 0, storage),
+                (method, progress and communicator.rank == 0, storage, window),
             )
             for level in self.levels:
                 codes[level][chosen] = part[level]
@@ -150,7 +153,7 @@ class Hierarchy:
 
     def _sample_batch(self, count, rng, labels, settings, given, how):
         """Codes {level: (count, size, size)} drawn side by side, from the top level down."""
-        method, progress, storage = how
+        method, progress, storage, window = how
         codes = {}
         for level in self.levels:
             kept = given.get(level)
@@ -168,6 +171,7 @@ class Hierarchy:
                 method,
                 f"{level} codes" if progress else None,
                 storage,
+                window,
             )
         return codes
 
