@@ -4,6 +4,7 @@ This package knows nothing of `vqv2`. Each file holds one family of kernels: fir
 which reads like the formula, then its fast versions with the same signature and meaning.
 
     backends.use("reference" | "numba" | "cupy")    as a call or a context manager
+    backends.use(precision="float32" | "tf32" | "float16" | "bfloat16")    of matrix products
 """
 
 import backends.threads  # noqa: F401  (first: it is read when NumPy loads)
@@ -16,9 +17,11 @@ from backends.compiled import (
 from backends.device import device_description
 from backends.selection import (
     BACKENDS,
+    PRECISIONS,
     BackendError,
     Kernel,
     current,
+    current_precision,
     kernel,
     use,
     why_unavailable,
@@ -27,6 +30,7 @@ from backends.transfer import array_module, to_device, to_host
 
 __all__ = [
     "BACKENDS",
+    "PRECISIONS",
     "BackendError",
     "Kernel",
     "array_module",
@@ -35,6 +39,7 @@ __all__ = [
     "compilation_seconds",
     "compilation_summary",
     "current",
+    "current_precision",
     "device_description",
     "kernel",
     "to_device",

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.gpu import stand_in_cublas, stand_in_graph
 from tests.gpu.cpu_kernels import CpuModule
 
 SNAPSHOT = json.loads(Path(__file__).with_name("cupy_names.json").read_text())
@@ -32,6 +33,7 @@ _INDICES = (int, np.integer, slice, type(None), type(Ellipsis))
 
 
 def _download(array):
+    stand_in_graph.refuse("copying to the host")
     counts["downloads"] += 1
     counts["waits"] += 1
     return array
@@ -51,6 +53,7 @@ def _host(value, where):
 def _device(value):
     """Results as CuPy gives them: arrays on the device, 0-dimensional for NumPy's scalars."""
     if isinstance(value, np.ndarray | np.generic):
+        stand_in_graph.refuse("an array operation")
         return ndarray(np.asarray(value))
     if isinstance(value, list | tuple):
         return type(value)(_device(item) for item in value)
@@ -85,6 +88,11 @@ class ndarray:  # noqa: N801  (cupy's name)
 
     def __array_function__(self, function, *_):
         raise TypeError(f"numpy.{function.__name__} was given a device array")
+
+    @property
+    def data(self):
+        """Where the first element lies, as `.ptr`."""
+        return types.SimpleNamespace(ptr=stand_in_cublas.Pointer(self._array))
 
     def get(self):
         """A copy on the host."""
@@ -135,6 +143,7 @@ class ndarray:  # noqa: N801  (cupy's name)
     def __setitem__(self, index, value):
         if isinstance(value, list | tuple):
             raise TypeError("a Python sequence was assigned to a part of a device array")
+        stand_in_graph.refuse("assignment")
         self._array[self._index(index)] = _host(value, "assignment")
 
     def __getattr__(self, name):
@@ -232,6 +241,7 @@ def _array(value, dtype=None, copy=True):
         same = not copy and dtype in (None, value.dtype)
         return value if same else ndarray(np.array(value._array, dtype))
     array = np.array(value, dtype)
+    stand_in_graph.refuse("copying from the host")
     counts["uploads"] += 1
     counts["bytes"] += array.nbytes
     return ndarray(array)
@@ -250,6 +260,7 @@ def _ascontiguousarray(value, dtype=None):
 
 
 def _empty(shape, dtype=float):
+    stand_in_graph.refuse("allocating memory")
     array = np.empty(shape, dtype)
     array.reshape(-1).view(np.uint8)[...] = 0xFF
     return ndarray(array)
@@ -281,12 +292,36 @@ class _RawKernel:
 
     def __call__(self, grid, block, args, *, shared_mem=0):
         counts["kernels"] += 1
-        self.kernel(grid, block, _host(tuple(args), self.kernel.name), shared_mem=shared_mem)
+        arguments = _host(tuple(args), self.kernel.name)
+        stand_in_graph.launch(
+            functools.partial(self.kernel, grid, block, arguments, shared_mem=shared_mem)
+        )
+
+
+def _cuda():
+    return _checked(
+        "cupy.cuda",
+        Stream=stand_in_graph.stream(counts),
+        runtime=_checked("cupy.cuda.runtime", **_runtime()),
+        cublas=_checked("cupy.cuda.cublas", **vars(stand_in_cublas.module(counts))),
+        device=_checked("cupy.cuda.device", get_cublas_handle=lambda: 1),
+    )
+
+
+def _checked(name, **members):
+    """A module of CuPy's with these members, all of which the real one has."""
+    found = {*SNAPSHOT[name], *(key.rpartition(".")[2] for key in SNAPSHOT if "cuda." in key)}
+    missing = set(members) - found
+    assert not missing, f"{name} {SNAPSHOT['version']} has no {missing}"
+    return types.SimpleNamespace(**members)
 
 
 def _runtime():
-    return types.SimpleNamespace(
+    return dict(
         CUDARuntimeError=RuntimeError,
+        CUDA_R_32F=0,
+        CUDA_R_16F=2,
+        CUDA_R_16BF=14,
         driverGetVersion=lambda: 13000,
         runtimeGetVersion=lambda: 13000,
         getDeviceCount=lambda: 1,
@@ -309,7 +344,7 @@ def _cupy():
         asarray=_asarray,
         ascontiguousarray=_ascontiguousarray,
         asnumpy=_asnumpy,
-        cuda=types.SimpleNamespace(runtime=_runtime()),
+        cuda=_cuda(),
         empty=_empty,
         empty_like=_empty_like,
         matmul=_matmul,

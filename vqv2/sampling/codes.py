@@ -8,6 +8,7 @@ import numpy as np
 from backends import array_module, sample, to_device, to_host
 from vqv2.errors import InputError
 from vqv2.progress import progress_bar
+from vqv2.sampling.captured import CapturedDrawing, fits
 from vqv2.sampling.incremental import IncrementalPrior
 from vqv2.sampling.naive import NaivePrior
 
@@ -68,15 +69,14 @@ def sample_codes(
     check_given(given, count, prior.size, prior.codebook_size)
     codes = to_device(np.array(given, np.int64).reshape(count, -1))
     stepper = _method(method, storage)(prior, count, label, coarser)
+    is_captured = method == "incremental" and fits(prior, count)
+    drawing = (CapturedDrawing if is_captured else _Drawing)(stepper, codes, settings)
     with progress_bar(prior.size**2, progress, "code", progress is not None) as bar:
-        for row in range(prior.size):
+        for _ in range(prior.size):
             noise = rng.gumbel(size=(prior.size, count, prior.codebook_size))
-            noise = to_device(noise, prior.embedding.table.dtype)
-            for column in range(prior.size):
-                drawn = _draw(stepper.logits(), noise[column], settings)
-                chosen = codes[:, row * prior.size + column]
-                chosen[...] = array_module(chosen).where(chosen >= 0, chosen, drawn)
-                stepper.append(chosen)
+            drawing.start_row(to_device(noise, prior.embedding.table.dtype))
+            for _ in range(prior.size):
+                drawing.draw()
                 bar.update()
     return to_host(codes).reshape(count, prior.size, prior.size)
 
@@ -91,8 +91,26 @@ def _method(name, storage):
     return METHODS[name]
 
 
-def _draw(logits, noise, settings):
-    return sample.sample_codes(logits, noise, settings.temperature, settings.top_k, settings.top_p)
+class _Drawing:
+    """Draws maps of codes, a position at a time; the interface of `CapturedDrawing`."""
+
+    def __init__(self, stepper, codes, settings):
+        self.stepper, self.codes = stepper, codes
+        self.choice = (settings.temperature, settings.top_k, settings.top_p)
+        self.noise = None
+
+    def start_row(self, noise):
+        """Go on at the start of a row; noise (size, N, K) for its positions."""
+        self.noise = noise
+
+    def draw(self):
+        """The codes of the next position."""
+        position = self.stepper.position
+        noise = self.noise[position % len(self.noise)]
+        drawn = sample.sample_codes(self.stepper.logits(), noise, *self.choice)
+        chosen = self.codes[:, position]
+        chosen[...] = array_module(chosen).where(chosen >= 0, chosen, drawn)
+        self.stepper.append(chosen)
 
 
 def check_given(given, count, size, codebook_size, name="the prior"):

@@ -45,9 +45,9 @@ class IncrementalPrior:
         self.prior = prior
         self.table = prior.embedding.table.array
         maps = _Maps(count, prior.size, self.table.dtype, storage)
-        self.first = _CausalConvolution(prior.first, maps)
+        self.first = CausalConvolution(prior.first, maps)
         self.blocks = [
-            _Attention(block, maps, label, condition)
+            Attention(block, maps, label, condition)
             if isinstance(block, AttentionBlock)
             else _GatedLayer(block, maps, label, condition)
             for block in prior.blocks
@@ -56,11 +56,16 @@ class IncrementalPrior:
         self.final = _Pointwise(prior.output.logits, maps)
         self.position = 0
 
+    @property
+    def layers(self):
+        """All layers in order; each is told when a row starts."""
+        return (self.first, *self.blocks, *self.output, self.final)
+
     def logits(self):
         """Logits (N, K) of the next position in raster order."""
         row, column = divmod(self.position, self.prior.size)
         if column == 0:
-            for layer in (self.first, *self.blocks, *self.output, self.final):
+            for layer in self.layers:
                 layer.start_row(row)
         x = self.first.step(column)
         activation = elementwise.elu(x)
@@ -114,11 +119,12 @@ class _Maps:
         return prepare(weight, self.storage, halves)
 
 
-class _CausalConvolution:
+class CausalConvolution:
     """A `CausalConv2d` with the rows of its input that later positions read.
 
     rows     (N, half + 1, W + 2 * half, C): the rows above and, last, the current one, zero-padded
-    offsets  (N, W, D): bias and the share of the rows above in every position of the current row
+    offsets  (N, W, D), `offsets_shape`: bias and the share of the rows above in every position of
+             the current row
     """
 
     def __init__(self, layer, maps, halves=1):
@@ -133,6 +139,7 @@ class _CausalConvolution:
         self.bias = layer.bias.array
         xp = array_module(weight)
         self.rows = xp.zeros((maps.count, half + 1, maps.size + 2 * half, channels), maps.dtype)
+        self.offsets_shape = (maps.count, maps.size, channels_out)
         self.offsets = None
 
     def start_row(self, row, more=0):
@@ -174,7 +181,7 @@ class _Pointwise:
 
     def __init__(self, layer, maps, halves=1):
         self.weight = maps.prepare(layer.weight.array, halves)
-        shape = (maps.count, maps.size, layer.bias.shape[0])
+        self.offsets_shape = shape = (maps.count, maps.size, layer.bias.shape[0])
         self.bias = array_module(layer.bias.array).broadcast_to(layer.bias.array, shape)
         self.offsets = self.bias
         self.input = None
@@ -197,7 +204,7 @@ class _Pointwise:
 
 
 def _convolution(layer, maps, halves=1):
-    kind = _CausalConvolution if isinstance(layer, CausalConv2d) else _Pointwise
+    kind = CausalConvolution if isinstance(layer, CausalConv2d) else _Pointwise
     return kind(layer, maps, halves)
 
 
@@ -246,7 +253,7 @@ class _GatedLayer:
         return affine_gate(second.patch(column), second.weight, second.offsets[:, column], x)
 
 
-class _Attention:
+class Attention:
     """An `AttentionBlock` with the keys and values of all earlier positions.
 
     The two position channels' share in queries, keys and values is known beforehand.

@@ -43,6 +43,7 @@ from vqv2.training.collapse import PATIENCE, collapse_warnings
 from vqv2.training.interruption import Stopped, interruption
 from vqv2.training.log import Log, NoLog, read_log
 from vqv2.training.order import step_generator
+from vqv2.training.precision import in_its_precision
 from vqv2.training.state import TrainingError, load_training, save_training
 
 
@@ -73,6 +74,7 @@ class Schedule:
         return {name: fields[name] for name in fields if name not in ("progress", "check_finite")}
 
 
+@in_its_precision
 def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None):
     """Train `task` in `folder` up to its configuration's number of steps; the last metrics.
 
@@ -231,10 +233,11 @@ def _step(task, step, data, seed):
     """One update; a function that returns the numbers to show."""
     loss, metrics = backward(task, step, data, step_generator(seed, step))
     parallel.average_gradients(task.optimizer.parameters, task.communicator)
-    norm = _limit_gradients(task, step)
+    norm = _limit_gradients(task, step) if task.optimizer.unscale() else {}
     rate = task.learning_rate(step)
     task.optimizer.step(rate)
-    return lambda: {"loss": loss, **metrics(), "learning_rate": rate, **norm}
+    more = {"learning_rate": rate, **norm, **task.optimizer.loss_scale.metrics()}
+    return lambda: {"loss": loss, **metrics(), **more}
 
 
 def _limit_gradients(task, step):
