@@ -93,3 +93,25 @@ def test_what_no_scale_helps_is_said(monkeypatch):
     with pytest.raises(InputError, match="precision=bfloat16"), np.errstate(invalid="ignore"):
         take_steps(optimizer, w, [np.inf] * 40)
     assert optimizer.loss_scale.skipped == 31
+
+
+def test_gradients_can_be_looked_at_before_the_step():
+    w = parameter()
+    optimizer = optimizer_of(w, "float16")
+    optimizer.backward(F.sum(w * w))
+    assert optimizer.unscale() and optimizer.unscale()  # once only
+    np.testing.assert_array_equal(w.grad, 2 * w.array)
+    before = w.array.copy()
+    optimizer.step(0.01)
+    np.testing.assert_allclose(np.abs(w.array - before), 0.01, rtol=1e-3)
+    assert optimizer.loss_scale.good == 1
+
+
+def test_parameters_that_share_an_array_of_gradients_are_unscaled_once():
+    v, w = parameter(), parameter()
+    optimizer = Adam({"v": v, "w": w}, 0.9, precision="float16")
+    optimizer.backward(F.sum(v + w))
+    assert v.grad is w.grad
+    optimizer.unscale()
+    np.testing.assert_array_equal(v.grad, 1)
+    np.testing.assert_array_equal(w.grad, 1)
