@@ -14,7 +14,8 @@ from backends.compiled import (
     compilation_seconds,
     compilation_summary,
 )
-from backends.device import device_description
+from backends.device import device_description, missing_libraries
+from backends.memory import limit_memory, pool_bytes
 from backends.selection import (
     BACKENDS,
     PRECISIONS,
@@ -26,6 +27,7 @@ from backends.selection import (
     use,
     why_unavailable,
 )
+from backends.timing import seconds_of
 from backends.transfer import array_module, to_device, to_host
 
 __all__ = [
@@ -42,6 +44,10 @@ __all__ = [
     "current_precision",
     "device_description",
     "kernel",
+    "limit_memory",
+    "missing_libraries",
+    "pool_bytes",
+    "seconds_of",
     "to_device",
     "to_host",
     "use",

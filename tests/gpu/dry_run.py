@@ -179,6 +179,7 @@ def _runtime_functions():
         "streamEndCapture": _end_capture,
         "pointerGetMemoryType": lambda _: 0,
         "deviceGetLimit": lambda _: 1024,
+        "eventElapsedTime": lambda *_: 2.0,
     }
 
 
@@ -314,10 +315,48 @@ def run_everything():
     return second_steps
 
 
+def run_benchmarks():
+    """{"SUITE NAME": [seconds, peak bytes]} of everything that `vqv2 bench` measures, tiny.
+
+    The workers' code runs here in this process; memory comes from CuPy's pool for once.
+    """
+    import cupy
+    import numpy as np
+
+    import backends
+    from vqv2.bench import kernels
+    from vqv2.bench.benchmarks import TRAINED
+    from vqv2.bench.worker import _Server
+
+    cupy.cuda.set_allocator(cupy.get_default_memory_pool().malloc)
+    server, sizes = _Server("ours"), {"batch": 2, "quick": True}
+    subjects = [("machine", name) for name in ("matrix product", "streaming")]
+    subjects += [("kernels", name) for name in kernels.names()]
+    subjects += [("train", name) for name in TRAINED]
+    found = {}
+    for suite, name in subjects:
+        server.answer({"do": "build", "suite": suite, "name": name, "options": {"quick": True}})
+        found[f"{suite} {name}"] = server.answer({"do": "run"}), server.answer({"do": "peak"})
+    for level in ("top", "bottom"):
+        model = {"preset_name": "imagenet256", "level": level, "classes": 0, **sizes}
+        options = {"model": model, "fraction": 0.5}
+        server.answer({"do": "build", "suite": "sample", "name": "map", "options": options})
+        found[f"sample {level}"] = server.answer({"do": "run"}), server.answer({"do": "peak"})
+    backends.limit_memory("10MiB")
+    try:
+        cupy.empty(2**24, np.float32)
+    except MemoryError as error:
+        found["too much"] = str(error)
+    backends.memory.release()
+    cupy.cuda.set_allocator(None)
+    return found
+
+
 if __name__ == "__main__":
     start(sys.argv[1])
     steps = run_everything()
-    result = {"steps": steps, "launches": launches, "peak": memory.peak, "used": memory.used}
-    result["captured"] = captured
+    result = {"steps": steps, "peak": memory.peak, "used": memory.used}
+    result["benchmarks"] = run_benchmarks()
+    result |= {"launches": launches, "captured": captured}
     print(json.dumps(result), flush=True)
     os._exit(0)  # the interpreter must not tidy up: CuPy would call what is gone by then

@@ -16,6 +16,7 @@ import functools
 import importlib.machinery
 import json
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -261,6 +262,7 @@ def _ascontiguousarray(value, dtype=None):
 
 def _empty(shape, dtype=float):
     stand_in_graph.refuse("allocating memory")
+    sys.modules["cupy"].get_default_memory_pool().take(np.prod(shape) * np.dtype(dtype).itemsize)
     array = np.empty(shape, dtype)
     array.reshape(-1).view(np.uint8)[...] = 0xFF
     return ndarray(array)
@@ -305,7 +307,44 @@ def _cuda():
         runtime=_checked("cupy.cuda.runtime", **_runtime()),
         cublas=_checked("cupy.cuda.cublas", **vars(stand_in_cublas.module(counts))),
         device=_checked("cupy.cuda.device", get_cublas_handle=lambda: 1),
+        nvrtc=types.SimpleNamespace(getVersion=lambda: (13, 0)),
+        Event=_Event,
+        get_elapsed_time=lambda start, end: 1000 * (end.time - start.time),
     )
+
+
+class _Event:
+    """A moment on the device."""
+
+    def record(self, stream=None):
+        self.time = time.perf_counter()
+
+    def synchronize(self):
+        counts["waits"] += 1
+
+
+class _Pool:
+    """A memory pool that refuses an array larger than its limit, and holds the largest so far."""
+
+    def __init__(self):
+        self.limit, self.held = 0, 0
+
+    def take(self, size):
+        if self.limit and size > self.limit:
+            raise MemoryError(f"Out of memory allocating {size:,} bytes (limit {self.limit:,})")
+        self.held = max(self.held, size)
+
+    def set_limit(self, size=None, fraction=None):
+        self.limit = size
+
+    def get_limit(self):
+        return self.limit
+
+    def total_bytes(self):
+        return int(self.held)
+
+    def free_all_blocks(self, stream=None):
+        self.held = 0
 
 
 def _checked(name, **members):
@@ -325,6 +364,7 @@ def _runtime():
         driverGetVersion=lambda: 13000,
         runtimeGetVersion=lambda: 13000,
         getDeviceCount=lambda: 1,
+        memGetInfo=lambda: (2**33, 2**34),
     )
 
 
@@ -334,6 +374,7 @@ def _matmul(a, b, out=None):
 
 
 def _cupy():
+    pool = _Pool()
     module = _Module(
         "cupy",
         np,
@@ -346,6 +387,7 @@ def _cupy():
         asnumpy=_asnumpy,
         cuda=_cuda(),
         empty=_empty,
+        get_default_memory_pool=lambda: pool,
         empty_like=_empty_like,
         matmul=_matmul,
         linalg=_Module("cupy.linalg", np.linalg),

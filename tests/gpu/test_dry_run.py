@@ -81,3 +81,18 @@ def test_a_recording_holds_launches_of_kernels_and_nothing_else(result):
     assert result["captured"]["launchKernel"] > 50
     questions = {"launchKernel", "streamEndCapture", "streamIsCapturing", "getDevice", "setDevice"}
     assert set(result["captured"]) <= questions | {"ctxGetCurrent", "_ensure_context"}
+
+
+def test_everything_that_is_measured_runs_and_is_timed_by_the_device(result):
+    found = result["benchmarks"]
+    assert "train conditioned prior" in found and "kernels causal attention backward" in found
+    for name, (seconds, peak) in ((n, f) for n, f in found.items() if n != "too much"):
+        if name.startswith("sample"):  # three stretches, each of which stands for more
+            assert seconds["seconds"] > 0.002
+        else:
+            assert seconds["seconds"] == pytest.approx(0.002)  # what every event says here
+        assert peak["bytes"] > 0, name
+
+
+def test_the_pool_keeps_to_its_limit(result):
+    assert "limit" in result["benchmarks"]["too much"]

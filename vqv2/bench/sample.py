@@ -6,11 +6,9 @@ takes (`extrapolate`). What is done once per map (the coarser levels' codes thro
 conditioning stack) is measured whole. The caches of skipped rows hold zeros, which costs the same.
 """
 
-import time
-
 import numpy as np
 
-from backends import sample as kernels
+from backends import seconds_of, to_device
 from vqv2.bench.cases import TrainingCase, training_case, training_data
 from vqv2.bench.counting import counted
 from vqv2.bench.subject import Subject
@@ -19,7 +17,7 @@ from vqv2.bench.weights import QuickNormal
 from vqv2.config import preset
 from vqv2.errors import InputError
 from vqv2.models.autoencoder import Autoencoder
-from vqv2.sampling import IncrementalPrior
+from vqv2.sampling import IncrementalPrior, Settings, drawing
 
 BYTES = {"float32": 4, "bfloat16": 2}  # of a stored weight
 
@@ -98,14 +96,12 @@ def chosen_case(case=None, **options):
 
 def _seconds_of_map(prior, case, data, fraction, storage):
     """Start a map, sample the stretches of it, and say how long the whole would take."""
-    begun = time.perf_counter()
-    stepper = _start(prior, case, data, storage)
-    starting, seconds = time.perf_counter() - begun, []
+    codes = to_device(np.full((case.batch, case.size**2), -1))
+    starting, stepper = seconds_of(lambda: _start(prior, case, data, storage))
+    drawn, seconds = drawing(stepper, codes, Settings()), []
     for first, rows in stretches(case.size, fraction):
-        stepper.skip_to(first)
-        begun = time.perf_counter()
-        _sample(stepper, case, rows * case.size)
-        seconds.append(time.perf_counter() - begun)
+        drawn.skip_to(first)
+        seconds.append(seconds_of(lambda rows=rows: _sample(drawn, case, rows))[0])
     return starting + extrapolate(seconds, case.size, fraction)
 
 
@@ -114,12 +110,14 @@ def _start(prior, case, data, storage):
     return IncrementalPrior(prior, case.batch, label, coarser, storage)
 
 
-def _sample(stepper, case, positions):
+def _sample(drawn, case, rows):
     """As `vqv2.sampling.sample_codes` draws, at temperature 1."""
     rng = np.random.default_rng(0)
-    for _ in range(positions):
-        gumbel = rng.gumbel(size=(case.batch, case.codes)).astype(np.float32)
-        stepper.append(kernels.sample_codes(stepper.logits(), gumbel, 1.0, 0, 1.0))
+    for _ in range(rows):
+        noise = rng.gumbel(size=(case.size, case.batch, case.codes))
+        drawn.start_row(to_device(noise, np.float32))
+        for _ in range(case.size):
+            drawn.draw()
 
 
 def _conditioning_weights(prior):

@@ -70,6 +70,11 @@ class CapturedDrawing:
             buffer[...] = convolution.offsets
         self.noise[...] = noise
 
+    def skip_to(self, row):
+        """As `IncrementalPrior.skip_to`."""
+        self.stepper.skip_to(row)
+        self.where[...] = self.stepper.position
+
     def draw(self):
         """The codes of the next position."""
         self._graph.run()

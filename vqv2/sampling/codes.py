@@ -69,14 +69,13 @@ def sample_codes(
     check_given(given, count, prior.size, prior.codebook_size)
     codes = to_device(np.array(given, np.int64).reshape(count, -1))
     stepper = _method(method, storage)(prior, count, label, coarser)
-    is_captured = method == "incremental" and fits(prior, count)
-    drawing = (CapturedDrawing if is_captured else _Drawing)(stepper, codes, settings)
+    drawn = drawing(stepper, codes, settings)
     with progress_bar(prior.size**2, progress, "code", progress is not None) as bar:
         for _ in range(prior.size):
             noise = rng.gumbel(size=(prior.size, count, prior.codebook_size))
-            drawing.start_row(to_device(noise, prior.embedding.table.dtype))
+            drawn.start_row(to_device(noise, prior.embedding.table.dtype))
             for _ in range(prior.size):
-                drawing.draw()
+                drawn.draw()
                 bar.update()
     return to_host(codes).reshape(count, prior.size, prior.size)
 
@@ -91,7 +90,13 @@ def _method(name, storage):
     return METHODS[name]
 
 
-class _Drawing:
+def drawing(stepper, codes, settings):
+    """What draws the maps of a stepper into `codes` (N, L): a `Drawing` or a `CapturedDrawing`."""
+    is_captured = isinstance(stepper, IncrementalPrior) and fits(stepper.prior, len(codes))
+    return (CapturedDrawing if is_captured else Drawing)(stepper, codes, settings)
+
+
+class Drawing:
     """Draws maps of codes, a position at a time; the interface of `CapturedDrawing`."""
 
     def __init__(self, stepper, codes, settings):
@@ -102,6 +107,10 @@ class _Drawing:
     def start_row(self, noise):
         """Go on at the start of a row; noise (size, N, K) for its positions."""
         self.noise = noise
+
+    def skip_to(self, row):
+        """As `IncrementalPrior.skip_to`."""
+        self.stepper.skip_to(row)
 
     def draw(self):
         """The codes of the next position."""

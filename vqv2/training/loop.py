@@ -29,6 +29,7 @@ import signal
 import sys
 import time
 
+import backends
 from vqv2.checkpoint import Checkpoints
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
@@ -208,6 +209,8 @@ class _Record:
         images = (step - self._step) * self.task.config.batch
         metrics["images_per_second"] = images / max(1e-9, now - self._time)
         self._step, self._time = step, now
+        if (held := backends.pool_bytes()) is not None:
+            metrics["device_memory_bytes"] = held
         self.log.write(step=step, split="train", **metrics)
         self.bar.set_postfix(_shown(metrics), refresh=False)
         self._warn({"step": step, **metrics})
@@ -257,5 +260,5 @@ def _limit_gradients(task, step):
 
 
 def _shown(metrics):
-    hidden = ("learning_rate", "reconstruction", "commitment", "codebook")
+    hidden = ("learning_rate", "reconstruction", "commitment", "codebook", "device_memory_bytes")
     return {name: f"{value:.4g}" for name, value in metrics.items() if name not in hidden}
