@@ -4,6 +4,7 @@ This package knows nothing of `vqv2`. Each file holds one family of kernels: fir
 which reads like the formula, then its fast versions with the same signature and meaning.
 
     backends.use("reference" | "numba" | "cupy")    as a call or a context manager
+    backends.use(precision="float32" | "tf32" | "float16" | "bfloat16")    of matrix products
 """
 
 import backends.threads  # noqa: F401  (first: it is read when NumPy loads)
@@ -13,20 +14,25 @@ from backends.compiled import (
     compilation_seconds,
     compilation_summary,
 )
-from backends.device import device_description
+from backends.device import device_description, missing_libraries
+from backends.memory import limit_memory, pool_bytes
 from backends.selection import (
     BACKENDS,
+    PRECISIONS,
     BackendError,
     Kernel,
     current,
+    current_precision,
     kernel,
     use,
     why_unavailable,
 )
+from backends.timing import seconds_of
 from backends.transfer import array_module, to_device, to_host
 
 __all__ = [
     "BACKENDS",
+    "PRECISIONS",
     "BackendError",
     "Kernel",
     "array_module",
@@ -35,8 +41,13 @@ __all__ = [
     "compilation_seconds",
     "compilation_summary",
     "current",
+    "current_precision",
     "device_description",
     "kernel",
+    "limit_memory",
+    "missing_libraries",
+    "pool_bytes",
+    "seconds_of",
     "to_device",
     "to_host",
     "use",

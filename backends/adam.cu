@@ -16,3 +16,12 @@ extern "C" __global__ void adam(
         average[i] += rest * (p - average[i]);
     }
 }
+
+// All threads that find a number that is not finite write the same.
+extern "C" __global__ void unscale(Real* gradient, Real* overflow, Real factor, long long count)
+{
+    EACH(i, count) {
+        gradient[i] *= factor;
+        if (!(fabs(gradient[i]) <= -LOWEST)) overflow[0] = 1;
+    }
+}

@@ -1,10 +1,14 @@
-"""Adam (Kingma and Ba, 2015) and Polyak's moving average of the weights in one pass over memory."""
+"""Adam (Kingma and Ba, 2015) and Polyak's moving average of the weights in one pass over memory.
+
+`unscale` stands before it where the loss was scaled up (`vqv2.training.loss_scale`).
+"""
 
 import math
 
 from backends import cuda
 from backends.compiled import compiled, prange
 from backends.selection import kernel
+from backends.transfer import array_module
 
 
 @kernel
@@ -24,6 +28,17 @@ def adam_update(
     second = square / (1 - beta2**step)
     parameter[...] = parameter - learning_rate * first / (second**0.5 + epsilon)
     average[...] = average + (1 - decay) * (parameter - average)  # exact where nothing moves
+
+
+@kernel(also=("numba",))
+def unscale(gradient, factor, overflow):
+    """gradient = factor gradient, in place; overflow (1,) becomes 1 where that is not finite.
+
+    `overflow` has the gradient's dtype; what it holds stays when all is finite.
+    """
+    xp = array_module(gradient)
+    gradient *= gradient.dtype.type(factor)
+    overflow[...] = xp.where(xp.isfinite(gradient).all(), overflow, 1)
 
 
 @adam_update.version("numba")
@@ -71,3 +86,11 @@ def _adam_update_cupy(
     for array, values in zip(arrays, flat, strict=True):
         if array is not gradient and not array.flags.c_contiguous:  # then `values` is a copy
             array[...] = values
+
+
+@unscale.version("cupy")
+def _unscale_cupy(gradient, factor, overflow):
+    flat = cuda.contiguous(gradient)
+    _cuda.each("unscale", gradient.size, flat, overflow, float(factor))
+    if not gradient.flags.c_contiguous:  # then `flat` is a copy
+        gradient[...] = flat

@@ -15,7 +15,7 @@ from backends.conv import (
     input_gradient_on_device,
     weight_gradient_on_device,
 )
-from backends.selection import kernel
+from backends.precision import ProductKernel
 from backends.transfer import array_module
 
 
@@ -39,7 +39,7 @@ def _shifted(x, kernel_size, taps):
         yield tap, padded[:, half + a : half + a + height, half + b : half + b + width]
 
 
-@kernel
+@ProductKernel
 def causal_conv2d(x, w, kernel_size):
     """y[n, i, j] = sum over stored taps (a, b) of x[n, i + a, j + b] w[tap], zero outside the map.
 
@@ -51,7 +51,7 @@ def causal_conv2d(x, w, kernel_size):
     return y
 
 
-@kernel
+@ProductKernel
 def causal_conv2d_input_gradient(dy, w, kernel_size):
     """Gradient of `causal_conv2d` with respect to x: (N, H, W, D), (taps, C, D) -> (N, H, W, C)."""
     half = kernel_size // 2
@@ -63,7 +63,7 @@ def causal_conv2d_input_gradient(dy, w, kernel_size):
     return padded[:, half:, half : half + width]
 
 
-@kernel
+@ProductKernel
 def causal_conv2d_weight_gradient(x, dy, kernel_size, taps):
     """Gradient of `causal_conv2d` with respect to w: -> (taps, C, D)."""
     channels, channels_out = x.shape[-1], dy.shape[-1]

@@ -10,17 +10,32 @@
 // on, so that the patches of a large batch need not all be in memory at once.
 //
 // Threads run along x over neighbouring numbers, along y over positions (or pixels).
+//
+// `unfold_halves` writes patches in half precision, rounded: what the product of these reads.
 
-extern "C" __global__ void unfold(
-    const Real* x, Real* patches, int height, int width, int channels, int rows, int columns,
-    int kernel, int taps, int stride, int padding, int first, int lines)
+struct Exactly {
+    typedef Real Number;
+    __device__ Number operator()(Real x) const { return x; }
+};
+
+struct InHalf {
+    typedef unsigned short Number;
+    int format;
+    __device__ Number operator()(Real x) const { return half_bits(x, format); }
+};
+
+template <class Rounding>
+__device__ inline void unfold_into(
+    const Real* x, typename Rounding::Number* patches, int height, int width, int channels, int rows,
+    int columns, int kernel, int taps, int stride, int padding, int first, int lines,
+    Rounding round)
 {
     int position = blockIdx.x * blockDim.y + threadIdx.y;
     if (position >= lines * columns) return;
     int line = first + position / columns, j = position % columns;
     int image = line / rows, i = line % rows;
     int left = j * stride - padding;  // column of the first tap
-    Real* patch = patches + (long long)position * taps * channels;
+    auto* patch = patches + (long long)position * taps * channels;
     for (int a = 0; a * kernel < taps; a++) {
         int row = i * stride + a - padding;
         bool inside = row >= 0 && row < height;
@@ -30,8 +45,24 @@ extern "C" __global__ void unfold(
         long long start = (((long long)image * height + row) * width + left) * channels;
         for (int t = threadIdx.x; t < length; t += blockDim.x)
             patch[a * kernel * channels + t] =
-                inside && t >= low && t < high ? x[start + t] : Real(0);
+                round(inside && t >= low && t < high ? x[start + t] : Real(0));
     }
+}
+
+extern "C" __global__ void unfold(
+    const Real* x, Real* patches, int height, int width, int channels, int rows, int columns,
+    int kernel, int taps, int stride, int padding, int first, int lines)
+{
+    unfold_into(x, patches, height, width, channels, rows, columns, kernel, taps, stride, padding,
+                first, lines, Exactly());
+}
+
+extern "C" __global__ void unfold_halves(
+    const Real* x, unsigned short* patches, int height, int width, int channels, int rows,
+    int columns, int kernel, int taps, int stride, int padding, int first, int lines, int format)
+{
+    unfold_into(x, patches, height, width, channels, rows, columns, kernel, taps, stride, padding,
+                first, lines, InHalf{format});
 }
 
 // Adds to x what the patches of lines first ... first + lines - 1 hold; `first_image` is the image

@@ -15,10 +15,11 @@ an image's three, is one product whose results are added up where they overlap.
 
 import numpy as np
 
-from backends import cuda, windows
+from backends import cuda, device_product, windows
 from backends.compiled import compiled, prange
+from backends.precision import ProductKernel
 from backends.product import Columns, matmul, multiply
-from backends.selection import kernel
+from backends.selection import current_precision
 from backends.transfer import array_module
 
 FEW_CHANNELS = 16  # a transposed convolution to so few is one product, not one for each phase
@@ -43,7 +44,7 @@ def _pad(x, padding):
     return array_module(x).pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
 
 
-@kernel
+@ProductKernel
 def conv2d(x, w, stride, padding):
     """y[n, i, j] = sum over taps (a, b) of x[n, i * stride + a - padding, same for j, b] w[a, b].
 
@@ -58,7 +59,7 @@ def conv2d(x, w, stride, padding):
     return y
 
 
-@kernel
+@ProductKernel
 def conv2d_input_gradient(dy, w, stride, padding, height, width):
     """The transpose of `conv2d` as a linear map of x, to an image of (height, width).
 
@@ -72,7 +73,7 @@ def conv2d_input_gradient(dy, w, stride, padding, height, width):
     return dx[:, padding : padding + height, padding : padding + width]
 
 
-@kernel
+@ProductKernel
 def conv2d_weight_gradient(x, dy, kernel_size, stride, padding):
     """Gradient of `conv2d` with respect to w.
 
@@ -228,11 +229,19 @@ class DevicePatches:
             yield positions, first, buffer[: positions.stop - positions.start]
 
     def unfold(self, x, first, patches):
-        """Fill `patches` from x, starting with output row `first` of all rows of all maps."""
+        """Fill `patches` from x, starting with output row `first` of all rows of all maps.
+
+        Patches of x's own dtype hold its numbers, those of uint16 the rounded ones as 16-bit
+        patterns, factors of a product in half precision.
+        """
         threads = cuda.threads_along(self.kernel_size * self.channels)
         blocks = cuda.blocks_of(len(patches), threads[1])
-        lines = len(patches) // self.columns
-        _cuda.launch("unfold", blocks, threads, x, patches, *self.geometry, first, lines)
+        place = (*self.geometry, first, len(patches) // self.columns)
+        if patches.dtype == x.dtype:
+            _cuda.launch("unfold", blocks, threads, x, patches, *place)
+        else:
+            form = device_product.HALVES[current_precision()]
+            _cuda.launch("unfold_halves", blocks, threads, x, patches, *place, form)
 
     def fold(self, patches, first, x):
         """Add `patches` to the pixels of x that they came from: the transpose of `unfold`."""
@@ -252,9 +261,10 @@ def convolve_on_device(patches, x, matrix):
     xp = array_module(x)
     x = cuda.contiguous(x)
     y = xp.empty((patches.count * patches.rows * patches.columns, matrix.shape[-1]), x.dtype)
-    for positions, first, block in patches.blocks(x.dtype):
+    matrix = device_product.factor(matrix)
+    for positions, first, block in patches.blocks(device_product.factor_dtype(x.dtype)):
         patches.unfold(x, first, block)
-        xp.matmul(block, matrix, out=y[positions])
+        device_product.multiply(block, matrix, out=y[positions])
     return y.reshape(patches.count, patches.rows, patches.columns, matrix.shape[-1])
 
 
@@ -263,9 +273,9 @@ def input_gradient_on_device(patches, dy, matrix):
     xp = array_module(dy)
     dy = cuda.contiguous(dy).reshape(-1, dy.shape[-1])
     shape = (patches.count, patches.height, patches.width, patches.channels)
-    dx = xp.zeros(shape, dy.dtype)
+    dx, matrix = xp.zeros(shape, dy.dtype), device_product.factor(matrix).T
     for positions, first, block in patches.blocks(dy.dtype):
-        xp.matmul(dy[positions], matrix.T, out=block)
+        device_product.multiply(dy[positions], matrix, out=block)
         patches.fold(block, first, dx)
     return dx
 
@@ -275,9 +285,9 @@ def weight_gradient_on_device(patches, x, dy):
     xp = array_module(x)
     x, dy = cuda.contiguous(x), cuda.contiguous(dy).reshape(-1, dy.shape[-1])
     dw = xp.zeros((patches.taps * patches.channels, dy.shape[-1]), x.dtype)
-    for positions, first, block in patches.blocks(x.dtype):
+    for positions, first, block in patches.blocks(device_product.factor_dtype(x.dtype)):
         patches.unfold(x, first, block)
-        dw += xp.matmul(block.T, dy[positions])
+        device_product.multiply(block.T, dy[positions], out=dw, add=True)
     return dw
 
 
@@ -286,7 +296,8 @@ def _conv2d_cupy(x, w, stride, padding):
     kernel_size, _, channels, channels_out = w.shape
     matrix = cuda.contiguous(w).reshape(-1, channels_out)
     if _is_pointwise(kernel_size, stride, padding):
-        return (x.reshape(-1, channels) @ matrix).reshape(*x.shape[:3], channels_out)
+        y = device_product.multiply(x.reshape(-1, channels), matrix)
+        return y.reshape(*x.shape[:3], channels_out)
     rows, columns = (output_size(n, kernel_size, stride, padding) for n in x.shape[1:3])
     window = (kernel_size, kernel_size**2, stride, padding)
     return convolve_on_device(DevicePatches(x.shape, rows, columns, *window), x, matrix)
@@ -297,7 +308,8 @@ def _conv2d_input_gradient_cupy(dy, w, stride, padding, height, width):
     kernel_size, _, channels, channels_out = w.shape
     matrix = cuda.contiguous(w).reshape(-1, channels_out)
     if _is_pointwise(kernel_size, stride, padding):
-        return (dy.reshape(-1, channels_out) @ matrix.T).reshape(*dy.shape[:3], channels)
+        dx = device_product.multiply(dy.reshape(-1, channels_out), matrix.T)
+        return dx.reshape(*dy.shape[:3], channels)
     shape, window = (len(dy), height, width, channels), (kernel_size**2, stride, padding)
     patches = DevicePatches(shape, *dy.shape[1:3], kernel_size, *window)
     return input_gradient_on_device(patches, dy, matrix)
@@ -307,7 +319,7 @@ def _conv2d_input_gradient_cupy(dy, w, stride, padding, height, width):
 def _conv2d_weight_gradient_cupy(x, dy, kernel_size, stride, padding):
     channels, channels_out = x.shape[-1], dy.shape[-1]
     if _is_pointwise(kernel_size, stride, padding):
-        dw = x.reshape(-1, channels).T @ dy.reshape(-1, channels_out)
+        dw = device_product.multiply(x.reshape(-1, channels).T, dy.reshape(-1, channels_out))
         return dw.reshape(1, 1, channels, channels_out)
     window = (kernel_size**2, stride, padding)
     patches = DevicePatches(x.shape, *dy.shape[1:3], kernel_size, *window)

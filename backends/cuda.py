@@ -61,14 +61,14 @@ class Source:
             self._functions[(*key, kernel)] = self._modules[key].get_function(kernel)
         return self._functions[(*key, kernel)]
 
-    def launch(self, kernel, blocks, threads, *arguments, shared=0):
+    def launch(self, kernel, blocks, threads, *arguments, shared=0, dtype=None):
         """Start `kernel` on a grid of `blocks` blocks of `threads` (a number or (x, y)).
 
-        The first argument is an array and decides what `Real` is. Python's whole numbers become
-        `int`, its other numbers `Real`; arrays and NumPy scalars go as they are. Arrays must lie
-        without gaps. With no blocks nothing happens.
+        `dtype` is what `Real` is, by default that of the first argument, an array. Python's whole
+        numbers become `int`, its other numbers `Real`; arrays and NumPy scalars go as they are.
+        Arrays must lie without gaps. With no blocks nothing happens.
         """
-        dtype = arguments[0].dtype
+        dtype = np.dtype(dtype or arguments[0].dtype)
         if not blocks:
             return
         function = self._function(dtype, kernel)

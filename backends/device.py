@@ -1,5 +1,6 @@
 """Whether a CUDA device can be used here, and if not, what is missing."""
 
+import importlib.metadata
 import importlib.util
 
 _OTHERWISE = ", or choose the numba backend"
@@ -16,7 +17,66 @@ def why_no_device():
         import cupy
     except Exception as error:  # a broken installation may raise anything
         return f"the package cupy cannot be loaded ({_first_line(error)}): {_INSTALL}{_OTHERWISE}"
-    return _why_no_driver(cupy.cuda.runtime)
+    return _why_no_driver(cupy.cuda.runtime) or next(
+        (sentence + _OTHERWISE for sentence in missing_libraries()), None
+    )
+
+
+# Modules of cupy.cuda, the CUDA library behind each, the package it comes in, and what it is for.
+_LIBRARIES = (
+    ("nvrtc", "NVRTC", "nvidia-cuda-nvrtc", "compiles the kernels"),
+    ("cublas", "cuBLAS", "nvidia-cublas", "multiplies matrices"),
+)
+
+
+def missing_libraries():
+    """A sentence for each CUDA library that the package cupy needs here and cannot load.
+
+    cuRAND is not among them: noise is drawn on the host. [] as well where there is no cupy.
+    """
+    if importlib.util.find_spec("cupy") is None:
+        return []
+    import cupy
+
+    major = cupy.cuda.runtime.runtimeGetVersion() // 1000
+    sentences = (_why_missing(cupy.cuda, major, *library) for library in _LIBRARIES)
+    return [sentence for sentence in sentences if sentence]
+
+
+def _why_missing(cuda, major, module, name, package, purpose):
+    try:
+        library = getattr(cuda, module)
+    except ImportError:
+        other = _other_major(package, major)
+        found = f"only for CUDA {other} ({_package(package, other)})" if other else "not installed"
+        return (
+            f"the library {name}, which {purpose}, is {found}, and cupy needs it for CUDA {major}: "
+            f'pip install "vqv2[cuda{major}]"'
+        )
+    version = library.getVersion()[0] if module == "nvrtc" else major
+    if version != major:
+        return (
+            f"the library {name}, which {purpose}, was found for CUDA {version}, and cupy needs it "
+            f'for CUDA {major}: pip install "vqv2[cuda{major}]", and look at LD_LIBRARY_PATH'
+        )
+    return None
+
+
+def _package(package, major):
+    """What NVIDIA calls the package of a library: without the number from CUDA 13 on."""
+    return f"{package}-cu{major}" if major < 13 else package
+
+
+def _other_major(package, major):
+    """Another CUDA version than `major` that the library's package is installed for, or None."""
+    for other in (11, 12, 13, 14):
+        try:
+            version = importlib.metadata.version(_package(package, other))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if other != major and (other < 13 or version.split(".")[0] == str(other)):
+            return other
+    return None
 
 
 def _why_no_driver(runtime):
@@ -52,8 +112,13 @@ def device_description():
     return (
         f"{properties['name'].decode()}, compute capability {properties['major']}."
         f"{properties['minor']}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free, CUDA "
-        f"{_version(cupy.cuda.runtime.runtimeGetVersion())}"
+        f"{_version(cupy.cuda.runtime.runtimeGetVersion())}; memory limit {_pool_limit(cupy)}"
     )
+
+
+def _pool_limit(cupy):
+    limit = cupy.get_default_memory_pool().get_limit()
+    return f"{limit / 2**30:.1f} GiB" if limit else "none"
 
 
 def _version(number):

@@ -64,3 +64,33 @@ __device__ inline bool keep(Word seed, Word index, Word threshold)
     return (z >> 40) >= threshold;
 }
 
+
+// The bit pattern of a number rounded to half precision, to nearest, ties to even: of float16 (5 bits
+// of exponent; what is too large becomes infinite) or of bfloat16 (the upper half of a float).
+enum HalfFormat { FLOAT16, BFLOAT16 };
+
+__device__ inline unsigned short float16_bits(float x)
+{
+    unsigned bits = __float_as_uint(x), sign = bits >> 16 & 0x8000u, size = bits & 0x7fffffffu;
+    if (size > 0x7f800000u) return sign | 0x7e00u;   // NaN
+    if (size >= 0x477ff000u) return sign | 0x7c00u;  // from 65520 on
+    if (size < 0x38800000u) {
+        // Below 2^-14 the numbers are multiples of 2^-24. Adding 0.5, whose last bit is worth as
+        // much, rounds to one of them.
+        return sign | (__float_as_uint(__uint_as_float(size) + 0.5f) - 0x3f000000u);
+    }
+    size += 0xfffu + (size >> 13 & 1u);  // to nearest of 10 bits of fraction
+    return sign | ((size - 0x38000000u) >> 13);
+}
+
+__device__ inline unsigned short bfloat16_bits(float x)
+{
+    unsigned bits = __float_as_uint(x);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return bits >> 16 | 1u;  // NaN
+    return (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}
+
+__device__ inline unsigned short half_bits(float x, int format)
+{
+    return format == FLOAT16 ? float16_bits(x) : bfloat16_bits(x);
+}

@@ -10,8 +10,9 @@ import math
 
 import numpy as np
 
+from backends import device_product
 from backends.compiled import compiled, prange
-from backends.selection import kernel
+from backends.precision import ProductKernel
 from backends.tile import BLOCK, CHUNK, TILE_ROWS, add_product
 from backends.transfer import array_module
 
@@ -65,7 +66,7 @@ def unpack(packed, columns, halves=1):
     return joined[:, :, : columns // halves].reshape(length, columns)
 
 
-@kernel
+@ProductKernel
 def matmul(a, b):
     """a b: (M, K), (K, N) -> (M, N). Either may be a transposed matrix."""
     return a @ b
@@ -73,7 +74,7 @@ def matmul(a, b):
 
 @matmul.version("cupy")
 def _matmul_cupy(a, b):
-    return a @ b  # cuBLAS
+    return device_product.multiply(a, b)
 
 
 @matmul.version("numba")

@@ -14,18 +14,18 @@ __device__ inline bool comes_first(Real a, int i, Real b, int j)
     return a_nan || a == b ? i < j : a > b;
 }
 
-// kept, weights, dropped: (rows, count), room for the scaled logits that top_k leaves, their
-// exponentials, and which codes are out. `drawing` is 0 where the likeliest code is asked for.
-extern "C" __global__ void sample_codes(
-    const Real* logits, const Real* gumbel, Real* kept, Real* weights, int* dropped,
-    long long* codes, int count, Real temperature, int top_k, Real top_p, int drawing)
+// The code of a row of logits, for thread 0 of the block. kept, weights, dropped: (rows, count),
+// room for the scaled logits that top_k leaves, their exponentials, and which codes are out.
+// `drawing` is 0 where the likeliest code is asked for.
+__device__ inline int drawn(
+    const Real* logits, const Real* gumbel, long long row, long long noise, Real* kept,
+    Real* weights, int* dropped, int count, Real temperature, int top_k, Real top_p, int drawing)
 {
     __shared__ Real peaks[THREADS / WARP], totals[THREADS / WARP];
     __shared__ Real best_values[THREADS];
     __shared__ int best_places[THREADS];
-    long long row = blockIdx.x;
     logits += row * count;
-    gumbel += row * count;
+    gumbel += noise * count;
     kept += row * count;
     weights += row * count;
     dropped += row * count;
@@ -66,6 +66,30 @@ extern "C" __global__ void sample_codes(
             if (found && comes_first(best_values[i], best_places[i], best, place))
                 best = best_values[i], place = best_places[i];
         }
-        codes[row] = place;
     }
+    return place;
+}
+
+extern "C" __global__ void sample_codes(
+    const Real* logits, const Real* gumbel, Real* kept, Real* weights, int* dropped,
+    long long* codes, int count, Real temperature, int top_k, Real top_p, int drawing)
+{
+    int place = drawn(logits, gumbel, blockIdx.x, blockIdx.x, kept, weights, dropped, count,
+                      temperature, top_k, top_p, drawing);
+    if (threadIdx.x == 0) codes[blockIdx.x] = place;
+}
+
+// The codes (rows, positions) of the position that `where` holds, where none is given yet; `gumbel`
+// (size, rows, count) is the noise of the position's row of the map (position_step.py).
+extern "C" __global__ void sample_codes_at(
+    const Real* logits, const Real* gumbel, Real* kept, Real* weights, int* dropped,
+    long long* codes, const long long* where, int size, int positions, int count, Real temperature,
+    int top_k, Real top_p, int drawing)
+{
+    int position = where[0];
+    long long noise = position % size * (long long)gridDim.x + blockIdx.x;
+    int place = drawn(logits, gumbel, blockIdx.x, noise, kept, weights, dropped, count, temperature,
+                      top_k, top_p, drawing);
+    long long* code = codes + blockIdx.x * (long long)positions + position;
+    if (threadIdx.x == 0 && *code < 0) *code = place;
 }

@@ -39,7 +39,7 @@ def kept_logits(logits, temperature, top_k, top_p):
     return scaled
 
 
-_cuda = cuda.Source("sample.cu", THREADS=cuda.THREADS)
+source = cuda.Source("sample.cu", THREADS=cuda.THREADS)
 
 
 @sample_codes.version("cupy")
@@ -51,5 +51,5 @@ def _sample_codes_cupy(logits, gumbel, temperature, top_k, top_p):
     dropped = xp.empty((rows, count), np.int32)
     arrays = (cuda.contiguous(logits), cuda.contiguous(gumbel), kept, weights, dropped, codes)
     settings = (float(temperature if drawing else 1), int(top_k), float(top_p), drawing)
-    _cuda.launch("sample_codes", rows, cuda.THREADS, *arrays, count, *settings)
+    source.launch("sample_codes", rows, cuda.THREADS, *arrays, count, *settings)
     return codes

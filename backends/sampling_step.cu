@@ -30,10 +30,11 @@ struct Sums {
     }
 };
 
-// Rows first ... of x (rows, length) times the block of columns `w`; complete for all threads.
+// Rows first ... of x, `stride` numbers apart, times the block of columns `w`; complete for all
+// threads.
 template <class Weight>
 __device__ inline void multiply(
-    Sums& sums, const Real* x, const Weight* w, int first, int rows, int length)
+    Sums& sums, const Real* x, int stride, const Weight* w, int first, int rows, int length)
 {
     int column = threadIdx.x % BLOCK, group = threadIdx.x / BLOCK;
     Real own[ROWS] = {};
@@ -41,7 +42,7 @@ __device__ inline void multiply(
     for (int k = group; k < length; k += GROUPS) {
         Real weight = widened(w[(long long)k * BLOCK + column]);
         for (int r = 0; r < ROWS; r++)
-            if (first + r < rows) own[r] += x[(long long)(first + r) * length + k] * weight;
+            if (first + r < rows) own[r] += x[(long long)(first + r) * stride + k] * weight;
     }
     for (int r = 0; r < ROWS; r++) sums.parts[group][r][column] = own[r];
     __syncthreads();
@@ -54,7 +55,7 @@ __device__ inline void affine_of(
 {
     __shared__ Sums sums;
     int block = blockIdx.x % blocks, first = blockIdx.x / blocks * ROWS;
-    multiply(sums, x, w + (long long)block * length * BLOCK, first, rows, length);
+    multiply(sums, x, length, w + (long long)block * length * BLOCK, first, rows, length);
     for (int t = threadIdx.x; t < ROWS * BLOCK; t += THREADS) {
         int row = first + t / BLOCK, column = block * BLOCK + t % BLOCK;
         if (row >= rows || column >= columns) continue;
@@ -87,7 +88,7 @@ __device__ inline void affine_gate_of(
     __shared__ Sums sums;
     constexpr int HALF = BLOCK / 2;
     int block = blockIdx.x % blocks, first = blockIdx.x / blocks * ROWS;
-    multiply(sums, x, w + (long long)block * length * BLOCK, first, rows, length);
+    multiply(sums, x, length, w + (long long)block * length * BLOCK, first, rows, length);
     for (int t = threadIdx.x; t < ROWS * HALF; t += THREADS) {
         int r = t / HALF, j = t % HALF, row = first + r, channel = block * HALF + j;
         if (row >= rows || channel >= channels) continue;
@@ -135,24 +136,20 @@ extern "C" __global__ void finish_gate(
     }
 }
 
-// One block for each image and head: the query reads from the first `count` of `length` positions.
-// Dynamic shared memory: count weights, then THREADS partial sums.
-extern "C" __global__ void attend(
-    const Real* query, const Real* keys, const Real* values, Real* output, int length, int width,
-    int count, Real scale)
+// One block: `query` (width) reads from the first `count` keys and values, `step` numbers apart.
+// Dynamic shared memory: count weights, then THREADS partial sums. Without keys the result is zero.
+__device__ inline void attend_to(
+    const Real* query, const Real* keys, const Real* values, Real* output, int width, int step,
+    int count, Real scale, bool activated)
 {
     extern __shared__ Real shared[];
     __shared__ Real peaks[THREADS / WARP], totals[THREADS / WARP];
     Real *weights = shared, *partial = shared + count;
-    query += blockIdx.x * (long long)width;
-    keys += blockIdx.x * (long long)length * width;
-    values += blockIdx.x * (long long)length * width;
-    output += blockIdx.x * (long long)width;
 
     Real peak = LOWEST, total = 0;
     for (int i = threadIdx.x; i < count; i += THREADS) {
         Real logit = 0;
-        for (int d = 0; d < width; d++) logit += query[d] * keys[(long long)i * width + d];
+        for (int d = 0; d < width; d++) logit += query[d] * keys[(long long)i * step + d];
         weights[i] = logit * scale;
         peak = fmax(peak, weights[i]);
     }
@@ -168,13 +165,170 @@ extern "C" __global__ void attend(
         int d = first + lane;
         Real sum = 0;
         for (int i = group; i < count && group < groups && d < width; i += groups)
-            sum += weights[i] * values[(long long)i * width + d];
+            sum += weights[i] * values[(long long)i * step + d];
         partial[threadIdx.x] = sum;
         __syncthreads();
         if (group == 0 && d < width) {
             sum = 0;
             for (int g = 0; g < groups; g++) sum += partial[g * lanes + lane];
-            output[d] = count ? sum / total : Real(0);
+            Real read = count ? sum / total : Real(0);
+            output[d] = activated ? elu_of(read) : read;
         }
     }
+}
+
+// One block for each image and head, of `length` positions each.
+extern "C" __global__ void attend(
+    const Real* query, const Real* keys, const Real* values, Real* output, int length, int width,
+    int count, Real scale)
+{
+    long long place = blockIdx.x * (long long)width, past = place * length;
+    attend_to(query + place, keys + past, values + past, output + place, width, width, count, scale,
+              false);
+}
+
+// The same work for the position that `where` holds, with every array at a fixed place, as a CUDA
+// graph wants it (position_step.py). Of image n, an array's numbers begin at
+//     start + n * stride + step * (column of the position, or the position itself)
+
+__device__ inline long long begin(int start, int stride, int step, int image, int count)
+{
+    return start + (long long)image * stride + (long long)step * count;
+}
+
+// `by_position` & 1: offset goes by the position, & 2: y does. `outputs` & 1: the plain result goes
+// to y, & 2: ELU of it goes to `activation`.
+template <class Weight>
+__device__ inline void affine_at_of(
+    const Real* x, const Weight* w, const Real* offset, Real* y, Real* activation,
+    const long long* where, int size, int x_start, int x_stride, int x_step, int offset_start, int offset_stride,
+    int offset_step, int y_start, int y_stride, int y_step, int activation_start,
+    int activation_stride, int activation_step, int by_position, int outputs, int rows, int length,
+    int columns, int blocks)
+{
+    __shared__ Sums sums;
+    int position = where[0], column_of_map = position % size;
+    int block = blockIdx.x % blocks, first = blockIdx.x / blocks * ROWS;
+    multiply(sums, x + begin(x_start, 0, x_step, 0, column_of_map), x_stride,
+             w + (long long)block * length * BLOCK, first, rows, length);
+    for (int t = threadIdx.x; t < ROWS * BLOCK; t += THREADS) {
+        int image = first + t / BLOCK, column = block * BLOCK + t % BLOCK;
+        if (image >= rows || column >= columns) continue;
+        int along_offset = by_position & 1 ? position : column_of_map;
+        int along_y = by_position & 2 ? position : column_of_map;
+        Real result = sums.total(t / BLOCK, t % BLOCK) +
+            offset[begin(offset_start, offset_stride, offset_step, image, along_offset) + column];
+        if (outputs & 1) y[begin(y_start, y_stride, y_step, image, along_y) + column] = result;
+        if (outputs & 2)
+            activation[begin(activation_start, activation_stride, activation_step, image,
+                             column_of_map) + column] = elu_of(result);
+    }
+}
+
+extern "C" __global__ void affine_at(
+    const Real* x, const Real* w, const Real* offset, Real* y, Real* activation,
+    const long long* where, int size, int x_start, int x_stride, int x_step, int offset_start, int offset_stride,
+    int offset_step, int y_start, int y_stride, int y_step, int activation_start,
+    int activation_stride, int activation_step, int by_position, int outputs, int rows, int length,
+    int columns, int blocks)
+{
+    affine_at_of(x, w, offset, y, activation, where, size, x_start, x_stride, x_step, offset_start,
+                 offset_stride, offset_step, y_start, y_stride, y_step, activation_start,
+                 activation_stride, activation_step, by_position, outputs, rows, length, columns,
+                 blocks);
+}
+
+extern "C" __global__ void affine_at_bfloat16(
+    const Real* x, const unsigned short* w, const Real* offset, Real* y, Real* activation,
+    const long long* where, int size, int x_start, int x_stride, int x_step, int offset_start,
+    int offset_stride, int offset_step, int y_start, int y_stride, int y_step, int activation_start,
+    int activation_stride, int activation_step, int by_position, int outputs, int rows, int length,
+    int columns, int blocks)
+{
+    affine_at_of(x, w, offset, y, activation, where, size, x_start, x_stride, x_step, offset_start,
+                 offset_stride, offset_step, y_start, y_stride, y_step, activation_start,
+                 activation_stride, activation_step, by_position, outputs, rows, length, columns,
+                 blocks);
+}
+
+// residual and y may be the same numbers: each thread reads its own before it writes it.
+template <class Weight>
+__device__ inline void affine_gate_at_of(
+    const Real* x, const Weight* w, const Real* offset, const Real* residual, Real* y,
+    Real* activation, const long long* where, int size, int x_start, int x_stride, int x_step,
+    int offset_stride, int offset_step, int residual_start, int residual_stride, int y_start,
+    int y_stride, int activation_start, int activation_stride, int activation_step, int rows,
+    int length, int channels, int blocks)
+{
+    __shared__ Sums sums;
+    constexpr int HALF = BLOCK / 2;
+    int column = where[0] % size, block = blockIdx.x % blocks, first = blockIdx.x / blocks * ROWS;
+    multiply(sums, x + begin(x_start, 0, x_step, 0, column), x_stride,
+             w + (long long)block * length * BLOCK, first, rows, length);
+    for (int t = threadIdx.x; t < ROWS * HALF; t += THREADS) {
+        int r = t / HALF, j = t % HALF, image = first + r, channel = block * HALF + j;
+        if (image >= rows || channel >= channels) continue;
+        const Real* offsets = offset + begin(0, offset_stride, offset_step, image, column);
+        Real a = sums.total(r, j) + offsets[channel];
+        Real b = sums.total(r, j + HALF) + offsets[channels + channel];
+        Real result = residual[begin(residual_start, residual_stride, 0, image, 0) + channel] +
+            gated(a, b);
+        y[begin(y_start, y_stride, 0, image, 0) + channel] = result;
+        activation[begin(activation_start, activation_stride, activation_step, image, column) +
+                   channel] = elu_of(result);
+    }
+}
+
+extern "C" __global__ void affine_gate_at(
+    const Real* x, const Real* w, const Real* offset, const Real* residual, Real* y,
+    Real* activation, const long long* where, int size, int x_start, int x_stride, int x_step,
+    int offset_stride, int offset_step, int residual_start, int residual_stride, int y_start,
+    int y_stride, int activation_start, int activation_stride, int activation_step, int rows,
+    int length, int channels, int blocks)
+{
+    affine_gate_at_of(x, w, offset, residual, y, activation, where, size, x_start, x_stride, x_step,
+                      offset_stride, offset_step, residual_start, residual_stride, y_start, y_stride,
+                      activation_start, activation_stride, activation_step, rows, length, channels,
+                      blocks);
+}
+
+extern "C" __global__ void affine_gate_at_bfloat16(
+    const Real* x, const unsigned short* w, const Real* offset, const Real* residual, Real* y,
+    Real* activation, const long long* where, int size, int x_start, int x_stride, int x_step,
+    int offset_stride, int offset_step, int residual_start, int residual_stride, int y_start,
+    int y_stride, int activation_start, int activation_stride, int activation_step, int rows,
+    int length, int channels, int blocks)
+{
+    affine_gate_at_of(x, w, offset, residual, y, activation, where, size, x_start, x_stride, x_step,
+                      offset_stride, offset_step, residual_start, residual_stride, y_start, y_stride,
+                      activation_start, activation_stride, activation_step, rows, length, channels,
+                      blocks);
+}
+
+// One block for each image and head; `past` (images, length, 2, heads, width) holds keys, values.
+extern "C" __global__ void attend_at(
+    const Real* query, const Real* past, Real* output, const long long* where, int heads,
+    int length, int width, int output_start, int output_stride, Real scale)
+{
+    int image = blockIdx.x / heads, head = blockIdx.x % heads, all = heads * width;
+    const Real* keys = past + (long long)image * length * 2 * all + head * width;
+    attend_to(query + (long long)image * all + head * width, keys, keys + all,
+              output + output_start + (long long)image * output_stride + head * width, width,
+              2 * all, where[0], scale, true);
+}
+
+// The vector of the code at the position, one block for each image.
+extern "C" __global__ void embed_at(
+    const Real* table, const long long* codes, Real* y, const long long* where, int size,
+    int positions, int hidden, int y_start, int y_stride, int y_step)
+{
+    int position = where[0];
+    const Real* vector = table + codes[blockIdx.x * (long long)positions + position] * hidden;
+    y += begin(y_start, y_stride, y_step, blockIdx.x, position % size);
+    for (int c = threadIdx.x; c < hidden; c += blockDim.x) y[c] = vector[c];
+}
+
+extern "C" __global__ void advance(long long* where)
+{
+    where[0]++;
 }

@@ -19,6 +19,7 @@ from backends import cuda
 from backends.compiled import compiled, part, prange
 from backends.elementwise import elu, gate
 from backends.exponential import exp
+from backends.precision import bfloat16_bits
 from backends.product import pack, panel_rows, unpack
 from backends.selection import kernel
 from backends.tile import BLOCK, add_product, widen
@@ -38,16 +39,9 @@ def prepare(w, storage="float32", halves=1):
     if storage not in STORAGES:
         raise ValueError(f"storage {storage!r} must be one of {', '.join(STORAGES)}")
     if storage == "bfloat16":
-        bits = _round_to_bfloat16(w.astype(np.float32).view(np.uint32))
+        bits = bfloat16_bits(w.astype(np.float32))
         return pack(bits, halves) if w.dtype == np.float32 else widen(bits).astype(w.dtype)
     return pack(w, halves) if w.dtype == np.float32 else w
-
-
-def _round_to_bfloat16(bits):
-    """The upper halves of float32 bit patterns, rounded to nearest, ties to even; NaN stays NaN."""
-    is_nan = (bits & 0x7FFFFFFF) > 0x7F800000
-    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
-    return array_module(bits).where(is_nan, (bits >> 16) | 1, rounded).astype(np.uint16)
 
 
 def matrix(prepared, columns, halves=1):
@@ -188,23 +182,23 @@ def _attend_loop(query, keys, values, count, scale, output):
 
 # The CUDA versions: sampling_step.cu.
 
-_ROWS, _THREADS = 8, 512  # rows of x that a block of threads takes
-_FEW_ROWS = 64  # for more rows, reading the weights once for every _ROWS of them is the slower way
-_cuda = cuda.Source("sampling_step.cu", BLOCK=BLOCK, THREADS=_THREADS)
+ROWS, THREADS = 8, 512  # rows of x that a block of threads takes
+FEW_ROWS = 64  # for more rows, reading the weights once for every ROWS of them is the slower way
+source = cuda.Source("sampling_step.cu", BLOCK=BLOCK, THREADS=THREADS)
 
 
 def _is_for_few_rows(x, w):
-    return w.ndim == 3 and len(x) <= _FEW_ROWS
+    return w.ndim == 3 and len(x) <= FEW_ROWS
 
 
 def _launch_product(kernel, x, w, columns, *arrays_and_more):
-    """One block of threads for each block of columns and _ROWS rows."""
+    """One block of threads for each block of columns and ROWS rows."""
     rows, length = x.shape
-    blocks = len(w) * cuda.blocks_of(rows, _ROWS)
+    blocks = len(w) * cuda.blocks_of(rows, ROWS)
     kernel += "_bfloat16" if w.dtype == np.uint16 else ""
     *arrays, settings = arrays_and_more
     sizes = (rows, length, columns, len(w), *settings)
-    _cuda.launch(kernel, blocks, _THREADS, cuda.contiguous(x), w, *arrays, *sizes)
+    source.launch(kernel, blocks, THREADS, cuda.contiguous(x), w, *arrays, *sizes)
 
 
 @affine.version("cupy")
@@ -215,7 +209,7 @@ def _affine_cupy(x, w, offset, activated):
         _launch_product("affine", x, w, columns, offset, y, (int(activated),))
         return y
     y = x @ matrix(w, columns).astype(x.dtype, copy=False)
-    _cuda.each("finish", y.size, y, offset, int(activated))
+    source.each("finish", y.size, y, offset, int(activated))
     return y
 
 
@@ -230,7 +224,7 @@ def _affine_gate_cupy(x, w, offset, residual):
     else:
         products = x @ matrix(w, 2 * channels, 2).astype(x.dtype, copy=False)
         arrays = (products, offset, residual, y, activation)
-        _cuda.each("finish_gate", y.size, *arrays, channels)
+        source.each("finish_gate", y.size, *arrays, channels)
     return y, activation
 
 
@@ -239,7 +233,7 @@ def _attend_cupy(query, keys, values, count):
     images, heads, width = query.shape
     output = array_module(query).empty(query.shape, query.dtype)
     arrays = [cuda.contiguous(array) for array in (query, keys, values)]
-    shared = (count + _THREADS) * query.dtype.itemsize
+    shared = (count + THREADS) * query.dtype.itemsize
     sizes = (keys.shape[2], width, count, 1 / math.sqrt(width))
-    _cuda.launch("attend", images * heads, _THREADS, *arrays, output, *sizes, shared=shared)
+    source.launch("attend", images * heads, THREADS, *arrays, output, *sizes, shared=shared)
     return output

@@ -1,4 +1,4 @@
-"""Which backend runs the kernels, and the versions that each kernel has.
+"""Which backend runs the kernels, in which precision, and the versions that each kernel has.
 
 A *kernel* is one array operation with one meaning and one signature, written once per backend:
 
@@ -22,6 +22,7 @@ import os
 from backends.device import why_no_device
 
 BACKENDS = ("reference", "numba", "cupy")
+PRECISIONS = ("float32", "tf32", "float16", "bfloat16")  # of products, see `precision.py`
 
 
 class BackendError(RuntimeError):
@@ -29,29 +30,34 @@ class BackendError(RuntimeError):
 
 
 class use:
-    """Select a backend, as a call or as a context manager.
+    """Select a backend, the precision of products, or both, as a call or as a context manager.
 
         backends.use("reference")               # from here on
         with backends.use("numba"): ...         # inside only; the former choice returns afterwards,
                                                 # also when an exception is raised
+        with backends.use(precision="bfloat16"): ...        # with the backend that is selected
 
     Raises `BackendError` for an unknown name or a backend that cannot run here.
     """
 
     _current = None  # not chosen yet
+    _precision = "float32"
 
-    def __init__(self, name):
-        reason = why_unavailable(name)
+    def __init__(self, name=None, precision=None):
+        reason = name is not None and why_unavailable(name)
+        if precision not in (None, *PRECISIONS):
+            reason = f"there is no precision {precision!r}: choose one of {', '.join(PRECISIONS)}"
         if reason:
             raise BackendError(reason)
-        self._former = use._current
-        use._current = name
+        self._former = use._current, use._precision
+        use._current = use._current if name is None else name
+        use._precision = precision or use._precision
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
-        use._current = self._former
+        use._current, use._precision = self._former
 
 
 def current():
@@ -63,6 +69,11 @@ def current():
     if use._current is None:
         use(os.environ.get("VQV2_BACKEND") or "numba")
     return use._current
+
+
+def current_precision():
+    """The selected precision of matrix products, one of `PRECISIONS`; "float32" until `use`."""
+    return use._precision
 
 
 def why_unavailable(name):

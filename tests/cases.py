@@ -18,11 +18,13 @@ from backends import (
     cross_entropy,
     elementwise,
     logistic_mixture,
+    position_step,
     product,
     quantize,
     sample,
     sampling_step,
 )
+from backends.position_step import Window
 
 LAYOUTS = ("contiguous", "strided", "transposed")
 
@@ -363,6 +365,79 @@ def _adam_update(shape, step, draw):
     return *arrays, step, 0.01, 0.9, 0.999, 1e-8, 0.9999
 
 
+# What works at a position: column 2 of the second row of maps of 4 columns, L = 16 positions.
+WHERE, SIZE = 6, 4
+
+
+def _where():
+    return np.array([WHERE])
+
+
+def _room(draw, *shape):
+    """Numbers without gaps, as all arrays of a recorded step are."""
+    return np.array(draw(*shape), order="C")
+
+
+def _packed(w, storage, halves=1):
+    prepared = sampling_step.prepare(w, storage, halves)
+    return prepared if prepared.ndim == 3 else product.pack(prepared, halves)
+
+
+def _affine_at(rows, length, columns, storage, by_position, outputs, draw):
+    x, w = _room(draw, rows, SIZE + 1, length), _packed(draw(length, columns), storage)
+    x_window = Window(length, (SIZE + 1) * length, length)
+    y_window = Window(1, SIZE**2 * (columns + 3), columns + 3, True)
+    activation_window = Window(columns, (SIZE + 1) * columns, columns)
+    if by_position:
+        offset, offset_window = _room(draw, SIZE**2, columns), Window(0, 0, columns, True)
+    else:
+        offset = _room(draw, rows, SIZE + 1, columns)
+        offset_window = Window(columns, (SIZE + 1) * columns, columns)
+    y, activation = _room(draw, rows, SIZE**2, columns + 3), _room(draw, rows, SIZE + 1, columns)
+    return (
+        *(_where(), SIZE, rows, columns, x, x_window, w, offset, offset_window),
+        *(y, y_window if outputs & 1 else None),
+        *(activation, activation_window if outputs & 2 else None),
+    )
+
+
+def _affine_gate_at(rows, length, channels, storage, draw):
+    x = _room(draw, rows, SIZE + 1, length)
+    offset = _room(draw, rows, SIZE, 2 * channels)
+    w = _packed(draw(length, 2 * channels), storage, halves=2)
+    wide = Window(channels, 2 * channels)
+    return (
+        *(_where(), SIZE, rows, channels, x, Window(length, (SIZE + 1) * length, length), w),
+        *(offset, Window(0, SIZE * 2 * channels, 2 * channels)),
+        *(_room(draw, rows, 2 * channels), wide, _room(draw, rows, 2 * channels), wide),
+        _room(draw, rows, SIZE + 2, channels),
+        Window(2 * channels, (SIZE + 2) * channels, channels),
+    )
+
+
+def _attend_at(images, heads, positions, width, count, draw):
+    past, output = _room(draw, images, positions, 2, heads, width), _room(draw, images, 40)
+    query = _room(draw, images, heads, width)
+    return np.array([count]), query, past, output, Window(3, 40)
+
+
+def _sample_at(rows, count, temperature, top_k, top_p, draw):
+    codes = np.where(draw.rng.random((rows, SIZE**2)) < 0.5, -1, 3)
+    room = (_room(draw, rows, count), _room(draw, rows, count), np.zeros((rows, count), np.int32))
+    logits, gumbel = _room(draw, rows, count), _room(draw, SIZE, rows, count)
+    return _where(), SIZE, logits, gumbel, codes, temperature, top_k, top_p, *room
+
+
+def _embed_at(images, hidden, draw):
+    codes, y = draw.rng.integers(0, 5, (images, SIZE**2)), _room(draw, images, SIZE + 1, hidden)
+    window = Window(hidden, (SIZE + 1) * hidden, hidden)
+    return _where(), SIZE, _room(draw, 5, hidden), codes, y, window
+
+
+def _unscale(shape, draw):
+    return draw(*shape), 2.0**-7, draw.place(np.zeros(1, draw.dtype))
+
+
 def _table(builder, table, *more):
     """One case per row of a table."""
     return {name: partial(builder, *row, *more) for name, row in table.items()}
@@ -412,15 +487,39 @@ CASES = {
     },
     sampling_step.affine_gate: _step_cases(_affine_gate),
     sampling_step.attend: _table(_attend, READINGS),
+    position_step.affine_at: {
+        **_step_cases(_affine_at, False, 3),
+        "by-position": partial(_affine_at, 9, 70, 65, "float32", True, 1),
+        "activation-only": partial(_affine_at, 3, 70, 65, "float32", False, 2),
+    },
+    position_step.affine_gate_at: _step_cases(_affine_gate_at),
+    position_step.attend_at: _table(_attend_at, READINGS),
+    position_step.sample_at: _table(_sample_at, SAMPLINGS),
+    position_step.embed_at: {
+        "images": partial(_embed_at, 3, 300),
+        "one-channel": partial(_embed_at, 1, 1),
+        "no-images": partial(_embed_at, 0, 4),
+    },
+    position_step.advance: {"on": lambda draw: (_where(),)},
     adam.adam_update: {
         **{name: partial(_adam_update, shape, 3) for name, shape in SHAPES.items()},
         "first-step": partial(_adam_update, (3, 5), 1),
         "late-step": partial(_adam_update, (3, 5), 10**6),
     },
+    adam.unscale: {name: partial(_unscale, shape) for name, shape in SHAPES.items()},
 }
 
 # Kernels that work in place, and the arguments that they change: these are their results.
-CHANGED = {adam.adam_update: (0, 2, 3, 4)}
+CHANGED = {
+    adam.adam_update: (0, 2, 3, 4),
+    adam.unscale: (0, 2),
+    position_step.affine_at: (9, 11),
+    position_step.affine_gate_at: (11, 13),
+    position_step.attend_at: (3,),
+    position_step.sample_at: (4,),
+    position_step.embed_at: (4,),
+    position_step.advance: (0,),
+}
 
 
 def run(kernel, function, arguments):

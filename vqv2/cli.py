@@ -8,7 +8,7 @@ import signal
 import sys
 
 import backends
-from backends import BackendError
+from backends import BackendError, memory
 from vqv2.commands import (
     ablate,
     bench,
@@ -77,6 +77,11 @@ def build_parser():
         choices=backends.BACKENDS,
         help="what computes (default: the variable VQV2_BACKEND, or numba)",
     )
+    parser.add_argument(
+        "--memory-limit",
+        metavar="AMOUNT",
+        help=f"of a device: 80%%, 20GiB, ... (default: {memory.DEFAULT_LIMIT.replace('%', '%%')})",
+    )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_parser(subparsers)
@@ -97,7 +102,7 @@ def _main(arguments):
     _print_any_name(sys.stdout)
     parsed = build_parser().parse_args(arguments)
     try:
-        with _backend(parsed.backend), terminable():
+        with _backend(parsed.backend), _memory(parsed.memory_limit), terminable():
             parsed.communicator = processes.communicator_for(parsed)
             return parsed.run(parsed) or 0
     except (InputError, BackendError, TrainingError, ReplicaError) as error:
@@ -126,6 +131,21 @@ def _backend(name):
             yield
         finally:
             os.environ["VQV2_BACKEND"] = former
+
+
+@contextlib.contextmanager
+def _memory(limit):
+    """Inside, the device's memory is bounded, also in processes that a command starts."""
+    former = os.environ.get(memory.VARIABLE, "")  # empty means the same as not set
+    try:
+        if limit:
+            os.environ[memory.VARIABLE] = str(memory.limit_memory(limit))
+        elif os.environ.get("VQV2_BACKEND") == "cupy" and not backends.why_unavailable("cupy"):
+            memory.default_limit()
+        yield
+    finally:
+        if limit:
+            os.environ[memory.VARIABLE] = former
 
 
 def _print_any_name(stream):

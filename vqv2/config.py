@@ -10,6 +10,7 @@ import math
 import operator
 import typing
 
+from backends import PRECISIONS
 from vqv2.errors import InputError
 
 
@@ -60,6 +61,7 @@ class AutoencoderConfig:
     log_gradient_norm: bool = _field(False, "here: true writes it into the log")
     augmentation: str = _field("imagenet", "section A.1: none, imagenet or ffhq")
     checkpoint: bool = _field(False, "here: true computes activations twice, to save memory")
+    precision: str = _field("float32", "here: of products; or tf32, float16, bfloat16")
 
     @property
     def levels(self):
@@ -79,6 +81,7 @@ class AutoencoderConfig:
                     f"be 2, 4, 8, ... times the one before; {fine} is not that of {coarse}"
                 )
         _check_choice("codebook_update", self.codebook_update, ("ema", "loss"))
+        _check_choice("precision", self.precision, PRECISIONS)
         _check_choice("augmentation", self.augmentation, ("none", "imagenet", "ffhq"))
         _check_positive(
             self,
@@ -129,6 +132,7 @@ class PriorConfig:
     gradient_clipping: float = _field(0.0, "here: largest norm of the gradient; 0: any")
     log_gradient_norm: bool = _field(False, "here: true writes it into the log")
     checkpoint: bool = _field(False, "here: true computes activations twice, to save memory")
+    precision: str = _field("float32", "here: of products; or tf32, float16, bfloat16")
 
     def check(self):
         """Raise `InputError` when the fields do not make a model."""
@@ -159,6 +163,7 @@ class PriorConfig:
             raise InputError("filter_size must be at least 3: a 1x1 layer sees no other position")
         if self.conditioning_units % 4:
             raise InputError("conditioning_units must be a multiple of 4 (pseudo-code: 1024, 256)")
+        _check_choice("precision", self.precision, PRECISIONS)
         _check_choice("attention_dropout", self.attention_dropout, ("logits", "weights"))
         _check_rates(self, "dropout polyak_decay")
         return self
@@ -182,6 +187,7 @@ class ClassifierConfig:
     gradient_clipping: float = _field(0.0, "here: largest norm of the gradient; 0: any")
     log_gradient_norm: bool = _field(False, "here: true writes it into the log")
     augmentation: str = _field("none", "here: or imagenet, or ffhq, as for the autoencoder")
+    precision: str = _field("float32", "here: of products; or tf32, float16, bfloat16")
 
     def check(self):
         """Raise `InputError` when the fields do not make a model."""
@@ -193,6 +199,7 @@ class ClassifierConfig:
         _check_parts(self)
         if self.image_size % 4:
             raise InputError(f"image_size {self.image_size} must be a multiple of 4")
+        _check_choice("precision", self.precision, PRECISIONS)
         _check_choice("augmentation", self.augmentation, ("none", "imagenet", "ffhq"))
         _check_rates(self, "dropout polyak_decay")
         return self

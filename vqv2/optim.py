@@ -8,6 +8,7 @@ import numpy as np
 from backends import adam, array_module, to_device, to_host
 from vqv2.autodiff import GradientError
 from vqv2.errors import InputError
+from vqv2.loss_scale import loss_scale
 
 
 class Adam:
@@ -17,6 +18,9 @@ class Adam:
     paper gives no beta1, beta2, epsilon: here Adam's usual 0.9, 0.999, 1e-8. Codebooks that are
     averaged by equation 3 are buffers, not parameters, and have no part in this; those that a loss
     trains are named in `not_averaged`, and their "average" is their present value.
+
+    In `precision` float16 the loss is scaled (`vqv2.loss_scale`): then `backward(loss)` has to be
+    called in the place of `loss.backward()`, and a step whose gradients overflow is left out.
     """
 
     def __init__(
@@ -27,6 +31,7 @@ class Adam:
         beta2=0.999,
         epsilon=1e-8,
         not_averaged=frozenset(),
+        precision="float32",
     ):
         self.parameters = parameters
         self.polyak_decay = polyak_decay
@@ -35,15 +40,34 @@ class Adam:
         self.beta2 = beta2
         self.epsilon = epsilon
         self.steps = 0
+        self.loss_scale = loss_scale(precision)
+        self._may_step = None  # what `unscale` has found out for the next step
         self.mean = {name: _zeros_like(p.array) for name, p in parameters.items()}
         self.square = {name: _zeros_like(p.array) for name, p in parameters.items()}
         self.average = {name: p.array.copy() for name, p in parameters.items()}
+
+    def backward(self, loss):
+        """The backward pass of a loss, scaled where the precision needs it."""
+        self.loss_scale.backward(loss)
+
+    def unscale(self):
+        """Make the gradients those of the loss itself; whether they are finite.
+
+        For who looks at gradients before `step`, which otherwise does this itself. Without loss
+        scaling there is nothing to do, and the answer is always true.
+        """
+        if self._may_step is None:
+            self._may_step = self.loss_scale.unscale(self.parameters)
+        return self._may_step
 
     def step(self, learning_rate):
         """One update from every parameter's `grad`, which is forgotten afterwards.
 
         Raises `GradientError` when a parameter has none: it took no part in the loss.
         """
+        may_step, self._may_step = self.unscale(), None
+        if not may_step:
+            return
         without = [name for name, p in self.parameters.items() if p.grad is None]
         if without:
             raise GradientError(f"no gradient for {len(without)} parameters, such as {without[0]}")
@@ -77,16 +101,22 @@ class Adam:
                 parameter.array = trained[name]
 
     def state(self):
-        """{"mean.NAME", "square.NAME", "average.NAME": array} on the host; `steps` is separate."""
+        """{"mean.NAME", "square.NAME", "average.NAME": array} on the host; `steps` is separate.
+
+        With loss scaling also {"loss_scale": array}.
+        """
         groups = {"mean": self.mean, "square": self.square, "average": self.average}
-        return {
+        return self.loss_scale.state() | {
             f"{group}.{name}": to_host(array).copy()
             for group, arrays in groups.items()
             for name, array in arrays.items()
         }
 
     def load_state(self, state, steps):
-        """The inverse of `state`. Raises `InputError` for a missing array or another shape."""
+        """The inverse of `state` after `steps` calls of `step`, of which some were left out.
+
+        Raises `InputError` for a missing array or another shape.
+        """
         for group, arrays in (
             ("mean", self.mean),
             ("square", self.square),
@@ -97,7 +127,8 @@ class Adam:
                 if value is None or value.shape != array.shape:
                     raise InputError(f"optimiser state {group}.{name} is missing or does not fit")
                 array[...] = to_device(value)
-        self.steps = steps
+        self.loss_scale.load_state(state)
+        self.steps = steps - self.loss_scale.skipped
 
 
 def _zeros_like(array):

@@ -8,6 +8,7 @@ import pytest
 
 import backends
 from backends import (
+    adam,
     attention,
     causal_conv,
     conv,
@@ -31,7 +32,8 @@ def all_kernels():
         importlib.import_module(m.name)
         for m in pkgutil.iter_modules(backends.__path__, "backends.")
     ]
-    return {value for module in modules for value in vars(module).values() if type(value) is Kernel}
+    values = [value for module in modules for value in vars(module).values()]
+    return {value for value in values if isinstance(value, Kernel)}
 
 
 def kernel_id(kernel):
@@ -121,7 +123,7 @@ POISONED = [
     (sampling_step.affine_gate, "off-the-tile-float32", 2),
     (sampling_step.affine_gate, "off-the-tile-float32", 3),
     (sampling_step.attend, "some", 0),
-    *((kernel, "images", i) for kernel in CHANGED for i in range(5)),
+    *((adam.adam_update, "images", i) for i in range(5)),
 ]
 
 

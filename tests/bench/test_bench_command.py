@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import backends
 from vqv2 import cli
 from vqv2.bench import kernels
 
@@ -96,3 +97,12 @@ def test_first_use(capsys):
 def test_only_the_peer_imports_torch():
     code = "import sys, vqv2.commands.bench, vqv2.bench.train; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["kernels", "train", "memory", "sample", "scaling"])
+def test_a_missing_device_is_one_sentence(name, capsys):
+    reason = backends.why_unavailable("cupy")
+    if reason is None:
+        pytest.skip("there is a device here")
+    assert cli.main(["--backend", "cupy", "bench", name, *BRIEFLY]) == 2
+    assert capsys.readouterr().err.strip().splitlines() == [f"vqv2: {reason}"]

@@ -241,6 +241,13 @@ inline float __uint_as_float(unsigned bits)
     return value;
 }
 
+inline unsigned __float_as_uint(float value)
+{
+    unsigned bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
 template <class T, class U> T atomicAdd(T* place, U value)
 {
     T former = *place;

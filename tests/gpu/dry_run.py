@@ -59,6 +59,8 @@ _libc.free.argtypes = [ctypes.c_void_p]
 _kept = []  # what C code points to must not be collected
 _handles = itertools.count(1000)
 _kernel_names = {}
+_capturing = set()  # streams
+captured = collections.Counter()  # calls while a stream captures: what a recording consists of
 
 
 def why_impossible():
@@ -104,6 +106,8 @@ def _replace(module, name, function):
 
     def counted(*given, **_):
         calls[name] += 1
+        if _capturing:
+            captured[name] += 1
         return function(*given[:shown])
 
     callback = ctypes.PYFUNCTYPE(_TYPES[result.strip()], *types)(counted)
@@ -146,11 +150,12 @@ def _runtime_functions():
     fill = lambda to, value, size, *_: ctypes.memset(to, value, size) and None  # noqa: E731
     ignored = (
         "setDevice _ensure_context streamSynchronize deviceSynchronize eventRecord eventDestroy "
-        "streamDestroy eventSynchronize streamQuery eventQuery streamWaitEvent"
+        "streamDestroy eventSynchronize streamQuery eventQuery streamWaitEvent graphLaunch "
+        "graphUpload graphDestroy graphExecDestroy"
     )
     created = (
         "streamCreate streamCreateWithFlags streamCreateWithPriority eventCreate "
-        "eventCreateWithFlags"
+        "eventCreateWithFlags graphInstantiate"
     )
     return {
         **dict.fromkeys(ignored.split(), _nothing),
@@ -169,10 +174,18 @@ def _runtime_functions():
         "memGetInfo": lambda: (2**33, 2**34),
         "driverGetVersion": lambda: 13000,
         "runtimeGetVersion": lambda: 13020,
-        "streamIsCapturing": lambda _: 0,
+        "streamIsCapturing": lambda stream: int(stream in _capturing),
+        "streamBeginCapture": lambda stream, *_: _capturing.add(stream),
+        "streamEndCapture": _end_capture,
         "pointerGetMemoryType": lambda _: 0,
         "deviceGetLimit": lambda _: 1024,
+        "eventElapsedTime": lambda *_: 2.0,
     }
+
+
+def _end_capture(stream):
+    _capturing.discard(stream)
+    return next(_handles)
 
 
 def _driver_functions():
@@ -260,12 +273,12 @@ def run_everything():
     second_steps = {}
 
     def train(stage, model, loss):
-        optimizer = Adam(model.parameters(), 0.5)
+        optimizer = Adam(model.parameters(), 0.5, precision=backends.current_precision())
         for _ in range(2):
             before = calls.copy()
             value = loss()
             value.item()
-            value.backward()
+            optimizer.backward(value)
             optimizer.step(1e-3)
         second_steps[stage] = calls - before
         model.load_state(model.state())
@@ -273,6 +286,9 @@ def run_everything():
 
     autoencoder = Autoencoder(AUTOENCODER, rng)
     train("stage 1", autoencoder, lambda: autoencoder.loss(images, rng)[0])
+    for precision in backends.PRECISIONS[1:]:
+        with backends.use(precision=precision):
+            train(f"stage 1 {precision}", autoencoder, lambda: autoencoder.loss(images, rng)[0])
     autoencoder.encode(images)
     autoencoder.decode(codes, ["top"])
     for i, level in enumerate(CONFIG.levels):
@@ -281,7 +297,12 @@ def run_everything():
         loss = lambda: prior.loss(codes[level], label, coarser, rng)  # noqa: B023, E731
         train(f"stage 2 {level}", prior, loss)
         for settings in (Settings(), Settings(0.5, 3, 0.9), Settings(0)):
-            sample_codes(prior, 4, rng, label, coarser, settings)
+            for count, storage in ((4, "float32"), (4, "bfloat16"), (65, "float32")):
+                before = calls.copy()
+                of_many = [rng.integers(0, 12, (count, *c.shape[1:])) for c in coarser]
+                given = label[:1].repeat(count)
+                sample_codes(prior, count, rng, given, of_many, settings, storage=storage)
+                second_steps[f"map {level} {count} {storage}"] = calls - before
         for count, storage in itertools.product((4, 70), STORAGES):
             of_many = [rng.integers(0, 12, (count, *c.shape[1:])) for c in coarser]
             stepper = IncrementalPrior(prior, count, np.zeros(count, int), of_many, storage)
@@ -294,9 +315,48 @@ def run_everything():
     return second_steps
 
 
+def run_benchmarks():
+    """{"SUITE NAME": [seconds, peak bytes]} of everything that `vqv2 bench` measures, tiny.
+
+    The workers' code runs here in this process; memory comes from CuPy's pool for once.
+    """
+    import cupy
+    import numpy as np
+
+    import backends
+    from vqv2.bench import kernels
+    from vqv2.bench.benchmarks import TRAINED
+    from vqv2.bench.worker import _Server
+
+    cupy.cuda.set_allocator(cupy.get_default_memory_pool().malloc)
+    server, sizes = _Server("ours"), {"batch": 2, "quick": True}
+    subjects = [("machine", name) for name in ("matrix product", "streaming")]
+    subjects += [("kernels", name) for name in kernels.names()]
+    subjects += [("train", name) for name in TRAINED]
+    found = {}
+    for suite, name in subjects:
+        server.answer({"do": "build", "suite": suite, "name": name, "options": {"quick": True}})
+        found[f"{suite} {name}"] = server.answer({"do": "run"}), server.answer({"do": "peak"})
+    for level in ("top", "bottom"):
+        model = {"preset_name": "imagenet256", "level": level, "classes": 0, **sizes}
+        options = {"model": model, "fraction": 0.5}
+        server.answer({"do": "build", "suite": "sample", "name": "map", "options": options})
+        found[f"sample {level}"] = server.answer({"do": "run"}), server.answer({"do": "peak"})
+    backends.limit_memory("10MiB")
+    try:
+        cupy.empty(2**24, np.float32)
+    except MemoryError as error:
+        found["too much"] = str(error)
+    backends.memory.release()
+    cupy.cuda.set_allocator(None)
+    return found
+
+
 if __name__ == "__main__":
     start(sys.argv[1])
     steps = run_everything()
-    result = {"steps": steps, "launches": launches, "peak": memory.peak, "used": memory.used}
+    result = {"steps": steps, "peak": memory.peak, "used": memory.used}
+    result["benchmarks"] = run_benchmarks()
+    result |= {"launches": launches, "captured": captured}
     print(json.dumps(result), flush=True)
     os._exit(0)  # the interpreter must not tidy up: CuPy would call what is gone by then

@@ -5,17 +5,22 @@ python -m tests.gpu.snapshot          # needs the package cupy, no driver and no
 
 import inspect
 import json
+import os
 import re
+import tempfile
 from pathlib import Path
+
+from tests.gpu import dry_run
 
 NAMES = Path(__file__).with_name("cupy_names.json")
 MODULES = ("cupy", "cupy.linalg", "cupy.random", "cupy.cuda", "cupy.cuda.runtime")
+MODULES += ("cupy.cuda.cublas", "cupy.cuda.device")
 
 
 def snapshot():
     """{"version", module: {name: parameters or None}, "ndarray": ..., "ufunc": ...}."""
-    import cupy
-
+    with tempfile.TemporaryDirectory() as folder:
+        cupy = dry_run.start(folder)  # with libraries in the place of cuBLAS, which may be missing
     found = {"version": cupy.__version__}
     for name in MODULES:
         module = cupy
@@ -58,3 +63,4 @@ def _documented_parameters(text):
 if __name__ == "__main__":
     lines = (f"{json.dumps(k)}: {json.dumps(v, sort_keys=True)}" for k, v in snapshot().items())
     NAMES.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    os._exit(0)  # as in `dry_run`

@@ -16,11 +16,13 @@ import functools
 import importlib.machinery
 import json
 import sys
+import time
 import types
 from pathlib import Path
 
 import numpy as np
 
+from tests.gpu import stand_in_cublas, stand_in_graph
 from tests.gpu.cpu_kernels import CpuModule
 
 SNAPSHOT = json.loads(Path(__file__).with_name("cupy_names.json").read_text())
@@ -32,6 +34,7 @@ _INDICES = (int, np.integer, slice, type(None), type(Ellipsis))
 
 
 def _download(array):
+    stand_in_graph.refuse("copying to the host")
     counts["downloads"] += 1
     counts["waits"] += 1
     return array
@@ -51,6 +54,7 @@ def _host(value, where):
 def _device(value):
     """Results as CuPy gives them: arrays on the device, 0-dimensional for NumPy's scalars."""
     if isinstance(value, np.ndarray | np.generic):
+        stand_in_graph.refuse("an array operation")
         return ndarray(np.asarray(value))
     if isinstance(value, list | tuple):
         return type(value)(_device(item) for item in value)
@@ -85,6 +89,11 @@ class ndarray:  # noqa: N801  (cupy's name)
 
     def __array_function__(self, function, *_):
         raise TypeError(f"numpy.{function.__name__} was given a device array")
+
+    @property
+    def data(self):
+        """Where the first element lies, as `.ptr`."""
+        return types.SimpleNamespace(ptr=stand_in_cublas.Pointer(self._array))
 
     def get(self):
         """A copy on the host."""
@@ -135,6 +144,7 @@ class ndarray:  # noqa: N801  (cupy's name)
     def __setitem__(self, index, value):
         if isinstance(value, list | tuple):
             raise TypeError("a Python sequence was assigned to a part of a device array")
+        stand_in_graph.refuse("assignment")
         self._array[self._index(index)] = _host(value, "assignment")
 
     def __getattr__(self, name):
@@ -232,6 +242,7 @@ def _array(value, dtype=None, copy=True):
         same = not copy and dtype in (None, value.dtype)
         return value if same else ndarray(np.array(value._array, dtype))
     array = np.array(value, dtype)
+    stand_in_graph.refuse("copying from the host")
     counts["uploads"] += 1
     counts["bytes"] += array.nbytes
     return ndarray(array)
@@ -250,6 +261,8 @@ def _ascontiguousarray(value, dtype=None):
 
 
 def _empty(shape, dtype=float):
+    stand_in_graph.refuse("allocating memory")
+    sys.modules["cupy"].get_default_memory_pool().take(np.prod(shape) * np.dtype(dtype).itemsize)
     array = np.empty(shape, dtype)
     array.reshape(-1).view(np.uint8)[...] = 0xFF
     return ndarray(array)
@@ -281,15 +294,77 @@ class _RawKernel:
 
     def __call__(self, grid, block, args, *, shared_mem=0):
         counts["kernels"] += 1
-        self.kernel(grid, block, _host(tuple(args), self.kernel.name), shared_mem=shared_mem)
+        arguments = _host(tuple(args), self.kernel.name)
+        stand_in_graph.launch(
+            functools.partial(self.kernel, grid, block, arguments, shared_mem=shared_mem)
+        )
+
+
+def _cuda():
+    return _checked(
+        "cupy.cuda",
+        Stream=stand_in_graph.stream(counts),
+        runtime=_checked("cupy.cuda.runtime", **_runtime()),
+        cublas=_checked("cupy.cuda.cublas", **vars(stand_in_cublas.module(counts))),
+        device=_checked("cupy.cuda.device", get_cublas_handle=lambda: 1),
+        nvrtc=types.SimpleNamespace(getVersion=lambda: (13, 0)),
+        Event=_Event,
+        get_elapsed_time=lambda start, end: 1000 * (end.time - start.time),
+    )
+
+
+class _Event:
+    """A moment on the device."""
+
+    def record(self, stream=None):
+        self.time = time.perf_counter()
+
+    def synchronize(self):
+        counts["waits"] += 1
+
+
+class _Pool:
+    """A memory pool that refuses an array larger than its limit, and holds the largest so far."""
+
+    def __init__(self):
+        self.limit, self.held = 0, 0
+
+    def take(self, size):
+        if self.limit and size > self.limit:
+            raise MemoryError(f"Out of memory allocating {size:,} bytes (limit {self.limit:,})")
+        self.held = max(self.held, size)
+
+    def set_limit(self, size=None, fraction=None):
+        self.limit = size
+
+    def get_limit(self):
+        return self.limit
+
+    def total_bytes(self):
+        return int(self.held)
+
+    def free_all_blocks(self, stream=None):
+        self.held = 0
+
+
+def _checked(name, **members):
+    """A module of CuPy's with these members, all of which the real one has."""
+    found = {*SNAPSHOT[name], *(key.rpartition(".")[2] for key in SNAPSHOT if "cuda." in key)}
+    missing = set(members) - found
+    assert not missing, f"{name} {SNAPSHOT['version']} has no {missing}"
+    return types.SimpleNamespace(**members)
 
 
 def _runtime():
-    return types.SimpleNamespace(
+    return dict(
         CUDARuntimeError=RuntimeError,
+        CUDA_R_32F=0,
+        CUDA_R_16F=2,
+        CUDA_R_16BF=14,
         driverGetVersion=lambda: 13000,
         runtimeGetVersion=lambda: 13000,
         getDeviceCount=lambda: 1,
+        memGetInfo=lambda: (2**33, 2**34),
     )
 
 
@@ -299,6 +374,7 @@ def _matmul(a, b, out=None):
 
 
 def _cupy():
+    pool = _Pool()
     module = _Module(
         "cupy",
         np,
@@ -309,8 +385,9 @@ def _cupy():
         asarray=_asarray,
         ascontiguousarray=_ascontiguousarray,
         asnumpy=_asnumpy,
-        cuda=types.SimpleNamespace(runtime=_runtime()),
+        cuda=_cuda(),
         empty=_empty,
+        get_default_memory_pool=lambda: pool,
         empty_like=_empty_like,
         matmul=_matmul,
         linalg=_Module("cupy.linalg", np.linalg),

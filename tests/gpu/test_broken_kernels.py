@@ -14,6 +14,7 @@ from tests.cases import CASES
 from tests.gpu.cpu_kernels import ORDERS, KernelError, Order
 from tests.gpu.hosted import hosted
 from tests.gpu.sources import all_sources
+from tests.gpu.test_kernels import find_overflow
 from tests.gpu.test_kernels import (
     test_a_grid_smaller_than_the_array_goes_over_it_several_times as small_grid,
 )
@@ -29,10 +30,14 @@ from tests.gpu.test_kernels import (
 from tests.gpu.test_kernels import (
     test_reading_from_many_positions_of_any_width as many_positions,
 )
+from tests.gpu.test_precision import check_products
 
 FAULTS = [
     ("adam.cu", "i, count)", "i, count - 1)"),
     ("adam.cu", "c2 * g * g", "c2 * g"),
+    ("adam.cu", "overflow[0] = 1", "overflow[0] = 0"),
+    ("adam.cu", "<= -LOWEST", "< 1e30"),
+    ("adam.cu", "!(fabs(gradient[i]) <= -LOWEST)", "fabs(gradient[i]) > -LOWEST"),
     ("attention.cu", "bool allowed = j < i &&", "bool allowed = j <= i &&"),
     ("attention.cu", "bool allowed = j < i &&", "bool allowed = j + 1 < i &&"),
     ("attention.cu", "first_key < first_query + TILE", "first_key < first_query"),
@@ -50,6 +55,9 @@ FAULTS = [
     ("conv.cu", "line < 0 ||", ""),
     ("conv.cu", "if (j >= columns) continue;", ""),
     ("conv.cu", "x[c] += sum;", "x[c] = sum;"),
+    ("conv.cu", "half_bits(x, format)", "half_bits(x, 1 - format)"),
+    ("device_product.cu", "i, count)", "i, count - 1)"),
+    ("device_product.cu", "format)", "BFLOAT16)"),
     ("cross_entropy.cu", "if (row >= rows) return;", ""),
     ("cross_entropy.cu", "exp(logits[k] - peak)", "exp(logits[k])"),
     ("cross_entropy.cu", "k == target", "k == target + 1"),
@@ -70,6 +78,14 @@ FAULTS = [
     ("sampling_step.cu", "<< 16", "<< 15"),
     ("sampling_step.cu", "g < groups; g++", "g < groups - 1; g++"),
     ("sampling_step.cu", "count ? sum / total : Real(0)", "sum / total"),
+    ("sampling_step.cu", "(long long)step * count;", "(long long)step * (count + 1);"),
+    ("sampling_step.cu", "where[0], scale, true)", "where[0] + 1, scale, true)"),
+    ("sampling_step.cu", "by_position & 1 ?", "by_position & 2 ?"),
+    ("sampling_step.cu", "where[0]++", "where[0] += 2"),
+    ("sampling_step.cu", "image >= rows || channel >= channels", "channel >= channels"),
+    ("sampling_step.cu", "keys + all,", "keys,"),
+    ("sample.cu", "*code < 0) *code", "true) *code"),
+    ("sample.cu", "position % size * (long long)gridDim.x", "position * (long long)gridDim.x"),
     ("sampling_step.cu", "i / channels * 2 * channels + i % channels", "i"),
     ("sample.cu", "above >= top_k", "above > top_k"),
     ("sample.cu", "dropped[k] ? LOWEST", "0 ? LOWEST"),
@@ -114,13 +130,22 @@ def is_caught(name, changed, monkeypatch):
 
 def run_checks(family):
     """The checks of one kernel family, without repetition over orders and dtypes."""
-    families = ("conv", "causal_conv") if family == "conv" else (family,)
+    families = {
+        "conv": ("conv", "causal_conv"),
+        "sampling_step": ("sampling_step", "position_step"),
+        "sample": ("sample", "position_step"),
+    }.get(family, (family,))
     for kernel in CASES:
         if kernel.__module__.removeprefix("backends.") in families:
             for case in CASES[kernel]:
                 test_kernels.test_version_agrees_with_the_reference(
                     kernel, case, ("cupy", np.float32), "contiguous"
                 )
+    if family in ("conv", "device_product"):
+        for precision in ("float16", "bfloat16"):
+            check_products("3x3", precision)
+    if family == "adam":
+        find_overflow()
     if family == "conv":
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("backends.conv.DEVICE_PATCH_BYTES", 500)

@@ -65,3 +65,34 @@ def test_a_position_is_sampled_without_waiting_in_as_many_launches_as_planned(
     assert not {"streamSynchronize", "memcpyAsync", "deviceSynchronize"} & set(calls)
     layers = prior.layers + prior.attention_layers + prior.output_stack_layers
     assert 0.8 < calls["launchKernel"] / (layers * LAUNCHES_PER_LAYER) < 1.25
+
+
+def test_a_map_is_one_recording_and_a_launch_of_it_for_every_position(result):
+    for level, size in zip(CONFIG.levels, (4, 8), strict=True):
+        for storage in ("float32", "bfloat16"):
+            calls = result["steps"][f"map {level} 4 {storage}"]
+            assert calls["streamBeginCapture"] == calls["graphInstantiate"] == 1
+            assert calls["graphLaunch"] == size**2 - 1
+        assert "graphLaunch" not in result["steps"][f"map {level} 65 float32"]
+
+
+def test_a_recording_holds_launches_of_kernels_and_nothing_else(result):
+    """No memory, no copy, no waiting: CuPy asks for the device and whether it captures, at most."""
+    assert result["captured"]["launchKernel"] > 50
+    questions = {"launchKernel", "streamEndCapture", "streamIsCapturing", "getDevice", "setDevice"}
+    assert set(result["captured"]) <= questions | {"ctxGetCurrent", "_ensure_context"}
+
+
+def test_everything_that_is_measured_runs_and_is_timed_by_the_device(result):
+    found = result["benchmarks"]
+    assert "train conditioned prior" in found and "kernels causal attention backward" in found
+    for name, (seconds, peak) in ((n, f) for n, f in found.items() if n != "too much"):
+        if name.startswith("sample"):  # three stretches, each of which stands for more
+            assert seconds["seconds"] > 0.002
+        else:
+            assert seconds["seconds"] == pytest.approx(0.002)  # what every event says here
+        assert peak["bytes"] > 0, name
+
+
+def test_the_pool_keeps_to_its_limit(result):
+    assert "limit" in result["benchmarks"]["too much"]

@@ -223,3 +223,23 @@ def test_uploads_keep_memory_layouts(device):
         placed = upload(host)
         assert placed.flags.c_contiguous == host.flags.c_contiguous
         np.testing.assert_array_equal(device.asnumpy(placed), array)
+
+
+def find_overflow():
+    """Whatever is not finite is noticed in any place, and nothing else is."""
+    unscale = adam.unscale.versions["cupy"]
+    for value in (np.inf, -np.inf, np.nan, 3e38, -3e38, 0.0):
+        for place in (0, 300, 699):
+            gradient, overflow = np.ones(700, np.float32), np.zeros(1, np.float32)
+            gradient[place] = value
+            unscale(gradient, 0.5, overflow)
+            assert overflow[0] == (not np.isfinite(value)), value
+            np.testing.assert_array_equal(gradient[place], np.float32(value) / 2)
+            assert (np.delete(gradient, place) == 0.5).all()
+    overflow[...] = 1
+    unscale(np.ones(3, np.float32), 2.0, overflow)
+    assert overflow[0] == 1  # what came before is not forgotten
+
+
+def test_overflow_is_found_wherever_it_is():
+    in_every_order(find_overflow)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 import vqv2.functional as F
-from backends import adam, quantize
+from backends import adam, array_module, quantize, to_device
 from backends.causal_conv import tap_count
 from vqv2.autodiff import Tensor
 from vqv2.bench.counting import counted
@@ -115,7 +115,7 @@ def prepare(name):
 def build(name, quick=False):
     """The subject `name`, one of `names()`."""
     case, shapes, direction = parse(name, quick)
-    inputs = arrays(case, shapes)
+    inputs = [to_device(array) for array in arrays(case, shapes)]
     if case in FORWARD_ONLY:
         return _FORWARD_ONLY[case](*inputs)
     return _differentiable(operation(case), inputs, direction)
@@ -149,7 +149,7 @@ def _differentiable(operation, inputs, direction):
     traffic = output.array.nbytes + sum(a.nbytes for a in inputs)
     if direction == "forward":
         return Subject(lambda: operation(*tensors), count.forward, traffic)
-    cotangent = np.ones_like(output.array)
+    cotangent = array_module(output.array).ones_like(output.array)
     gradient = output.node.gradient  # not `backward`: that frees what it saved
 
     def run():
@@ -177,7 +177,7 @@ def _codebook_statistics(vectors, codebook, codes):
 
 
 def _adam(parameter, gradient):
-    mean, square = np.zeros_like(parameter), np.zeros_like(parameter)
+    mean, square = (array_module(parameter).zeros_like(parameter) for _ in range(2))
     average = parameter.copy()
     constants = (10, 2e-4, 0.9, 0.999, 1e-8, 0.9999)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backends import array_module, to_device
 from backends.compiled import compiled, prange
 from vqv2.bench.measure import Limits, take_turns
 from vqv2.bench.subject import Subject
@@ -24,13 +25,16 @@ def build(name, quick=False):
 
 def _matrix_product(size):
     rng = np.random.default_rng(0)
-    a, b = (rng.standard_normal((size, size), dtype=np.float32) for _ in range(2))
-    product = np.empty_like(a)
-    return Subject(lambda: np.matmul(a, b, out=product), 2 * size**3, 3 * a.nbytes)
+    a, b = (to_device(rng.standard_normal((size, size), dtype=np.float32)) for _ in range(2))
+    xp = array_module(a)
+    product = xp.empty_like(a)
+    return Subject(lambda: xp.matmul(a, b, out=product), 2 * size**3, 3 * a.nbytes)
 
 
 def _streaming(count):
-    numbers = np.ones(count, np.float32)
+    numbers = to_device(np.ones(count, np.float32))
+    if array_module(numbers) is not np:
+        return Subject(lambda: numbers.sum(), count, numbers.nbytes)
     sums = np.empty(256, np.float32)
     return Subject(lambda: _sum_loop(numbers, sums), count, numbers.nbytes)
 

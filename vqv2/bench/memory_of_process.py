@@ -1,9 +1,11 @@
-"""Peak resident memory of this process."""
+"""Peak memory of this process: resident, or on the device that it computes on."""
 
 import contextlib
 import ctypes
 import sys
 from pathlib import Path
+
+import backends
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
@@ -31,6 +33,27 @@ class PeakMemory:
         """Bytes."""
         highest = _status("VmHWM") if _STATUS.exists() else _highest()
         return max(0, highest - self._baseline)
+
+
+class PeakPool:
+    """The same of the device: what its pool holds, above what was in use at `start`."""
+
+    def __init__(self):
+        self._baseline = 0
+
+    def start(self):
+        """Give freed memory back to the device, and forget earlier peaks."""
+        backends.memory.release()
+        self._baseline = backends.pool_bytes()
+
+    def peak(self):
+        """Bytes."""
+        return max(0, backends.pool_bytes() - self._baseline)
+
+
+def peak_memory():
+    """What measures the memory of the selected backend."""
+    return PeakPool() if backends.current() == "cupy" else PeakMemory()
 
 
 def _status(field):

@@ -11,10 +11,10 @@ counted; what one pass takes does not depend on the weights.
 """
 
 import functools
-import time
 
 import numpy as np
 
+from backends import seconds_of, to_device
 from vqv2.bench.cases import TrainingCase, training_case, training_data
 from vqv2.bench.counting import counted
 from vqv2.bench.subject import Subject
@@ -23,7 +23,7 @@ from vqv2.bench.weights import QuickNormal
 from vqv2.config import preset
 from vqv2.errors import InputError
 from vqv2.models.autoencoder import Autoencoder
-from vqv2.sampling import IncrementalPrior, RowSampler, Settings
+from vqv2.sampling import IncrementalPrior, Settings, row_sampler
 
 BYTES = {"float32": 4, "bfloat16": 2}  # of a stored weight
 
@@ -105,14 +105,13 @@ def chosen_case(case=None, **options):
 
 def _measure_map(prior, case, data, fraction, storage, window):
     """Start a map and sample the stretches of it: (seconds, passes) that the whole would take."""
-    begun = time.perf_counter()
-    stepper = _start(prior, case, data, storage)
-    starting, seconds, passes = time.perf_counter() - begun, [], []
+    starting, stepper = seconds_of(lambda: _start(prior, case, data, storage))
+    sampler, seconds, passes = row_sampler(stepper, Settings(), window), [], []
     for first, rows in stretches(case.size, fraction):
-        stepper.skip_to(first)
-        begun = time.perf_counter()
-        passes.append(_sample(stepper, case, rows, window))
-        seconds.append(time.perf_counter() - begun)
+        sampler.skip_to(first)
+        taken, count = seconds_of(lambda rows=rows: _sample(sampler, case, rows))
+        seconds.append(taken)
+        passes.append(count)
     whole = functools.partial(extrapolate, size=case.size, fraction=fraction)
     return starting + whole(seconds), whole(passes)
 
@@ -122,13 +121,12 @@ def _start(prior, case, data, storage):
     return IncrementalPrior(prior, case.batch, label, coarser, storage)
 
 
-def _sample(stepper, case, rows, window):
+def _sample(sampler, case, rows):
     """Draw rows as `vqv2.sampling.sample_codes` does, at temperature 1; the passes it took."""
     rng, passes = np.random.default_rng(0), 0
-    sampler = RowSampler(stepper, Settings(), window)
     for _ in range(rows):
-        noise = rng.gumbel(size=(case.batch, case.size, case.codes)).astype(np.float32)
-        codes = np.full((case.batch, case.size), -1)
+        noise = to_device(rng.gumbel(size=(case.batch, case.size, case.codes)), np.float32)
+        codes = to_device(np.full((case.batch, case.size), -1))
         passes += sum(1 for _ in sampler.draw(codes, noise))
     return passes
 

@@ -18,11 +18,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import backends
 from backends.threads import SET_HERE
-from vqv2.bench.memory_of_process import PeakMemory
+from vqv2.bench.memory_of_process import PeakMemory, peak_memory
 from vqv2.errors import InputError
 
 THREAD_VARIABLES = (
@@ -83,7 +83,7 @@ class Worker:
         return self._ask(do="run")["seconds"]
 
     def peak_bytes(self):
-        """Most memory resident since `build` began, less what was resident before."""
+        """Most memory held since `build` began, less what was held before; of a device, if any."""
         return self._ask(do="peak")["bytes"]
 
     def _ask(self, **question):
@@ -108,16 +108,14 @@ class _Server:
     def __init__(self, side):
         self.side = side
         self.subject = None
-        self.memory = PeakMemory()
+        self.memory = peak_memory() if side == "ours" else PeakMemory()
 
     def answer(self, question):
         """The reply to one question, a dictionary."""
         if question["do"] == "build":
             return self._build(question["suite"], question["name"], question["options"])
         if question["do"] == "run":
-            start = time.perf_counter()
-            result = self.subject.run()
-            seconds = time.perf_counter() - start
+            seconds, result = backends.seconds_of(self.subject.run)
             return {"seconds": result if self.subject.extrapolates else seconds}
         return {"bytes": self.memory.peak()}
 

@@ -55,6 +55,8 @@ def _info(arguments):
         print(f"backend {name:10} {f'not available: {reason}' if reason else state}")
         if name == "cupy" and not reason:
             print(f"  {backends.device_description()}")
+        for sentence in backends.missing_libraries() if name == "cupy" else ():
+            print(f"  {sentence}")
     print(f"\n{os.cpu_count()} processor cores; threads are limited by")
     for variable in ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         print(f"  {variable:22} {os.environ.get(variable, 'not set: all cores')}")

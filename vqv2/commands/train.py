@@ -77,6 +77,7 @@ def _train_autoencoder(arguments):
     )
     skipped = print_skipped(sources)
     run.class_names = sources["train"].class_names
+    training.say_what_precision_means(run.config.autoencoder)
     result = pipeline.train_autoencoder(
         run,
         sources,
@@ -121,6 +122,7 @@ def _train_prior(arguments):
     run.config = run.config.with_prior(level, prior)
     seed, schedule = training.seed(arguments, begun), training.schedule(arguments, begun)
     pipeline.check_stage(run, stage, arguments.resume)
+    training.say_what_precision_means(run.config.prior(level))
     result = pipeline.train_prior(
         run, level, seed, arguments.resume, schedule, communicator=arguments.communicator
     )

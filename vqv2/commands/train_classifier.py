@@ -56,6 +56,7 @@ def _train_classifier(arguments):
     config = dataclasses.replace(config, image_size=sources["train"].size).check()
     test = _open_test(arguments.test, config, sources["train"].class_names)
     skipped = print_skipped(sources)
+    training.say_what_precision_means(config)
     result = train_classifier(
         arguments.out, config, sources, absolute_data(data), seed, arguments.resume, schedule
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import backends
 from vqv2.commands.arguments import check_seed, parse_settings
 from vqv2.commands.settings import read_settings
 from vqv2.errors import InputError
@@ -15,6 +16,9 @@ def add_training(parser):
     parser.add_argument("--batch", type=int, metavar="N", help="images per step")
     parser.add_argument(
         "--accumulate", type=int, metavar="N", help="parts to compute a batch in, to save memory"
+    )
+    parser.add_argument(
+        "--precision", help=f"of products: {', '.join(backends.PRECISIONS)} (default: float32)"
     )
     parser.add_argument("--seed", type=int, metavar="S", help="default: 0")
     parser.add_argument(
@@ -62,7 +66,7 @@ def fields(arguments):
     if getattr(arguments, "config", None):
         name, settings = read_settings(arguments.config)
     settings.update(parse_settings(arguments.settings))
-    for field in ("steps", "batch", "accumulate"):
+    for field in ("steps", "batch", "accumulate", "precision"):
         if getattr(arguments, field) is not None:
             settings[field] = getattr(arguments, field)
     return name, settings
@@ -92,6 +96,15 @@ def schedule(arguments, begun):
     given = {name: value for name, value in given.items() if value is not None}
     given["check_finite"] = arguments.check_finite
     return Schedule(**{**begun.get("schedule", {}), **given}).check()
+
+
+def say_what_precision_means(config):
+    """Say where a precision is emulated, which is slow."""
+    if config.precision != "float32" and backends.current() != "cupy":
+        print(
+            f"precision {config.precision} is emulated on backend {backends.current()}: products "
+            "of rounded numbers, slower than float32"
+        )
 
 
 def print_result(metrics, folder):

@@ -1,6 +1,6 @@
 """Sampling codes from the priors: incrementally, and naively as the reference (section F)."""
 
-from vqv2.sampling.codes import Settings, check_given, sample_codes
+from vqv2.sampling.codes import Settings, check_given, row_sampler, sample_codes
 from vqv2.sampling.incremental import IncrementalPrior
 from vqv2.sampling.naive import NaivePrior
 from vqv2.sampling.rows import RowSampler
@@ -11,5 +11,6 @@ __all__ = [
     "RowSampler",
     "Settings",
     "check_given",
+    "row_sampler",
     "sample_codes",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 from backends import to_device, to_host
 from vqv2.errors import InputError
 from vqv2.progress import progress_bar
+from vqv2.sampling.captured import CapturedRowSampler, fits
 from vqv2.sampling.incremental import IncrementalPrior
 from vqv2.sampling.naive import NaivePrior
 from vqv2.sampling.rows import RowSampler
@@ -74,7 +75,7 @@ def sample_codes(
     check_given(given, count, prior.size, prior.codebook_size)
     codes = to_device(np.array(given, np.int64))
     stepper = _method(method, storage)(prior, count, label, coarser)
-    sampler = RowSampler(stepper, settings, window)
+    sampler = row_sampler(stepper, settings, window)
     with progress_bar(prior.size**2, progress, "code", progress is not None) as bar:
         for row in range(prior.size):
             noise = rng.gumbel(size=(prior.size, count, prior.codebook_size))
@@ -92,6 +93,13 @@ def _method(name, storage):
     if storage != "float32":
         raise InputError(f"storage {storage!r} is for incremental sampling, not for {name}")
     return METHODS[name]
+
+
+def row_sampler(stepper, settings, window=1):
+    """What draws the maps of a stepper row by row, a `RowSampler` or what a device has instead."""
+    if window == 1 and isinstance(stepper, IncrementalPrior) and fits(stepper):
+        return CapturedRowSampler(stepper, settings)
+    return RowSampler(stepper, settings, window)
 
 
 def check_given(given, count, size, codebook_size, name="the prior"):

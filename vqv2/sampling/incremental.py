@@ -46,9 +46,9 @@ class IncrementalPrior:
         self.count = count
         self.table = prior.embedding.table.array
         maps = _Maps(count, prior.size, self.table.dtype, storage)
-        self.first = _CausalConvolution(prior.first, maps)
+        self.first = CausalConvolution(prior.first, maps)
         self.blocks = [
-            _Attention(block, maps, label, condition)
+            Attention(block, maps, label, condition)
             if isinstance(block, AttentionBlock)
             else _GatedLayer(block, maps, label, condition)
             for block in prior.blocks
@@ -57,6 +57,11 @@ class IncrementalPrior:
         self.final = _Pointwise(prior.output.logits, maps)
         self.nothing = array_module(self.table).empty((count, 0, self.table.shape[1]), maps.dtype)
         self.position = 0
+
+    @property
+    def layers(self):
+        """All layers in order; each is told when a row starts."""
+        return (self.first, *self.blocks, *self.output, self.final)
 
     def logits(self):
         """Logits (N, K) of the next position in raster order."""
@@ -76,7 +81,7 @@ class IncrementalPrior:
         row, column = divmod(self.position, self.prior.size)
         columns = slice(column, column + 1 + embedded.shape[1])
         if column == 0:
-            for layer in (self.first, *self.blocks, *self.output, self.final):
+            for layer in self.layers:
                 layer.start_row(row)
         if embedded.size:
             self.first.put(embedded, column)
@@ -135,13 +140,14 @@ class _Maps:
         return prepare(weight, self.storage, halves)
 
 
-class _CausalConvolution:
+class CausalConvolution:
     """A `CausalConv2d` with the rows of its input that later positions read.
 
     rows     (N, half + 1, W + 2 * half, C): the rows above and, last, the current one, zero-padded
     patches  what the taps of the current row meet at each of its positions, (N, W, taps * C), a
              view of `rows`
-    offsets  (N, W, D): bias and the share of the rows above in every position of the current row
+    offsets  (N, W, D), `offsets_shape`: bias and the share of the rows above in every position of
+             the current row
     """
 
     def __init__(self, layer, maps, halves=1):
@@ -160,6 +166,7 @@ class _CausalConvolution:
         self.patches = xp.lib.stride_tricks.sliding_window_view(
             current, self.row_taps * channels, axis=1
         )[:, ::channels]
+        self.offsets_shape = (maps.count, maps.size, channels_out)
         self.offsets = None
 
     def start_row(self, row, more=0):
@@ -207,7 +214,7 @@ class _Pointwise:
 
     def __init__(self, layer, maps, halves=1):
         self.weight = maps.prepare(layer.weight.array, halves)
-        shape = (maps.count, maps.size, layer.bias.shape[0])
+        self.offsets_shape = shape = (maps.count, maps.size, layer.bias.shape[0])
         self.bias = array_module(layer.bias.array).broadcast_to(layer.bias.array, shape)
         self.offsets = self.bias
         self.input = None
@@ -234,7 +241,7 @@ class _Pointwise:
 
 
 def _convolution(layer, maps, halves=1):
-    kind = _CausalConvolution if isinstance(layer, CausalConv2d) else _Pointwise
+    kind = CausalConvolution if isinstance(layer, CausalConv2d) else _Pointwise
     return kind(layer, maps, halves)
 
 
@@ -283,7 +290,7 @@ class _GatedLayer:
         return affine_gate(second.patch(columns), second.weight, second.offset(columns), x)
 
 
-class _Attention:
+class Attention:
     """An `AttentionBlock` with the keys and values of all earlier positions.
 
     The two position channels' share in queries, keys and values is known beforehand.

@@ -35,6 +35,10 @@ class RowSampler:
         self.window = window
         self.latest = None  # logits (N, 1, K) that forecasts are made from
 
+    def skip_to(self, row):
+        """As `IncrementalPrior.skip_to`."""
+        self.stepper.skip_to(row)
+
     def draw(self, codes, noise):
         """Fill the next row: codes (N, W), -1 where to draw, with Gumbel noise (N, W, K).
 

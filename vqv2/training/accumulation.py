@@ -42,7 +42,7 @@ def _backward(task, step, data, rng, weight):
             f"the loss of {task.stage} became {value} at step {step}: lower the learning rate; "
             "the last checkpoint is unchanged, and --resume --check-finite finds the operation"
         )
-    (loss if weight == 1 else loss * weight).backward()
+    task.optimizer.backward(loss if weight == 1 else loss * weight)
     return value, metrics
 
 

@@ -38,7 +38,8 @@ class ClassifierTask(Task):
         self.images = images
         self.held_out = held_out
         self.seed = seed
-        self.optimizer = Adam(model.parameters(), self.config.polyak_decay)
+        decay, precision = self.config.polyak_decay, self.config.precision
+        self.optimizer = Adam(model.parameters(), decay, precision=precision)
         self.metadata = {
             "data": images.name,
             "images": len(images),

@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 
+import backends
 from vqv2.checkpoint import Checkpoints
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
@@ -29,6 +30,7 @@ from vqv2.training.collapse import PATIENCE, collapse_warnings
 from vqv2.training.interruption import Stopped, interruption
 from vqv2.training.log import Log, NoLog, read_log
 from vqv2.training.order import step_generator
+from vqv2.training.precision import in_its_precision
 from vqv2.training.state import TrainingError, load_training, save_training
 
 
@@ -59,6 +61,7 @@ class Schedule:
         return {name: fields[name] for name in fields if name not in ("progress", "check_finite")}
 
 
+@in_its_precision
 def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None):
     """Train `task` in `folder` up to its configuration's number of steps; the last metrics.
 
@@ -194,6 +197,8 @@ class _Record:
         images = (step - self._step) * self.task.config.batch
         metrics["images_per_second"] = images / max(1e-9, now - self._time)
         self._step, self._time = step, now
+        if (held := backends.pool_bytes()) is not None:
+            metrics["device_memory_bytes"] = held
         self.log.write(step=step, split="train", **metrics)
         self.bar.set_postfix(_shown(metrics), refresh=False)
         self._warn({"step": step, **metrics})
@@ -219,10 +224,11 @@ def _step(task, step, data, seed):
     """One update; a function that returns the numbers to show."""
     loss, metrics = backward(task, step, data, step_generator(seed, step))
     parallel.average_gradients(task.optimizer.parameters, task.communicator)
-    norm = _limit_gradients(task, step)
+    norm = _limit_gradients(task, step) if task.optimizer.unscale() else {}
     rate = task.learning_rate(step)
     task.optimizer.step(rate)
-    return lambda: {"loss": loss, **metrics(), "learning_rate": rate, **norm}
+    more = {"learning_rate": rate, **norm, **task.optimizer.loss_scale.metrics()}
+    return lambda: {"loss": loss, **metrics(), **more}
 
 
 def _limit_gradients(task, step):
@@ -242,5 +248,5 @@ def _limit_gradients(task, step):
 
 
 def _shown(metrics):
-    hidden = ("learning_rate", "reconstruction", "commitment", "codebook")
+    hidden = ("learning_rate", "reconstruction", "commitment", "codebook", "device_memory_bytes")
     return {name: f"{value:.4g}" for name, value in metrics.items() if name not in hidden}

@@ -65,7 +65,9 @@ def replicate(task, step, communicator):
         for array in _state(task):
             array[...] = communicator.broadcast(array)
         step = int(communicator.broadcast(np.array([step]))[0])
-        task.optimizer.steps = step
+        scale = task.optimizer.loss_scale
+        scale.load_state({n: communicator.broadcast(a) for n, a in scale.state().items()})
+        task.optimizer.steps = step - scale.skipped
     return step
 
 

@@ -34,7 +34,12 @@ class AutoencoderTask(Task):
         self.share = parallel.share(self.config.batch, self.communicator, self.config.accumulate)
         parameters = model.parameters()
         codebooks = {name for name in parameters if name.endswith(".codebook")}
-        self.optimizer = Adam(parameters, self.config.polyak_decay, not_averaged=codebooks)
+        self.optimizer = Adam(
+            parameters,
+            self.config.polyak_decay,
+            not_averaged=codebooks,
+            precision=self.config.precision,
+        )
         self.metadata = {
             "data": images.name,
             "images": len(images),

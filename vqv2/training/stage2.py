@@ -28,7 +28,8 @@ class PriorTask(Task):
         self.store = store
         self.seed = seed
         self.share = parallel.share(self.config.batch, self.communicator, self.config.accumulate)
-        self.optimizer = Adam(model.parameters(), self.config.polyak_decay)
+        decay, precision = self.config.polyak_decay, self.config.precision
+        self.optimizer = Adam(model.parameters(), decay, precision=precision)
         self.metadata = {"autoencoder": store.identity, "codes": store.checksum}
 
     def batch(self, step):

@@ -1,0 +1,95 @@
+"""Training in reduced precision: the setting acts, is kept, and continues exactly."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import backends
+from tests.small import AUTOENCODER, CONFIG, write_images
+from vqv2 import checkpoint, loss_scale, pipeline
+from vqv2.cli import main
+from vqv2.errors import InputError
+from vqv2.run import Run
+from vqv2.training import Schedule
+from vqv2.training.log import read_log
+
+QUIET = Schedule(log_every=1, validate_every=6, progress=False)
+
+
+@pytest.fixture
+def sources(tmp_path):
+    return pipeline.open_splits(write_images(tmp_path / "images.npz"), AUTOENCODER)
+
+
+def train(folder, sources, precision, steps=6, resume=False):
+    """The arrays of a checkpoint after `steps` steps of stage 1."""
+    config = dataclasses.replace(AUTOENCODER, precision=precision, steps=steps)
+    run = Run.new(folder, CONFIG, sources["train"].class_names, "images.npz") if not resume else (
+        Run.open(folder)
+    )  # fmt: skip
+    run.config = run.config.with_autoencoder(config)
+    run.save()
+    pipeline.train_autoencoder(run, sources, 0, resume, QUIET)
+    return checkpoint.load(run.checkpoint_path("autoencoder"))[0]
+
+
+def test_each_precision_trains_differently_and_about_as_well(tmp_path, sources):
+    exact = train(tmp_path / "float32", sources, "float32")
+    for precision in ("tf32", "float16", "bfloat16"):
+        arrays = train(tmp_path / precision, sources, precision)
+        weights = [name for name in exact if name.startswith("average.") and "weight" in name]
+        assert weights
+        for name in weights:
+            assert 0 < np.abs(arrays[name] - exact[name]).max() < 0.01, (precision, name)
+        log = read_log(tmp_path / precision / "autoencoder/log.jsonl")[-1]
+        assert log["loss"] == pytest.approx(_last_loss(tmp_path / "float32"), rel=0.02)
+    assert backends.current_precision() == "float32"
+
+
+def _last_loss(folder):
+    return read_log(folder / "autoencoder/log.jsonl")[-1]["loss"]
+
+
+def test_a_scaled_training_with_overflows_continues_exactly(tmp_path, sources, monkeypatch):
+    monkeypatch.setattr(loss_scale, "FIRST", 2.0**30)  # too much for the first steps
+    whole = train(tmp_path / "whole", sources, "float16", 24)
+    train(tmp_path / "parts", sources, "float16", 5)
+    parts = train(tmp_path / "parts", sources, "float16", 24, resume=True)
+    assert set(whole) == set(parts)
+    for name, array in whole.items():
+        np.testing.assert_array_equal(array, parts[name], err_msg=name)
+    log = [
+        line for line in read_log(tmp_path / "whole/autoencoder/log.jsonl") if "loss_scale" in line
+    ]
+    assert log[0]["skipped_steps"] == 1 and 1 < log[-1]["skipped_steps"] < 24
+    assert log[-1]["loss_scale"] == 2.0 ** (30 - log[-1]["skipped_steps"])
+
+
+def test_another_precision_does_not_continue_a_training(tmp_path, sources):
+    train(tmp_path / "run", sources, "tf32", 2)
+    with pytest.raises(InputError, match="its precision is 'tf32', not 'bfloat16'"):
+        train(tmp_path / "run", sources, "bfloat16", 4, resume=True)
+
+
+def test_a_checkpoint_from_before_the_setting_is_one_of_float32(tmp_path, sources):
+    train(tmp_path / "run", sources, "float32", 2)
+    path = tmp_path / "run/autoencoder/checkpoint.safetensors"
+    arrays, metadata = checkpoint.load(path)
+    del metadata["config"]["precision"]
+    checkpoint.save(path, arrays, metadata)
+    train(tmp_path / "run", sources, "float32", 3, resume=True)
+
+
+def test_the_command_line_sets_it_and_says_that_it_is_emulated(tmp_path, capsys):
+    data = write_images(tmp_path / "images.npz")
+    settings = [f"--set={name}={getattr(AUTOENCODER, name)}" for name in (
+        "image_size", "hidden_units", "residual_units", "layers", "codebook_size", "batch",
+    )]  # fmt: skip
+    arguments = ["train", "autoencoder", "--data", data, "--out", str(tmp_path / "run")]
+    arguments += [*settings, "--set=latent_sizes=4,8", "--steps", "2"]
+    assert main([*arguments, "--precision", "half"]) == 2
+    assert "precision='half' must be one of float32, tf32" in capsys.readouterr().err
+    assert main([*arguments, "--precision", "bfloat16"]) == 0
+    assert "precision bfloat16 is emulated on backend" in capsys.readouterr().out
+    assert Run.open(tmp_path / "run").config.autoencoder.precision == "bfloat16"
