@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from backends import PRECISIONS
 from tests.small import CONFIG
-from vqv2 import cost
+from vqv2 import cost, plan
 from vqv2.cli import main
 from vqv2.config import PRESETS
 from vqv2.models.autoencoder import Autoencoder
@@ -99,6 +100,33 @@ def test_sampling_reads_the_taps_of_the_current_row_for_every_position():
     assert layer.streamed == 3 * 7 * (3 + 10 / 8)
 
 
+def test_what_checkpointing_keeps_is_predicted_rather_too_high():
+    config = PRESETS["demo"]
+    priors = [dataclasses.replace(prior, checkpoint=True) for prior in config.priors]
+    autoencoder = dataclasses.replace(config.autoencoder, checkpoint=True)
+    saving = dataclasses.replace(config, autoencoder=autoencoder, priors=tuple(priors))
+    for model, counted, loss in models(saving):
+        own = {id(p.array) for p in model.parameters().values()}
+        own |= {id(b) for b in model.buffers().values()}
+        kept = sum(array.nbytes for key, array in kept_bytes(loss()).items() if key not in own)
+        predicted, _ = plan.per_image(counted, checkpointed=True)
+        assert 0.97 * kept < predicted * COUNT < 1.2 * kept
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_plan_knows_every_precision(precision, capsys):
+    arguments = ["--preset", "imagenet256", "--device", "a100", "--precision", precision]
+    assert main(["plan", *arguments]) == 0
+    text = capsys.readouterr().out
+    assert f"products in {precision}" in text
+    without, saving = text.split("training without")[1].split("training with checkpoint=true")
+    batches = [
+        [int(line.split()[-3]) for line in part.splitlines() if line.startswith(("auto", "prior"))]
+        for part in (without, saving)
+    ]
+    assert all(b > a > 0 for a, b in zip(*[found[:3] for found in batches], strict=True))
+
+
 def test_plan_says_that_it_predicts(capsys):
     assert main(["plan", "--preset", "imagenet256", "--device", "h100", "--classes", "10"]) == 0
     text = capsys.readouterr().out
@@ -113,7 +141,10 @@ def test_plan_says_that_it_predicts(capsys):
         (["--preset", "imagenet", "--device", "a100"], "did you mean 'imagenet256'?"),
         (["--preset", "demo", "--device", "a1000"], "there is no device 'a1000'"),
         (["--preset", "demo", "--device", "a100", "--batch", "0"], "--batch 0"),
-        (["--preset", "demo", "--device", "a100", "--precision", "int8"], "float32 or tf32"),
+        (
+            ["--preset", "demo", "--device", "a100", "--precision", "int8"],
+            "one of float32, tf32, float16",
+        ),
     ],
 )
 def test_wrong_requests_are_one_sentence(arguments, message, capsys):

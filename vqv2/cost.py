@@ -22,18 +22,31 @@ class Cost:
     patches: int = 0  # numbers that convolutions copy side by side for these products
     activations: int = 0  # numbers that training keeps for the backward pass
     streamed: float = 0  # weights that incremental sampling reads for one position
+    spared: int = 0  # of the activations, what activation checkpointing does not keep
+    segment: int = 0  # activations of the largest segment that it computes again
+    largest: int = 0  # numbers of the largest single result
 
     def __add__(self, other):
-        fields = dataclasses.fields(self)
-        return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields))
+        sums = {n: getattr(self, n) + getattr(other, n) for n in _SUMS}
+        return Cost(**sums, **{n: max(getattr(self, n), getattr(other, n)) for n in _MAXIMA})
 
     def __mul__(self, times):
-        return Cost(*(times * getattr(self, f.name) for f in dataclasses.fields(self)))
+        return dataclasses.replace(self, **{n: times * getattr(self, n) for n in _SUMS})
+
+
+_SUMS = ("parameters", "operations", "patches", "activations", "streamed", "spared")
+_MAXIMA = ("segment", "largest")
+
+
+def segment(cost, output):
+    """A part that checkpointing computes again: of it, only its `output` numbers are kept."""
+    spared = cost.activations - output
+    return dataclasses.replace(cost, spared=spared, segment=cost.activations)
 
 
 def kept(positions, *channels):
     """Results (positions, channels) of operations without parameters."""
-    return Cost(activations=positions * sum(channels))
+    return Cost(activations=positions * sum(channels), largest=positions * max(channels))
 
 
 def linear(positions, channels_in, channels_out, bias=True):
@@ -43,6 +56,7 @@ def linear(positions, channels_in, channels_out, bias=True):
         2 * positions * channels_in * channels_out,
         activations=positions * channels_out,
         streamed=channels_in * channels_out,
+        largest=positions * channels_out,
     )
 
 
@@ -54,6 +68,7 @@ def convolution(positions, taps, channels_in, channels_out):
         2 * patches * channels_out,
         patches if taps > 1 else 0,
         positions * channels_out,
+        largest=positions * max(channels_in, channels_out),
     )
 
 
@@ -73,6 +88,7 @@ def transposed_convolution(positions, taps, channels_in, channels_out, stride=2)
         2 * patches * channels_in,
         patches,
         positions * stride**2 * channels_out,
+        largest=positions * max(channels_in, stride**2 * channels_out),
     )
 
 
@@ -113,12 +129,9 @@ def _encoder(channels_in, size, factor, config):
         cost += convolution(size**2, config.upsampling_filter_size**2, channels_in, width)
         cost += kept(size**2, width)
         channels_in = width
-    taps = config.encoder_filter_size**2
-    return (
-        cost
-        + convolution(size**2, taps, channels_in, config.hidden_units)
-        + _residual_stack(size**2, config)
-    )
+    taps, hidden = config.encoder_filter_size**2, config.hidden_units
+    refined = convolution(size**2, taps, channels_in, hidden) + _residual_stack(size**2, config)
+    return segment(cost, size**2 * channels_in) + segment(refined, size**2 * hidden)
 
 
 def _decoder(sizes, channels_out, factor, config):
@@ -132,7 +145,9 @@ def _decoder(sizes, channels_out, factor, config):
         cost += kept(size**2, channels)
     cost += convolution(size**2, config.encoder_filter_size**2, channels, hidden)
     cost += _residual_stack(size**2, config)
-    return cost + _upsampling(size, hidden, hidden // 2, channels_out, factor, config)
+    enlarged = _upsampling(size, hidden, hidden // 2, channels_out, factor, config)
+    output = (size * factor) ** 2 * channels_out
+    return segment(cost, size**2 * hidden) + segment(enlarged, output)
 
 
 def _upsampling(size, channels_in, channels, channels_out, factor, config):
@@ -168,12 +183,14 @@ def prior_blocks(config, codebook_size, size, coarser=(), classes=0):
     for kind in block_kinds(config):
         if kind == "gated":
             sizes = (config.filter_size, config.second_kernel)
-            yield _gated_layer(config, positions, sizes, condition, classes)
+            block = _gated_layer(config, positions, sizes, condition, classes)
         else:
-            yield _attention_block(config, positions, condition, classes)
+            block = _attention_block(config, positions, condition, classes)
+        yield segment(block, positions * hidden)
     inside = config.condition_output_stack
     for _ in range(config.output_stack_layers):
-        yield _gated_layer(config, positions, (1, 1), condition * inside, classes * inside)
+        block = _gated_layer(config, positions, (1, 1), condition * inside, classes * inside)
+        yield segment(block, positions * hidden)
     yield kept(positions, hidden) + linear(positions, hidden, codebook_size)
 
 
@@ -217,10 +234,10 @@ def _attention_block(config, positions, condition, classes):
         linear(positions, hidden + 2, width) + linear(positions, 2 * hidden + 2, width) * 2
     )
     products = Cost(operations=2 * positions**2 * width)  # two products over half of all pairs
-    heads = kept(positions, 3 * width, width)  # by head: queries, keys, values; what was read
+    heads = kept(positions, *[width] * 4)  # by head: queries, keys, values; what was read
     read = kept(positions, 2 * width, config.attention_heads)  # as maps; normalisers
     merged = (
-        kept(positions, hidden, width, 2 * residual)
+        kept(positions, hidden, width, residual, residual)
         + linear(positions, hidden, residual)
         + linear(positions, width, residual, bias=False)
         + linear(positions, residual, 2 * hidden)
@@ -264,10 +281,11 @@ def _once(config, size, joined):
 def _conditioning_block(positions, channels):
     inner = channels // 4
     normalization = Cost(2 * channels, activations=3 * positions * channels)  # result, two to undo
-    return (
+    block = (
         normalization
         + kept(positions, channels, inner, inner, channels)
         + linear(positions, channels, inner)
         + convolution(positions, 9, inner, inner)
         + linear(positions, inner, channels)
     )
+    return segment(block, positions * channels)

@@ -17,6 +17,7 @@ from vqv2 import Hierarchy, cost, pipeline
 from vqv2.autodiff import no_grad
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.optim import Adam
+from vqv2.plan import recorded_launches
 from vqv2.run import Run, build_prior
 from vqv2.sampling import IncrementalPrior, Settings, sample_codes
 from vqv2.training import Schedule
@@ -155,10 +156,7 @@ def test_a_position_is_recorded_once_and_replayed(level, storage, counts):
     found = counted(counts, lambda: sample_codes(model, 4, rng, label, coarser, storage=storage))
     positions = model.size**2
     assert found["captures"] == 1 and found["graphs"] == positions - 1
-    layers = model.config.layers + model.config.output_stack_layers
-    attentions = model.config.attention_layers
-    launches = 2 * layers + 6 * attentions + len(("first", "logits", "draw", "embed", "advance"))
-    assert found["replayed"] == launches * (positions - 1)
+    assert found["replayed"] == recorded_launches(model.config) * (positions - 1)
 
 
 def test_more_images_are_drawn_without_a_recording(counts):

@@ -2,6 +2,7 @@
 
 import math
 
+from backends import PRECISIONS
 from vqv2 import plan, scaling
 from vqv2.commands.arguments import add_command
 from vqv2.config import PRESETS, preset
@@ -25,7 +26,9 @@ def add_parser(subparsers):
     parser.add_argument("--preset", required=True, help=f"one of {', '.join(PRESETS)}")
     parser.add_argument("--device", required=True, help=f"one of {', '.join(plan.DEVICES)}")
     parser.add_argument("--classes", type=int, default=0, metavar="N", help="default: none")
-    parser.add_argument("--precision", default="float32", help="of products: float32 or tf32")
+    parser.add_argument(
+        "--precision", default="float32", help=f"of products: {', '.join(PRECISIONS)}"
+    )
     parser.add_argument("--batch", type=int, metavar="N", help="default: the paper's, if it fits")
     parser.add_argument("--sampling-batch", type=int, default=32, metavar="N", help="default: 32")
     parser.add_argument("--devices", type=int, default=1, metavar="N", help="default: 1")
@@ -39,35 +42,42 @@ def _plan(arguments):
         value, least = getattr(arguments, name), 0 if name == "classes" else 1
         if value is not None and value < least:
             raise InputError(f"--{name.replace('_', '-')} {value} must be at least {least}")
-    if arguments.precision not in ("float32", "tf32"):
-        raise InputError(f"--precision {arguments.precision} must be float32 or tf32")
+    if arguments.precision not in PRECISIONS:
+        raise InputError(
+            f"--precision {arguments.precision} must be one of {', '.join(PRECISIONS)}"
+        )
     config, device = preset(arguments.preset), plan.device(arguments.device)
     models = plan.models(config, arguments.classes)
     print(f"A PREDICTION for {device.name} with products in {arguments.precision}: counted work at")
     print(f"{plan.EFFICIENCY:.0%} of published speed, an assumption. Nobody has measured it.\n")
-    _print_training(models, device, arguments)
+    for checkpointed in (False, True):
+        _print_training(models, device, arguments, checkpointed)
+    print("Memory is the same in every precision: weights, sums and activations stay float32.")
     if arguments.devices > 1:
         _print_scaling(models, device, arguments)
     _print_sampling(models, device, arguments)
 
 
-def _print_training(models, device, arguments):
+def _print_training(models, device, arguments, checkpointed):
     rows = []
     for name, counted, config, _ in models:
         batch = arguments.batch or config.batch
-        needs = plan.training(counted, batch, device, arguments.precision)
+        needs = plan.training(counted, batch, device, arguments.precision, checkpointed)
         rows.append(
             (
                 name,
                 *(_gib(n) for n in (needs.weights, needs.gradients, needs.adam, needs.polyak)),
                 f"{needs.activations / 2**20:.0f}",
+                f"{needs.working / 2**20:.0f}",
                 str(needs.largest_batch),
                 str(needs.batch or "-"),
                 _seconds(needs.seconds),
             )
         )
-    titles = ("weights", "gradients", "Adam", "Polyak", "MiB per image", "largest batch")
-    print("training without activation checkpointing, GiB:")
+    titles = ("weights", "gradients", "Adam", "Polyak", "MiB per image", "while computing")
+    titles = (*titles, "largest batch")
+    kind = "with checkpoint=true" if checkpointed else "without activation checkpointing"
+    print(f"training {kind}, GiB:")
     print(format_table(("model", *titles, "batch", "s per step"), rows))
 
 
@@ -98,12 +108,10 @@ def _print_scaling(models, device, arguments):
 def _print_sampling(models, device, arguments):
     rows, batch = [], arguments.sampling_batch
     for name, counted, prior, size in models[1:]:  # the priors
-        layers = prior.layers + prior.attention_layers + prior.output_stack_layers
-        numbers = (layers, size**2, batch)
-        seconds = plan.sampling_seconds(counted, *numbers, device, arguments.precision)
+        seconds = plan.sampling_seconds(counted, prior, size**2, batch, device)
         weights = counted.parameters * plan.NUMBER
         rows.append((name, str(size**2), _gib(weights), _seconds(seconds)))
-    print(f"\nsampling {batch} images side by side:")
+    print(f"\nsampling {batch} images side by side, in float32:")
     print(format_table(("model", "positions", "weights, GiB", "s per image"), rows))
 
 
