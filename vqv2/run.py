@@ -209,10 +209,13 @@ def read_stage(folder):
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
+        raise InputError(f"{path} cannot be read ({error}): {_REMEDY}") from None
     if not isinstance(content, dict) or content.get("format") != STAGE_FORMAT:
-        raise InputError(f"{path} is not what a training of vqv2 was begun with")
+        raise InputError(f"{path} is not what a training of vqv2 was begun with: {_REMEDY}")
     return content
+
+
+_REMEDY = "remove it, and give the command that began this stage again with --resume"
 
 
 def build_prior(config, level, classes, seed):

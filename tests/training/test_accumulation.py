@@ -172,6 +172,8 @@ def test_parts_are_equally_large():
         replace(PRIOR, {"accumulate": 3})
     with pytest.raises(InputError, match="accumulate=0 must be greater than 0"):
         replace(PRIOR, {"accumulate": 0})
+    with pytest.raises(InputError, match="6 images of a batch cannot be computed in 4 equal"):
+        accumulation.split((np.arange(6), None, []), 4)  # nothing is left out in silence
 
 
 def test_the_norm_is_that_of_all_gradients_and_clipping_bounds_it(tmp_path, sources):

@@ -166,6 +166,9 @@ def test_the_same_command_begins_goes_on_and_has_nothing_left_to_do(tmp_path, ca
     assert cli.main(same) == 0
     assert cli.main(same) == 0
     assert "has all its steps already" in capsys.readouterr().out
+    config = (run / "config.json").read_bytes()
+    (run / "config.json").unlink()  # it was lost
+    assert cli.main(same) == 0 and (run / "config.json").read_bytes() == config
     begun = json.loads((run / "autoencoder" / "training.json").read_text())
     assert (begun["seed"], begun["schedule"]["keep"]) == (5, 4)
     assert cli.main(["train", "autoencoder", "--out", str(run), "--resume", "--steps", "6"]) == 0

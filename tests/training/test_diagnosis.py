@@ -144,6 +144,14 @@ def test_quick_reads_no_contents(run, capsys):
     assert status == 0 and "complete" in parts["prior-top"] and "--quick" in parts["codes"]
 
 
+@pytest.mark.parametrize("name", ["config.json", "prior-top/training.json"])
+def test_a_damaged_configuration_is_told_with_what_helps(run, capsys, name):
+    (run / name).write_text("{")
+    status, parts, _ = doctor(run, capsys)
+    assert status == 1 and f"{run / name} cannot be read" in parts["configuration"]
+    assert "--resume" in parts["configuration"]
+
+
 def test_a_damaged_stage_record_is_damage_and_a_folder_that_is_no_run_a_mistake(run, capsys):
     (run / "autoencoder" / "training.json").write_text("{")
     assert doctor(run, capsys)[0] == 1

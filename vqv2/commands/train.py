@@ -87,6 +87,8 @@ def _train_autoencoder(arguments):
         on_start=run.save,
         communicator=arguments.communicator,
     )
+    if not is_run(run.folder):  # it was lost, and there was no step left to do
+        run.save()
     print_skipped(sources, skipped)
     training.print_result(result, run.stage_folder("autoencoder"))
 

@@ -13,6 +13,7 @@ what looks at a batch, or draws for it:
 
 import numpy as np
 
+from vqv2.errors import InputError
 from vqv2.training import parallel
 from vqv2.training.state import TrainingError
 
@@ -49,13 +50,19 @@ def _backward(task, step, data, rng, weight):
 def split(data, count):
     """[`count` equal parts of a batch, one after the other].
 
-    `data` is an array with one row per image, None, or a tuple or list of such.
+    `data` is an array with one row per image, None, or a tuple or list of such. Raises `InputError`
+    when the parts cannot be equal: the batch is what this process has of it.
     """
     if data is None:
         return [None] * count
     if isinstance(data, tuple | list):
         columns = [split(one, count) for one in data]
         return [type(data)(column[part] for column in columns) for part in range(count)]
+    if len(data) % count:
+        raise InputError(
+            f"{len(data)} images of a batch cannot be computed in {count} equal parts: choose "
+            "another accumulate, which divides each process's share of a batch"
+        )
     length = len(data) // count
     return [data[start : start + length] for start in range(0, length * count, length)]
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from pathlib import Path
 
 from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, PriorConfig, from_values
@@ -11,6 +12,10 @@ from vqv2.run import Run, read_stage
 from vqv2.training.claim import is_claimed
 from vqv2.training.log import read_log
 
+_CONFIG_REMEDY = (
+    "restore it from a copy; or remove config.json and give the command that began the run again, "
+    "with --data, its settings and --resume: the checkpoints stay, and it is written anew"
+)
 MARGIN = 1.1  # of the size of a checkpoint that should be free on the disk
 
 
@@ -35,10 +40,15 @@ def diagnose(folder, quick=False):
     """[`Diagnosis`] of every part of a run, in the order of the stages.
 
     Reads all checkpoints and codes to compare them with their checksums; with `quick` only what
-    they say about themselves. Changes nothing. Raises `InputError` when the folder is no run, or
-    its config.json is damaged.
+    they say about themselves. Changes nothing. Where the configuration is damaged nothing else can
+    be said. Raises `InputError` when the folder is no run.
     """
-    run = Run.open(folder)
+    try:
+        run = Run.open(folder)
+    except InputError as error:
+        if not (Path(folder) / "autoencoder").is_dir():
+            raise
+        return [Diagnosis("configuration", "damaged", [_CONFIG_REMEDY], [str(error)])]
     autoencoder = _stage(run, "autoencoder", AutoencoderConfig, quick)
     codes = _codes(run, autoencoder, quick)
     priors = [_stage(run, f"prior-{level}", PriorConfig, quick) for level in run.config.levels]
