@@ -3,6 +3,7 @@
 pytest --backend cupy               on a device; without one it fails at once
 pytest --backend cupy --stand-in    on a strict stand-in for cupy, which needs no device
 pytest --backend reference          with the readable kernels
+pytest --full-size tests/full_size  the paper's largest models: minutes, and 6 GB of memory
 """
 
 from pathlib import Path
@@ -18,6 +19,7 @@ HOST_ARRAYS = ("backends", "functional", "models", "nn", "sampling", "test_autod
 def pytest_addoption(parser):
     """Add --backend and --stand-in."""
     parser.addoption("--backend", choices=backends.BACKENDS, help="run the tests on this backend")
+    parser.addoption("--full-size", action="store_true", help="run tests/full_size, too")
     parser.addoption(
         "--stand-in", action="store_true", help="put a strict stand-in in the place of cupy"
     )

@@ -85,6 +85,31 @@ def test_exif_orientation_is_applied(tmp_path):
     assert upright[:14].max() < 20 and upright[18:].min() > 235
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["jpg", "webp", "png"])
+def test_every_orientation_comes_out_upright(tmp_path, orientation, ending):
+    upright = np.zeros((16, 32, 3), np.uint8)
+    upright[:8, :16], upright[:8, 16:], upright[8:, :16] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    # What a camera stores: the inverse of what the number asks for (EXIF 2.3, 4.6.4, tag 0x0112).
+    turned = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(np.ascontiguousarray(turned))
+    path = save(tmp_path / f"a.{ending}", image, exif=exif, quality=100)
+    found = pixels(path)
+    assert found.shape == upright.shape
+    np.testing.assert_allclose(found[4::8, 8::16].astype(int), upright[4::8, 8::16], atol=6)
+
+
 def test_the_first_frame_of_an_animation_is_used(tmp_path):
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     path = save(tmp_path / "a.gif", frames[0], save_all=True, append_images=frames[1:])

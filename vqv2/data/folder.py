@@ -35,7 +35,8 @@ class FolderImages(ImageSource):
     goes there too, and the next readable image, of the same class if there is one, takes its place.
     Batches are read by the tree's worker processes, or by threads of this one: they are the same.
 
-    For each image there are kept its name and about 60 bytes.
+    For each image there are kept its name and about 50 bytes; for a million files the process grew
+    by 170 MB.
 
     Raises `InputError` for a folder that is missing, or empty, or has no image that can be used.
     """
@@ -51,8 +52,8 @@ class FolderImages(ImageSource):
         self._parts = [(str(root), tree.indexes[root]) for root in roots]
         self._starts = np.cumsum([0, *(len(index) for _, index in self._parts)])
         self._places = self._usable(tree.folder)
-        if not tree.parts:
-            keys = [self._parts[0][1].listing.path(place) for place in self._places]
+        if not tree.parts and split != "all":
+            keys = map(self._parts[0][1].listing.path, self._places)
             self._places = self._places[split_indices(keys, split, str(tree.folder))]
         if not any(_has_loose_files(index.listing) for _, index in self._parts):
             self._set_classes(tree.indexes.values())

@@ -26,12 +26,14 @@ def held_out(keys):
     on every machine, and images with equal keys are on the same side. With two different keys or
     more, at least one is held out and at least one is left for training.
     """
-    marks = np.array([_mark(key) for key in keys])
+    marks = np.fromiter(map(_mark, keys), np.float64)
     return ((marks < HELD_OUT_PART) | (marks == marks.min())) & (marks < marks.max())
 
 
 def split_indices(keys, split, name):
     """The places in `keys` that belong to `split`, int64 (M,); `name` is for the error message.
+
+    `keys` may be an iterator, unless all are wanted.
 
     Raises `InputError` for a split that does not exist, and when there is nothing to hold out.
     """
