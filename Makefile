@@ -18,7 +18,7 @@ test: .venv/test
 # The code for a device, without one: a strict stand-in for cupy, and the real package's compiler.
 test-cupy: .venv/test .venv/gpu-test
 	.venv/bin/python -m pytest --backend cupy --stand-in tests/gpu tests/training tests/evaluation \
-		tests/test_hierarchy.py tests/test_checkpoint.py
+		tests/test_hierarchy.py tests/test_checkpoint.py tests/test_scaling.py
 
 lint: .venv/test
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

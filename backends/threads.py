@@ -20,17 +20,20 @@ _CHOICES = {
 _LOCAL_SIZES = ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE")  # of MPICH, of Open MPI
 
 
-def _threads():
-    """Threads for this process, or None where it has the machine to itself."""
+def cores():
+    """How many of the machine's cores are for this process.
+
+    Those that it may use, and no more than its part where a launcher started several processes
+    here.
+    """
     local_size = max(int(os.environ.get(name, 1)) for name in _LOCAL_SIZES)
-    if local_size == 1:
-        return None
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(allowed, os.cpu_count() // local_size))
+    everything = os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else everything
+    return max(1, min(allowed, everything // local_size))
 
 
-if _threads():
+if any(name in os.environ for name in _LOCAL_SIZES):
     for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        _CHOICES[_name] = str(_threads())
+        _CHOICES[_name] = str(cores())
 SET_HERE = tuple(name for name in _CHOICES if name not in os.environ)  # the user set the others
 os.environ.update({name: _CHOICES[name] for name in SET_HERE})

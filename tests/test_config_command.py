@@ -47,8 +47,9 @@ def test_sources_name_the_table_of_the_preset(capsys):
 def test_changes_are_marked(tmp_path, capsys):
     path = tmp_path / "a.toml"
     path.write_text("[prior.top]\ndropout = 0.2\n[autoencoder]\nbatch = 4\n")
-    text = shown(capsys, "demo", "--config", path, "--set", "autoencoder.batch=8")
-    assert "batch = 8" in text and "given; the preset has 4" in text
+    text = shown(capsys, "demo", "--config", path, "--set", "autoencoder.batch=12")
+    former = preset("demo").autoencoder.batch
+    assert "batch = 12" in text and f"given; the preset has {former}" in text
     assert tomllib.loads(text)["prior"]["top"]["dropout"] == 0.2
 
 

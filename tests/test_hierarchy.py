@@ -124,6 +124,14 @@ def test_sampling_from_given_top_codes_and_by_level_settings(trained):
     np.testing.assert_array_equal(naive["bottom"], codes["bottom"])
 
 
+def test_windows_change_no_code_of_any_level(trained):
+    hierarchy = Hierarchy.load(trained[0].folder)
+    plain = hierarchy.sample_codes(3, batch=2, temperature=0.8, seed=1)
+    codes = hierarchy.sample_codes(3, batch=2, temperature=0.8, seed=1, window=3)
+    for level in plain:
+        np.testing.assert_array_equal(codes[level], plain[level])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -133,6 +141,7 @@ def test_sampling_from_given_top_codes_and_by_level_settings(trained):
         ({"label": 0, "temperature": -1}, "temperature"),
         ({"label": 0, "temperature": 1e-50}, "temperature"),
         ({"label": 0, "batch": 0}, "batch 0"),
+        ({"label": 0, "window": 0}, "window 0"),
         ({"label": 0, "seed": -1}, "seed -1"),
         ({"label": "²"}, "no class"),
         ({"label": 0, "temperature": {"top": 1}}, "given for top, but the levels are top, bottom"),

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from backends import to_host
+from backends import array_module
 from tests.small import AUTOENCODER, CONFIG
 from vqv2 import cost, plan, scaling
 from vqv2.cli import main
@@ -27,13 +27,13 @@ class Counting:
 
     def all_reduce(self, array):
         """Twice the array."""
-        self.sizes.append(to_host(array).nbytes)
+        self.sizes.append(array.nbytes)
         return array + array
 
     def all_gather(self, array):
         """The array two times."""
         self.sizes.append(array.nbytes)
-        return np.stack([array, array])
+        return array_module(array).stack([array, array])
 
 
 def sent_in_a_step(model, inputs, rng):

@@ -36,11 +36,12 @@ class Hierarchy:
         self.identity = identity
 
     @classmethod
-    def load(cls, folder, priors=True):
+    def load(cls, folder, priors=True, best=False):
         """The hierarchy in a run folder, with those priors that are there (none: `priors=False`).
 
-        Raises `InputError` when the folder is no run, when a file in it is damaged, or when a
-        prior learned the codes of another autoencoder.
+        Priors are as their training left them, or, with `best`, as they were when their held-out
+        loss was lowest. Raises `InputError` when the folder is no run, when a file in it is
+        damaged, or when a prior learned the codes of another autoencoder.
         """
         run = Run.open(folder)
         autoencoder, identity = run.load_autoencoder()
@@ -50,7 +51,7 @@ class Hierarchy:
             for level in run.config.levels
             if priors and run.checkpoint_path(f"prior-{level}").exists()
         ]
-        loaded = {level: run.load_prior(level, identity) for level in trained}
+        loaded = {level: run.load_prior(level, identity, best) for level in trained}
         return cls(run.config, run.class_names, autoencoder, loaded, identity)
 
     def encode(self, images, batch=32):
@@ -87,7 +88,7 @@ class Hierarchy:
         """`count` new images (count, H, W, C), float32 in [0, 1] (Algorithm 2, lines 10-14).
 
         `how` is passed to `sample_codes`: temperature, top_k, top_p, given, progress, method,
-        storage, communicator.
+        storage, window, communicator.
         """
         return self.decode(self.sample_codes(count, label, seed, batch, **how))
 
@@ -104,6 +105,7 @@ class Hierarchy:
         method="incremental",
         progress=False,
         storage="float32",
+        window=1,
         communicator=None,
     ):
         """New codes {level: (count, size, size) int64}, from the top level down.
@@ -115,6 +117,8 @@ class Hierarchy:
         seed         same seed, same batch, same backend: same codes
         batch        how many are drawn side by side
         storage      "bfloat16" reads rounded weights, in half the time for small batches
+        window       positions that a pass over the weights looks at: with 4, say, fewer passes and
+                     the same codes; for a batch of one or two
         communicator the processes that share the work (`backends.communication`): they take turns
                      with batches of equal size, at most `batch`, and all get all the codes
 
@@ -141,7 +145,7 @@ class Hierarchy:
                 None if labels is None else labels[chosen],
                 settings,
                 {level: kept[chosen] for level, kept in given.items()},
-                (method, progress and communicator.rank == 0, storage),
+                (method, progress and communicator.rank == 0, storage, window),
             )
             for level in self.levels:
                 codes[level][chosen] = part[level]
@@ -149,7 +153,7 @@ class Hierarchy:
 
     def _sample_batch(self, count, rng, labels, settings, given, how):
         """Codes {level: (count, size, size)} drawn side by side, from the top level down."""
-        method, progress, storage = how
+        method, progress, storage, window = how
         codes = {}
         for level in self.levels:
             kept = given.get(level)
@@ -167,6 +171,7 @@ class Hierarchy:
                 method,
                 f"{level} codes" if progress else None,
                 storage,
+                window,
             )
         return codes
 

@@ -1,10 +1,14 @@
 """The stages on a run folder, in the order of Algorithms 1 and 2; commands and demo call these."""
 
+import contextlib
+
 from vqv2 import checkpoint
 from vqv2.data import images
 from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
 from vqv2.training import AutoencoderTask, PriorTask, encode_dataset, train
+from vqv2.training.claim import claim
+from vqv2.training.extraction import extraction_settings
 
 
 def open_splits(data, autoencoder, workers=None):
@@ -60,19 +64,36 @@ def train_autoencoder(
     return train(task, run.stage_folder(task.stage), seed, resume, schedule, on_start)
 
 
-def extract_codes(run, sources, progress=True, copies=1, seed=0, communicator=None):
+def extract_codes(run, sources, progress=True, copies=1, seed=0, communicator=None, resume=False):
     """Codes of all images by the averaged encoder: fills RUN/codes; the opened store.
 
-    `copies`, `seed` and `communicator`: see `vqv2.training.encode_dataset`. Raises `InputError`
-    when the data has other classes than the run was made for.
+    With `resume` nothing is done where these codes are there already. `copies`, `seed` and
+    `communicator`: see `vqv2.training.encode_dataset`. Raises `InputError` when the data has other
+    classes than the run was made for, or while another process extracts.
     """
     model, identity = run.load_autoencoder()
     check_classes(run, sources)
+    if resume and (store := _extracted(run, identity, sources, copies, seed)):
+        return store
     settings = {"copies": copies, "seed": seed, "progress": progress}
-    encode_dataset(
-        model, identity, sources, run.codes_folder, **settings, communicator=communicator
-    )
+    writes = communicator is None or communicator.rank == 0
+    with claim(run.folder) if writes else contextlib.nullcontext():
+        encode_dataset(
+            model, identity, sources, run.codes_folder, **settings, communicator=communicator
+        )
     return open_codes(run.codes_folder, identity)
+
+
+def _extracted(run, identity, sources, copies, seed):
+    """The store of these codes, or None where there is another or none."""
+    try:
+        store = open_codes(run.codes_folder, identity)
+    except InputError:
+        return None
+    wanted = extraction_settings(copies, seed)
+    source = sources["train"]
+    same = (store.manifest.get("settings"), store.manifest["source"]) == (wanted, source.name)
+    return store if same and store.counts.get("train", 0) == copies * len(source) else None
 
 
 def check_classes(run, sources):

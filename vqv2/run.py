@@ -150,10 +150,14 @@ class Run:
         load_averaged(model, arrays)
         return model, identity(model.state())
 
-    def load_prior(self, level, autoencoder_identity):
-        """The prior of `level` with averaged weights, learned from this autoencoder's codes."""
+    def load_prior(self, level, autoencoder_identity, best=False):
+        """The prior of `level` with averaged weights, learned from this autoencoder's codes.
+
+        The newest one, or the one whose held-out loss was lowest.
+        """
         stage = f"prior-{level}"
-        arrays, metadata = self._load(stage)
+        path = checkpoint.Checkpoints(self.stage_folder(stage)).best if best else None
+        arrays, metadata = self._load(stage, path)
         prior = from_values(PriorConfig, metadata["config"])
         config = self.config.with_prior(level, prior)
         model = build_prior(config, level, len(self.class_names), seed=0)
@@ -165,8 +169,8 @@ class Run:
         load_averaged(model, arrays)
         return model
 
-    def _load(self, stage):
-        path = self.checkpoint_path(stage)
+    def _load(self, stage, path=None):
+        path = path or self.checkpoint_path(stage)
         arrays, metadata = checkpoint.load(path)
         if metadata.get("stage") != stage:
             raise InputError(f"{path} holds {metadata.get('stage')!r}, not {stage!r}")

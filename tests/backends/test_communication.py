@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import types
@@ -13,6 +14,7 @@ import pytest
 from backends import communication
 from backends.communication import NCCL, Single, connect, launched
 from backends.selection import BackendError
+from backends.threads import cores
 from tests import mpi
 
 PROGRAM = Path(__file__).with_name("communicating.py")
@@ -50,6 +52,27 @@ def test_a_launcher_is_recognised(size, rank, monkeypatch):
 def pretend(monkeypatch, size):
     monkeypatch.setenv("PMI_SIZE", str(size))
     monkeypatch.setenv("PMI_RANK", "0")
+
+
+@pytest.mark.parametrize(
+    ("given", "threads"),
+    [
+        ({}, "None"),
+        ({"MPI_LOCALNRANKS": "1"}, "all"),
+        ({"MPI_LOCALNRANKS": "10000"}, "1"),
+        ({"OMPI_COMM_WORLD_LOCAL_SIZE": "10000"}, "1"),
+        ({"MPI_LOCALNRANKS": "10000", "OMP_NUM_THREADS": "3"}, "3"),
+    ],
+)
+def test_processes_of_one_machine_share_its_cores(given, threads):
+    kept = {name: value for name, value in os.environ.items() if "_NUM_THREADS" not in name}
+    program = "import backends, os; print(os.environ.get('OMP_NUM_THREADS'))"
+    finished = subprocess.run(
+        [sys.executable, "-c", program], env={**kept, **given}, capture_output=True, text=True
+    )
+    if threads == "all":
+        threads = str(cores())
+    assert finished.stdout.strip() == threads
 
 
 def test_without_mpi4py_the_sentence_says_what_to_install(monkeypatch):

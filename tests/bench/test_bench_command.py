@@ -16,11 +16,15 @@ ROWS = {
     "memory": ["autoencoder", "prior", "conditioned prior", "full-size prior"],
     "sample": [
         *(f"{what}, batch 2, bfloat16" for what in ("top 8x8", "bottom 8x8", "all")),
+        *(f"{what}, batch 2, bfloat16, window 4" for what in ("top 8x8", "bottom 8x8", "all")),
         "decoding, batch 2",
     ],
     "scaling": ["step, batch 1", "sampling, batch 1", "step, threads 1", "sampling, threads 1"],
 }
-MORE = {"memory": ["--full"], "sample": ["--batch", "2", "--storage", "bfloat16"]}
+MORE = {
+    "memory": ["--full"],
+    "sample": ["--batch", "2", "--storage", "bfloat16", "--window", "1,4"],
+}
 BRIEFLY = ("--quick", "--repetitions", "1", "--warmup", "0", "--threads", "1")
 
 
@@ -71,6 +75,8 @@ def test_a_missing_peer_is_one_sentence(tmp_path, monkeypatch, capsys):
         (("sample", *BRIEFLY, "--fraction", "2"), "--fraction 2"),
         (("sample", *BRIEFLY, "--batch", "two"), "--batch two"),
         (("sample", *BRIEFLY, "--batch", "0"), "--batch 0"),
+        (("sample", *BRIEFLY, "--window", "0"), "--window 0"),
+        (("sample", *BRIEFLY, "--window", "1,wide"), "--window 1,wide"),
         (("kernels", *BRIEFLY, "--only", "fft"), "--only fft"),
         (("first-use", "--repetitions", "0"), "--repetitions 0"),
     ],

@@ -166,3 +166,57 @@ def test_a_store_of_imagenets_size_is_written_and_read_without_loading_it(tmp_pa
     with pytest.raises(InputError, match="train-top.npy is damaged in map 640016"):
         store.read("train", "top", [640_016])
     assert resident() - before < 100e6
+
+
+def go_on(folder, settings, fill, counts=None):
+    """Write the maps of one more attempt: `fill(maps)`; what was there before it."""
+    counts = counts or {"train": 6}
+    with write_codes(folder, ("top",), (2,), counts, ("a",), "me", "it", settings) as arrays:
+        maps = arrays["train"]["top"]
+        there = [maps.written(slice(i, i + 2)) for i in (0, 2, 4)]
+        arrays["train"]["labels"][:] = 0
+        fill(maps)
+    return there
+
+
+def ended_after_two(maps):
+    maps[0:2] = np.zeros((2, 2, 2), int)
+    raise KeyboardInterrupt
+
+
+def test_writing_goes_on_where_it_was_ended(tmp_path):
+    folder = tmp_path / "codes"
+    with pytest.raises(KeyboardInterrupt):
+        go_on(folder, {"copies": 1}, ended_after_two)
+    assert not folder.exists()
+
+    def rest(maps):
+        maps[2:4] = np.ones((2, 2, 2), int)
+        maps[4:6] = np.ones((2, 2, 2), int)
+
+    assert go_on(folder, {"copies": 1}, rest) == [True, False, False]
+    assert open_codes(folder).read("train", "top", slice(0, 6)).sum() == 16
+    assert [path.name for path in tmp_path.iterdir()] == ["codes"]
+    assert "begun.json" not in [path.name for path in folder.iterdir()]
+
+
+def test_a_map_that_was_half_written_is_not_there(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        go_on(tmp_path / "codes", {}, ended_after_two)
+    flip_bit(tmp_path / "codes.partial" / "train-top.npy", 128 + 3)  # behind NumPy's header
+    assert go_on(tmp_path / "codes", {}, lambda maps: None) == [False, False, False]
+
+
+@pytest.mark.parametrize("other", [{"settings": {"copies": 2}}, {"counts": {"train": 8}}])
+def test_what_was_begun_with_other_settings_is_begun_anew(tmp_path, other):
+    folder = tmp_path / "codes"
+    with pytest.raises(KeyboardInterrupt):
+        go_on(folder, {"copies": 1}, ended_after_two)
+    again = {"settings": {"copies": 1}, "fill": lambda maps: None, **other}
+    assert go_on(folder, **again)[:1] == [False]
+
+
+def test_without_settings_nothing_is_left_of_an_attempt(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        go_on(tmp_path / "codes", None, ended_after_two)
+    assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ import pytest
 
 from tests.small import AUTOENCODER, CONFIG, write_images
 from tests.training.killed import differences
-from vqv2 import checkpoint, cli, pipeline
+from vqv2 import Hierarchy, checkpoint, cli, pipeline
 from vqv2.errors import InputError
 from vqv2.run import Run
 from vqv2.training import Schedule
@@ -81,6 +81,22 @@ def test_the_best_is_the_one_of_the_lowest_held_out_loss(tmp_path, sources):
     assert metadata["step"] == lowest["step"]
 
 
+def test_a_prior_can_be_used_as_it_was_at_its_best(tmp_path, sources):
+    run = run_of(tmp_path / "run", sources, steps=1)
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    pipeline.extract_codes(run, sources, progress=False)
+    pipeline.train_prior(run, "top", schedule=QUIET)
+    folder = run.stage_folder("prior-top")
+    arrays, metadata = checkpoint.load(folder / "best.safetensors")
+    name = "embedding.table"
+    arrays[f"average.{name}"] += 1  # as if training had gone wrong since
+    checkpoint.save(folder / "best.safetensors", arrays, metadata)
+    newest, best = (
+        Hierarchy.load(run.folder, best=best).priors["top"].state()[name] for best in (False, True)
+    )
+    assert (best == arrays[f"average.{name}"]).all() and (newest != best).any()
+
+
 def test_two_priors_begun_at_once_both_keep_their_configuration(tmp_path, sources):
     run = run_of(tmp_path / "run", sources, steps=1)
     pipeline.train_autoencoder(run, sources, schedule=QUIET)
@@ -101,7 +117,7 @@ def test_a_second_process_in_the_same_folder_is_refused(tmp_path, sources):
     assert not is_claimed(folder)
     with claim(folder):
         assert is_claimed(folder)
-        with pytest.raises(InputError, match="another process is training in"):
+        with pytest.raises(InputError, match="another process works in"):
             pipeline.train_autoencoder(run, sources, schedule=QUIET)
     pipeline.train_autoencoder(run, sources, schedule=QUIET)
 
@@ -197,3 +213,23 @@ def test_a_folder_that_may_not_be_written_in_stops_before_the_first_step(tmp_pat
             pipeline.train_autoencoder(run, sources, schedule=QUIET)
     finally:
         run.folder.chmod(0o700)
+
+
+def test_codes_that_are_there_are_not_extracted_again(tmp_path, sources, monkeypatch):
+    run = run_of(tmp_path / "run", sources, steps=1)
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    store = pipeline.extract_codes(run, sources, progress=False, resume=True)
+    made = []
+    monkeypatch.setattr(pipeline, "encode_dataset", lambda *_, **how: made.append(how["copies"]))
+    again = pipeline.extract_codes(run, sources, progress=False, resume=True)
+    assert again.checksum == store.checksum and made == []
+    pipeline.extract_codes(run, sources, progress=False, resume=True, copies=2)
+    pipeline.extract_codes(run, sources, progress=False)
+    assert made == [2, 1]
+
+
+def test_two_processes_do_not_extract_at_once(tmp_path, sources):
+    run = run_of(tmp_path / "run", sources, steps=1)
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    with claim(run.folder), pytest.raises(InputError, match="another process works in"):
+        pipeline.extract_codes(run, sources, progress=False)

@@ -111,8 +111,12 @@ def test_half_extracted_and_damaged_codes(run, capsys):
     (run / "codes").rename(run / "codes.partial")
     (run / "codes.partial" / "manifest.json").unlink()
     status, parts, commands = doctor(run, capsys)
-    assert status == 0 and "was ended before it was complete" in parts["codes"]
+    assert status == 0 and "half extracted" in parts["codes"]
     assert commands == [f"vqv2 encode {run}"]
+    begun = run / "codes.partial" / "begun.json"
+    begun.write_text('{"settings": {"copies": 3, "seed": 0}}')
+    assert doctor(run, capsys)[2] == [f"vqv2 encode {run} --copies 3"]
+    begun.unlink()
     (run / "codes.partial").rename(run / "codes")
     status, parts, commands = doctor(run, capsys)
     assert status == 1 and "DAMAGED" in parts["codes"] and commands == [f"vqv2 encode {run}"]

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ AUTOENCODER = ["image_size=16", "latent_sizes=4,8", "hidden_units=8", "residual_
 PRIOR = ["hidden_units=8", "residual_units=8", "layers=2", "conditioning_units=8",
          "conditioning_blocks=2", "attention_layers=1"]  # fmt: skip
 KILLS = {"autoencoder": 10, "encode": 4, "prior-top": 6, "prior-bottom": 7}
+STEPS = 140
 SAVES = 6  # at most so many checkpoints are written before a kill
 
 
@@ -102,10 +104,10 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_path
     rng = random.Random()  # other moments every time; what must come out is always the same
     data = write_images(tmp_path / "images.npz", count=400)
     undisturbed, disturbed = tmp_path / "undisturbed" / "run", tmp_path / "disturbed" / "run"
-    for arguments in commands(undisturbed, data, steps=90).values():
+    for arguments in commands(undisturbed, data, steps=STEPS).values():
         finish(arguments)
     kills = dict.fromkeys(KILLS, 0)
-    for stage, arguments in commands(disturbed, data, steps=90).items():
+    for stage, arguments in commands(disturbed, data, steps=STEPS).items():
         for attempt in range(3 * KILLS[stage]):
             if kills[stage] == KILLS[stage]:
                 break
@@ -121,10 +123,9 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_path
     print(kills)
     assert sum(kills.values()) >= 25
     assert differences(undisturbed, disturbed) == []
+    kept = {"checkpoint", "best", *(f"checkpoint-{STEPS - i}" for i in (1, 2))}
     files = {path.name for path in (disturbed / "prior-top").iterdir()}
-    assert files == {".lock", "training.json", "log.jsonl", "checkpoint.safetensors",
-                     "checkpoint-89.safetensors", "checkpoint-88.safetensors",
-                     "best.safetensors"}  # fmt: skip
+    assert files == {".lock", "training.json", "log.jsonl", *(f"{n}.safetensors" for n in kept)}
 
 
 # Ends itself, as by kill -9, at the N-th operation on files: before it, or right after it.
@@ -197,3 +198,21 @@ def test_a_signal_saves_and_ends_with_its_status(tmp_path, number, status):
     error = process.communicate(timeout=60)[1]
     assert process.returncode == status, error
     assert "stopped and saved at step" in error and "Traceback" not in error
+
+
+def test_an_extraction_that_is_terminated_goes_on(tmp_path):
+    data, run = write_images(tmp_path / "images.npz", count=2000), tmp_path / "run"
+    stages = commands(run, data, steps=1)
+    finish(["--backend", "reference", *stages["autoencoder"]])
+    shutil.copytree(run, tmp_path / "undisturbed")
+    finish(["--backend", "reference", "encode", tmp_path / "undisturbed"])
+    process = start(["--backend", "reference", *stages["encode"]])
+    while process.poll() is None and not (run / "codes.partial" / "begun.json").exists():
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 143 and error.endswith("vqv2: terminated\n"), error
+    assert (run / "codes.partial").exists() and not (run / "codes").exists()
+    finish(["--backend", "reference", *stages["encode"]])
+    assert not (run / "codes.partial").exists()
+    assert differences(run, tmp_path / "undisturbed") == []

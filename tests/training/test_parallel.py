@@ -8,17 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backends import array_module
 from tests import mpi
 from tests.small import write_images
 from tests.training import together
 from vqv2 import checkpoint, cli, config
 from vqv2.errors import InputError
 from vqv2.models.quantizer import Quantizer
+from vqv2.optim import Adam
+from vqv2.run import build_prior
 from vqv2.training import parallel
 from vqv2.training.log import read_log
 
 PROGRAM = Path(together.__file__)
-QUIET = 20.0  # seconds in which all processes must be gone once one is
+QUIET = 60.0  # seconds in which all processes must be gone once one is
 
 
 @pytest.fixture(scope="module")
@@ -172,11 +175,31 @@ def test_a_command_that_is_not_shared_says_so(monkeypatch, capsys):
 
 
 class Two:
-    """A communicator for what needs no other process."""
+    """A process of several whose peers have the same arrays as it."""
 
     def __init__(self, rank, size=2):
         self.rank = rank
         self.size = size
+
+    def all_gather(self, array):
+        """The array as often as there are processes."""
+        return array_module(array).stack([array] * self.size)
+
+    def broadcast(self, array):
+        """A copy."""
+        return array.copy()
+
+
+def test_a_whole_training_is_replicated_on_whatever_computes():
+    """Arrays where the backend has them, counters on the host: none is left out or moved."""
+    model = build_prior(config.PRESETS["demo"], "bottom", 3, 0)
+    model.distribute(Two(1))
+    task = type("Task", (), {"model": model, "optimizer": Adam(model.parameters(), 0.5)})
+    before = [array.copy() for array in parallel._state(task)]
+    assert parallel.replicate(task, 7, Two(1)) == task.optimizer.steps == 7
+    for array, former in zip(parallel._state(task), before, strict=True):
+        assert type(array) is type(former) and (array == former).all()
+    parallel.check_replicas(model, 7, Two(1))
 
 
 def test_shares_are_equal_and_cover_the_batch():

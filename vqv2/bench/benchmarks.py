@@ -55,11 +55,18 @@ def _checkpointing(name, quick):
 
 
 def sample(
-    settings, limits, preset_name, classes=0, batches=(1,), fraction=0.05, storages=("float32",)
+    settings,
+    limits,
+    preset_name,
+    classes=0,
+    batches=(1,),
+    fraction=0.05,
+    storages=("float32",),
+    windows=(1,),
 ):
     """Sampling a preset with random weights, coarse to fine, then decoding; and their sum."""
-    for batch, storage in itertools.product(batches, storages):
-        options = {"fraction": fraction, "storage": storage}
+    for batch, storage, window in itertools.product(batches, storages, windows):
+        options = {"fraction": fraction, "storage": storage, "window": window}
         yield from _hierarchy(settings, limits, preset_name, classes, batch, options)
 
 
@@ -68,6 +75,8 @@ def _hierarchy(settings, limits, preset_name, classes, batch, options):
     if settings.quick:
         levels = ("top", "bottom")
     rows, kind = [], f"batch {batch}, {options['storage']}"
+    if options["window"] > 1:
+        kind += f", window {options['window']}"
     for level in levels:
         model = {"preset_name": preset_name, "level": level, "classes": classes}
         model |= {"batch": batch, "quick": settings.quick}

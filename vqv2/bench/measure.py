@@ -49,6 +49,7 @@ class Row:
     product_share         flops / ours_s, as a share of the matrix-product limit
     streaming_share       bytes / ours_s, as a share of the streaming limit; None if not counted
     units, unit           what the seconds are for, such as 4 images or 1024 positions
+    passes                over a sampler's weights; 0 where nothing is sampled
     ours, peer            all five numbers of the spread
     """
 
@@ -68,6 +69,7 @@ class Row:
     peer: Spread | None
     units: int = 1
     unit: str = "run"
+    passes: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,6 +162,7 @@ def make_row(name, seconds, peaks, counted, settings, limits, units=None):
         peer=peer,
         units=number,
         unit=unit,
+        passes=counted.get("passes", 0),
     )
 
 
@@ -194,6 +197,7 @@ def total(name, rows, units, unit):
         peer=peer,
         units=units,
         unit=unit,
+        passes=sum(row.passes for row in rows),
     )
 
 

@@ -4,13 +4,17 @@ A map of 64 x 64 codes takes a minute at full size. Convolutions cost the same i
 attention grows linearly, so a few rows from the middle of each third of the map say what the whole
 takes (`extrapolate`). What is done once per map (the coarser levels' codes through the
 conditioning stack) is measured whole. The caches of skipped rows hold zeros, which costs the same.
+
+A window of positions (`vqv2.sampling.rows`) needs fewer passes the better its forecasts are, and
+that depends on the weights: random ones are another matter than trained ones. So passes are
+counted; what one pass takes does not depend on the weights.
 """
 
+import functools
 import time
 
 import numpy as np
 
-from backends import sample as kernels
 from vqv2.bench.cases import TrainingCase, training_case, training_data
 from vqv2.bench.counting import counted
 from vqv2.bench.subject import Subject
@@ -19,7 +23,7 @@ from vqv2.bench.weights import QuickNormal
 from vqv2.config import preset
 from vqv2.errors import InputError
 from vqv2.models.autoencoder import Autoencoder
-from vqv2.sampling import IncrementalPrior
+from vqv2.sampling import IncrementalPrior, RowSampler, Settings
 
 BYTES = {"float32": 4, "bfloat16": 2}  # of a stored weight
 
@@ -44,10 +48,10 @@ def thirds(size):
     return [(size * i // count, size * (i + 1) // count) for i in range(count)]
 
 
-def extrapolate(seconds, size, fraction):
-    """Seconds of all rows, from `seconds` of each of `stretches(size, fraction)`."""
-    measured = zip(seconds, stretches(size, fraction), thirds(size), strict=True)
-    return sum(s / rows * (stop - start) for s, (_, rows), (start, stop) in measured)
+def extrapolate(amounts, size, fraction):
+    """Seconds or passes of all rows, from those of each of `stretches(size, fraction)`."""
+    measured = zip(amounts, stretches(size, fraction), thirds(size), strict=True)
+    return sum(a / rows * (stop - start) for a, (_, rows), (start, stop) in measured)
 
 
 def level_case(preset_name, level, classes, batch, quick=False):
@@ -69,7 +73,7 @@ def prepare(name):
     build("map", {"case": "conditioned prior", "quick": True}).run()
 
 
-def build(name, model, fraction=1.0, storage="float32"):
+def build(name, model, fraction=1.0, storage="float32", window=1):
     """ "map" of one level, whose seconds are extrapolated, or "decode" of all levels' codes.
 
     `model` holds arguments of `level_case`, or of `training_case` with its name as "case".
@@ -80,14 +84,17 @@ def build(name, model, fraction=1.0, storage="float32"):
     prior, data = build_model(case), training_data(case)
     with counted() as count:
         _start(prior, case, data, storage)
-    flops, traffic = work(prior, case.batch, 0, case.size, storage)
+    measure = functools.partial(_measure_map, prior, case, data, fraction, storage, window)
+    passes = case.size**2 if window == 1 else round(measure()[1])  # the same in every run
+    flops, traffic = work(prior, case.batch, 0, case.size, storage, passes)
     return Subject(
-        lambda: _seconds_of_map(prior, case, data, fraction, storage),
+        lambda: measure()[0],
         count.forward + flops,
         4 * _conditioning_weights(prior) + traffic,
         extrapolates=True,
         units=case.batch,
         unit="map",
+        passes=passes,
     )
 
 
@@ -96,17 +103,18 @@ def chosen_case(case=None, **options):
     return training_case(case, **options) if case else level_case(**options)
 
 
-def _seconds_of_map(prior, case, data, fraction, storage):
-    """Start a map, sample the stretches of it, and say how long the whole would take."""
+def _measure_map(prior, case, data, fraction, storage, window):
+    """Start a map and sample the stretches of it: (seconds, passes) that the whole would take."""
     begun = time.perf_counter()
     stepper = _start(prior, case, data, storage)
-    starting, seconds = time.perf_counter() - begun, []
+    starting, seconds, passes = time.perf_counter() - begun, [], []
     for first, rows in stretches(case.size, fraction):
         stepper.skip_to(first)
         begun = time.perf_counter()
-        _sample(stepper, case, rows * case.size)
+        passes.append(_sample(stepper, case, rows, window))
         seconds.append(time.perf_counter() - begun)
-    return starting + extrapolate(seconds, case.size, fraction)
+    whole = functools.partial(extrapolate, size=case.size, fraction=fraction)
+    return starting + whole(seconds), whole(passes)
 
 
 def _start(prior, case, data, storage):
@@ -114,24 +122,27 @@ def _start(prior, case, data, storage):
     return IncrementalPrior(prior, case.batch, label, coarser, storage)
 
 
-def _sample(stepper, case, positions):
-    """As `vqv2.sampling.sample_codes` draws, at temperature 1."""
-    rng = np.random.default_rng(0)
-    for _ in range(positions):
-        gumbel = rng.gumbel(size=(case.batch, case.codes)).astype(np.float32)
-        stepper.append(kernels.sample_codes(stepper.logits(), gumbel, 1.0, 0, 1.0))
+def _sample(stepper, case, rows, window):
+    """Draw rows as `vqv2.sampling.sample_codes` does, at temperature 1; the passes it took."""
+    rng, passes = np.random.default_rng(0), 0
+    sampler = RowSampler(stepper, Settings(), window)
+    for _ in range(rows):
+        noise = rng.gumbel(size=(case.batch, case.size, case.codes)).astype(np.float32)
+        codes = np.full((case.batch, case.size), -1)
+        passes += sum(1 for _ in sampler.draw(codes, noise))
+    return passes
 
 
 def _conditioning_weights(prior):
     return prior.conditioning.parameter_count() if prior.conditioning else 0
 
 
-def work(prior, batch, first, rows, storage="float32"):
+def work(prior, batch, first, rows, storage="float32", passes=None):
     """(operations, bytes of weights) that sampling `rows` rows from row `first` takes.
 
     Every weight of the stacks is multiplied once for each code and map. Those of a causal
     convolution's rows above and of the projected condition are read once for each row, the others
-    once for each position, whatever the batch.
+    once for each pass, whatever the batch. Without windows a pass is a position.
     """
     by_row, by_position = weights_read(prior)
     positions = rows * prior.size
@@ -140,7 +151,7 @@ def work(prior, batch, first, rows, storage="float32"):
     start = first * prior.size
     others = sum(range(start, start + positions))
     flops += 2 * batch * others * _attention_width(prior)
-    return flops, BYTES[storage] * (rows * by_row + positions * by_position)
+    return flops, BYTES[storage] * (rows * by_row + (passes or positions) * by_position)
 
 
 def weights_read(prior):

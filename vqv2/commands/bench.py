@@ -18,6 +18,7 @@ EXAMPLES = (
     "vqv2 bench kernels --peer torch",
     "vqv2 bench train --peer torch --json train.json",
     "vqv2 bench sample --preset imagenet256 --classes 1000 --batch 1,32 --fraction 0.05",
+    "vqv2 bench sample --storage both --window 1,4,8",
     "vqv2 bench memory --peer torch --full",
     "vqv2 bench scaling --threads 2",
     "vqv2 bench first-use --demo",
@@ -74,6 +75,9 @@ def _add_sample(kinds):
     )
     parser.add_argument("--classes", type=int, default=1000, metavar="N", help="default: 1000")
     parser.add_argument("--batch", default="1", metavar="N,...", help="images sampled together (1)")
+    parser.add_argument(
+        "--window", default="1", metavar="N,...", help="positions in a pass over the weights (1)"
+    )
     parser.add_argument(
         "--storage", default="float32", choices=(*STORAGES, "both"), help="of the weights (float32)"
     )
@@ -138,21 +142,27 @@ def _scaling(arguments, settings, limits):
 
 
 def _sample(arguments, settings, limits):
-    try:
-        batches = [int(text) for text in arguments.batch.split(",")]
-    except ValueError:
-        raise InputError(f"--batch {arguments.batch}: write numbers, such as 1,32") from None
-    if min(batches) < 1:
-        raise InputError(f"--batch {arguments.batch} must be at least 1")
     return benchmarks.sample(
         settings,
         limits,
         arguments.preset,
         arguments.classes,
-        batches,
+        _numbers("batch", arguments.batch),
         arguments.fraction,
         STORAGES if arguments.storage == "both" else (arguments.storage,),
+        _numbers("window", arguments.window),
     )
+
+
+def _numbers(name, text):
+    """The whole numbers in the text of an option."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--{name} {text}: write numbers, such as 1,32") from None
+    if min(numbers) < 1:
+        raise InputError(f"--{name} {text} must be at least 1")
+    return numbers
 
 
 def _first_use(arguments):

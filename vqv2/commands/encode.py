@@ -2,6 +2,7 @@
 
 from vqv2 import pipeline
 from vqv2.commands.arguments import DATA_HELP, add_command, add_workers, check_seed
+from vqv2.commands.processes import after_the_first
 from vqv2.commands.skipped import print_skipped
 from vqv2.evaluation import code_usage
 from vqv2.report import format_table
@@ -33,6 +34,9 @@ def add_parser(subparsers):
         "autoencoder: the priors of a small data set over-fit less (default: 1)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the copies")
+    parser.add_argument(
+        "--resume", action="store_true", help="do nothing where these codes are there already"
+    )
     add_workers(parser)
 
 
@@ -40,7 +44,10 @@ def _encode(arguments):
     check_seed(arguments.seed)
     run = Run.open(arguments.run_folder)
     data = arguments.data or run.data
-    sources = pipeline.open_splits(data, run.config.autoencoder, arguments.workers)
+    sources = after_the_first(
+        arguments.communicator,
+        lambda: pipeline.open_splits(data, run.config.autoencoder, arguments.workers),
+    )
     skipped = print_skipped(sources)
     store = pipeline.extract_codes(
         run,
@@ -48,6 +55,7 @@ def _encode(arguments):
         copies=arguments.copies,
         seed=arguments.seed,
         communicator=arguments.communicator,
+        resume=arguments.resume,
     )
     if print_skipped(sources, skipped) - skipped:
         print("These were damaged inside: in their places, codes of other images are stored.")

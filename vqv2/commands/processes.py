@@ -50,6 +50,16 @@ def _status(main, arguments):
         return 1
 
 
+def after_the_first(communicator, function):
+    """function() in process 0, then in the others, which find what it has left on the disk."""
+    if communicator.rank > 0:
+        communicator.barrier()
+    result = function()
+    if communicator.rank == 0:
+        communicator.barrier()
+    return result
+
+
 def communicator_for(command):
     """The communicator for a parsed command. Raises `InputError` when the command runs alone."""
     size = launched()[1]

@@ -44,6 +44,19 @@ def add_parser(subparsers):
         "(default: float32)",
     )
     parser.add_argument(
+        "--best",
+        action="store_true",
+        help="priors as they were when their held-out loss was lowest, not as training left them",
+    )
+    parser.add_argument(
+        "--window",
+        type=int,
+        default=1,
+        metavar="N",
+        help="positions that a pass over the weights looks at: the same codes in fewer passes, "
+        "for --batch 1 (default: 1)",
+    )
+    parser.add_argument(
         "--out",
         required=True,
         metavar="FILE",
@@ -55,7 +68,7 @@ def add_parser(subparsers):
 def _sample(arguments):
     check_seed(arguments.seed)
     check_writable(arguments.out)
-    hierarchy = Hierarchy.load(arguments.run_folder)
+    hierarchy = Hierarchy.load(arguments.run_folder, best=arguments.best)
     as_data = Path(arguments.out).suffix.lower() == ".npz"
     label = arguments.label
     if as_data and label is None and hierarchy.class_names:
@@ -70,6 +83,7 @@ def _sample(arguments):
         top_p=by_level(arguments.top_p, float, "top-p"),
         progress=True,
         storage=arguments.storage,
+        window=arguments.window,
         communicator=arguments.communicator,
     )
     if arguments.communicator.rank == 0:

@@ -3,6 +3,7 @@
 from vqv2 import pipeline
 from vqv2.commands import train_classifier, training
 from vqv2.commands.arguments import DATA_HELP, add_command, add_workers
+from vqv2.commands.processes import after_the_first
 from vqv2.commands.settings import changed
 from vqv2.commands.skipped import print_skipped
 from vqv2.config import PRESETS, preset
@@ -70,7 +71,10 @@ def _train_autoencoder(arguments):
     begun = run.begun("autoencoder") if going_on else {}
     seed, schedule = training.seed(arguments, begun), training.schedule(arguments, begun)
     pipeline.check_stage(run, "autoencoder", arguments.resume)
-    sources = pipeline.open_splits(run.data, run.config.autoencoder, arguments.workers)
+    sources = after_the_first(
+        arguments.communicator,
+        lambda: pipeline.open_splits(run.data, run.config.autoencoder, arguments.workers),
+    )
     skipped = print_skipped(sources)
     run.class_names = sources["train"].class_names
     result = pipeline.train_autoencoder(

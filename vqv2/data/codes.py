@@ -28,6 +28,7 @@ from vqv2.progress import progress_bar
 
 FORMAT = "vqv2 codes 2"
 VERIFIED_AT_ONCE = 2**28  # bytes of codes that `open_codes` reads to verify them: a second or less
+BEGUN = "begun.json"  # in a store that is not complete: what it will be a store of
 _CODES = np.uint16
 _MAPS_AT_ONCE = 4096
 
@@ -151,28 +152,22 @@ def open_codes(folder, identity=None):
 
 
 @contextlib.contextmanager
-def write_codes(folder, levels, sizes, counts, class_names, identity, source):
+def write_codes(folder, levels, sizes, counts, class_names, identity, source, settings=None):
     """Context manager for writing a store: yields {split: {level or "labels": what to fill}}.
 
     What is to be filled takes `[start:stop] = ...`; every map has to be written. The store is
     written beside `folder` and takes its place only when the block ends without an exception; a
     former store is intact until then. Raises `InputError` when it cannot be written.
+
+    With `settings`, {name: value} of whatever else decides the codes, writing goes on where it was
+    ended, even by `kill -9`: `written(slice)` of what is to be filled says what is there already.
     """
     folder = Path(folder)
-    partial = folder.with_name(folder.name + ".partial")
+    partial = _partial(folder)
     former = folder.with_name(folder.name + ".former")
     try:
         if former.exists() and not folder.exists():  # ended between the two renames below
             former.rename(folder)
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        arrays = {
-            split: _create_arrays(partial, split, count, levels, sizes, class_names)
-            for split, count in counts.items()
-        }
-        yield arrays
-        for array in [array for split in arrays.values() for array in split.values()]:
-            array.flush()
         manifest = {
             "format": FORMAT,
             "autoencoder": identity,
@@ -181,17 +176,64 @@ def write_codes(folder, levels, sizes, counts, class_names, identity, source):
             "counts": counts,
             "class_names": list(class_names),
             "source": source,
-            "checksums": {f.name: _file_checksum(f) for f in _small_files(partial, counts, levels)},
+            "settings": settings or {},
         }
+        arrays = _arrays(partial, manifest, settings is not None)
+        yield arrays
+        for array in [array for split in arrays.values() for array in split.values()]:
+            array.flush()
+        files = _small_files(partial, counts, levels)
+        manifest["checksums"] = {path.name: _file_checksum(path) for path in files}
         manifest["checksum"] = _seal(manifest)
-        with atomic_write(partial / "manifest.json") as temporary:
-            temporary.write_text(json.dumps(manifest, indent=1))
+        _write_json(partial / "manifest.json", manifest)
+        (partial / BEGUN).unlink(missing_ok=True)
         _take_place(partial, folder, former)
     except OSError as error:
         reason = error.strerror or f"the disk may be full ({error})"  # NumPy gives no strerror
         raise InputError(f"cannot write codes to {folder}: {reason}") from None
     finally:
+        if not (partial / BEGUN).exists():  # nothing that could be gone on with
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _arrays(partial, manifest, may_go_on):
+    """{split: {level or "labels": what to fill}}, in files of a former attempt where it fits."""
+    if not (may_go_on and _has_begun(partial, manifest)):
         shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    arrays = {
+        split: _open_or_create(partial, split, count, manifest)
+        for split, count in manifest["counts"].items()
+    }
+    if may_go_on:
+        _write_json(partial / BEGUN, manifest)
+    return arrays
+
+
+def _has_begun(partial, manifest):
+    """Whether all the files of this store are there, of which some codes may be missing."""
+    try:
+        return json.loads((partial / BEGUN).read_text()) == manifest
+    except (OSError, ValueError):
+        return False
+
+
+def partial_settings(folder):
+    """The `settings` of a store at `folder` that `write_codes` has begun to write; {} without."""
+    try:
+        return json.loads((_partial(folder) / BEGUN).read_text())["settings"]
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _partial(folder):
+    """Where a store is until it is complete."""
+    return Path(folder).with_name(Path(folder).name + ".partial")
+
+
+def _write_json(path, content):
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1))
 
 
 def _take_place(partial, folder, former):
@@ -233,23 +275,30 @@ class _Maps:
         self._codes[rows] = written
         self._checksums[rows] = [zlib.crc32(one) for one in written]
 
+    def written(self, rows):
+        """Whether all maps of a slice have been written, completely."""
+        maps = np.ascontiguousarray(self._codes[rows])
+        checksums = self._checksums[rows].tolist()  # 0 where nothing was written, and not of zeros
+        return all(zlib.crc32(one) == c for one, c in zip(maps, checksums, strict=True))
+
     def flush(self):
         self._codes.flush()
         self._checksums.flush()
 
 
-def _create_arrays(folder, split, count, levels, sizes, class_names):
-    def create(name, dtype, shape):
-        return _create_array(folder / f"{split}-{name}.npy", dtype, shape)
+def _open_or_create(folder, split, count, manifest):
+    def array(name, dtype, shape):
+        path = folder / f"{split}-{name}.npy"
+        return np.load(path, mmap_mode="r+") if path.exists() else _create_array(path, dtype, shape)
 
     arrays = {
         level: _Maps(
-            create(level, _CODES, (count, size, size)), create(f"{level}-crc", np.uint32, (count,))
+            array(level, _CODES, (count, size, size)), array(f"{level}-crc", np.uint32, (count,))
         )
-        for level, size in zip(levels, sizes, strict=True)
+        for level, size in zip(manifest["levels"], manifest["sizes"], strict=True)
     }
-    if class_names:
-        arrays["labels"] = create("labels", np.int64, (count,))
+    if manifest["class_names"]:
+        arrays["labels"] = array("labels", np.int64, (count,))
     return arrays
 
 

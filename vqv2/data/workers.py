@@ -12,6 +12,7 @@ import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
+from backends.threads import cores
 from vqv2.data.message import receive, send
 from vqv2.data.prefetch import in_order
 from vqv2.errors import InputError
@@ -26,9 +27,7 @@ class WorkerDied(InputError):
 
 def automatic_count():
     """How many workers to use: a core is left for what the images are for; at most `MOST`."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, min(MOST, len(os.sched_getaffinity(0)) - 1))
-    return max(1, min(MOST, (os.cpu_count() or 1) - 1))
+    return max(1, min(MOST, cores() - 1))
 
 
 class Workers:

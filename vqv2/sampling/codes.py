@@ -5,11 +5,12 @@ import functools
 
 import numpy as np
 
-from backends import array_module, sample, to_device, to_host
+from backends import to_device, to_host
 from vqv2.errors import InputError
 from vqv2.progress import progress_bar
 from vqv2.sampling.incremental import IncrementalPrior
 from vqv2.sampling.naive import NaivePrior
+from vqv2.sampling.rows import RowSampler
 
 METHODS = {"incremental": IncrementalPrior, "naive": NaivePrior}
 
@@ -44,6 +45,7 @@ def sample_codes(
     method="incremental",
     progress=None,
     storage="float32",
+    window=1,
 ):
     """Draw codes (count, size, size), int64 on the host.
 
@@ -56,6 +58,8 @@ def sample_codes(
     progress  a text for a progress bar
     storage   "float32", or "bfloat16": an incremental sampler then reads rounded weights, half as
               many bytes, which halves the time of small batches
+    window    how many positions a pass over the weights looks at: with more than one it may fix
+              several codes, the same ones (see `vqv2.sampling.rows`)
 
     Gumbel noise (count, K) is drawn from `rng` for every position in raster order, also for the
     given ones: what is kept does not change the noise of what is drawn. It is drawn on the host, a
@@ -63,22 +67,21 @@ def sample_codes(
     wrong inputs.
     """
     settings = (settings or Settings()).check()
+    if window < 1:
+        raise InputError(f"window {window} must be at least 1")
     if given is None:
         given = np.full((count, prior.size, prior.size), -1)
     check_given(given, count, prior.size, prior.codebook_size)
-    codes = to_device(np.array(given, np.int64).reshape(count, -1))
+    codes = to_device(np.array(given, np.int64))
     stepper = _method(method, storage)(prior, count, label, coarser)
+    sampler = RowSampler(stepper, settings, window)
     with progress_bar(prior.size**2, progress, "code", progress is not None) as bar:
         for row in range(prior.size):
             noise = rng.gumbel(size=(prior.size, count, prior.codebook_size))
             noise = to_device(noise, prior.embedding.table.dtype)
-            for column in range(prior.size):
-                drawn = _draw(stepper.logits(), noise[column], settings)
-                chosen = codes[:, row * prior.size + column]
-                chosen[...] = array_module(chosen).where(chosen >= 0, chosen, drawn)
-                stepper.append(chosen)
-                bar.update()
-    return to_host(codes).reshape(count, prior.size, prior.size)
+            for fixed in sampler.draw(codes[:, row], noise.swapaxes(0, 1)):
+                bar.update(fixed)
+    return to_host(codes)
 
 
 def _method(name, storage):
@@ -89,10 +92,6 @@ def _method(name, storage):
     if storage != "float32":
         raise InputError(f"storage {storage!r} is for incremental sampling, not for {name}")
     return METHODS[name]
-
-
-def _draw(logits, noise, settings):
-    return sample.sample_codes(logits, noise, settings.temperature, settings.top_k, settings.top_p)
 
 
 def check_given(given, count, size, codebook_size, name="the prior"):

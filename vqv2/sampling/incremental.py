@@ -43,6 +43,7 @@ class IncrementalPrior:
         _, label = prior.check(codes, label)
         condition = _condition(prior, count, coarser)
         self.prior = prior
+        self.count = count
         self.table = prior.embedding.table.array
         maps = _Maps(count, prior.size, self.table.dtype, storage)
         self.first = _CausalConvolution(prior.first, maps)
@@ -54,29 +55,49 @@ class IncrementalPrior:
         ]
         self.output = [_GatedLayer(block, maps, label, condition) for block in prior.output.blocks]
         self.final = _Pointwise(prior.output.logits, maps)
+        self.nothing = array_module(self.table).empty((count, 0, self.table.shape[1]), maps.dtype)
         self.position = 0
 
     def logits(self):
         """Logits (N, K) of the next position in raster order."""
+        return self._logits(self.nothing)[:, 0]
+
+    def window_logits(self, forecast):
+        """Logits (N, n + 1, K) of the next n + 1 positions, all in one row.
+
+        Those after the first are right where the `forecast` (N, n) of the codes before them is.
+        One pass: weights are read once for all n + 1 positions. In float32 on the CPU every number
+        is, bit for bit, what `logits` would give.
+        """
+        return self._logits(self.table[forecast])
+
+    def _logits(self, embedded):
+        """Logits of the next position and of as many more as have `embedded` codes (N, n, C)."""
         row, column = divmod(self.position, self.prior.size)
+        columns = slice(column, column + 1 + embedded.shape[1])
         if column == 0:
             for layer in (self.first, *self.blocks, *self.output, self.final):
                 layer.start_row(row)
-        x = self.first.step(column)
+        if embedded.size:
+            self.first.put(embedded, column)
+        x = self.first.step(columns)
         activation = elementwise.elu(x)
         for layer in (*self.blocks, *self.output):
-            x, activation = layer.step(x, activation, column)
+            x, activation = layer.step(x, activation, columns, embedded)
         self.final.put(activation, column)
-        return self.final.step(column)
+        return self.final.step(columns).reshape(self.count, -1, self.prior.codebook_size)
 
     def append(self, codes):
-        """Fix the codes (N,) of the next position and go on to the one after."""
+        """Fix the codes of the next position (N,), or of the next ones (N, n), and go on.
+
+        Several at once must be among those of the last window, and all but the last as forecast.
+        """
         column = self.position % self.prior.size
-        embedded = self.table[codes]
+        embedded = self.table[codes.reshape(self.count, -1)]
         self.first.put(embedded, column)
         for block in self.blocks:
             block.put(embedded, column)
-        self.position += 1
+        self.position += embedded.shape[1]
 
     def skip_to(self, row):
         """Go on at the start of `row` as if all the rows before had left nothing behind.
@@ -118,6 +139,8 @@ class _CausalConvolution:
     """A `CausalConv2d` with the rows of its input that later positions read.
 
     rows     (N, half + 1, W + 2 * half, C): the rows above and, last, the current one, zero-padded
+    patches  what the taps of the current row meet at each of its positions, (N, W, taps * C), a
+             view of `rows`
     offsets  (N, W, D): bias and the share of the rows above in every position of the current row
     """
 
@@ -133,6 +156,10 @@ class _CausalConvolution:
         self.bias = layer.bias.array
         xp = array_module(weight)
         self.rows = xp.zeros((maps.count, half + 1, maps.size + 2 * half, channels), maps.dtype)
+        current = self.rows[:, -1].reshape(maps.count, -1)
+        self.patches = xp.lib.stride_tricks.sliding_window_view(
+            current, self.row_taps * channels, axis=1
+        )[:, ::channels]
         self.offsets = None
 
     def start_row(self, row, more=0):
@@ -157,16 +184,22 @@ class _CausalConvolution:
         self.offsets = sums.reshape(n, size, -1)
 
     def put(self, x, column):
-        """Set the input (N, C) at a column of the current row."""
-        self.rows[:, -1, column + self.half] = x
+        """Set the inputs (N * n, C) at n columns of the current row from `column` on."""
+        x = x.reshape(len(self.rows), -1, x.shape[-1])
+        start = column + self.half
+        self.rows[:, -1, start : start + x.shape[1]] = x
 
-    def patch(self, column):
-        """The inputs (N, taps * C) that the taps of the current row meet at a column."""
-        return self.rows[:, -1, column : column + self.row_taps].reshape(len(self.rows), -1)
+    def patch(self, columns):
+        """The inputs (N * n, taps * C) that the taps of the current row meet at n columns."""
+        return self.patches[:, columns].reshape(-1, self.patches.shape[-1])
 
-    def step(self, column, activated=False):
-        """The output (N, D) at a column of the current row, or ELU of it."""
-        return affine(self.patch(column), self.weight, self.offsets[:, column], activated)
+    def step(self, columns, activated=False):
+        """The outputs (N * n, D) at n columns of the current row, or ELU of them."""
+        return affine(self.patch(columns), self.weight, self.offset(columns), activated)
+
+    def offset(self, columns):
+        """What is added at n columns, (N * n, D)."""
+        return self.offsets[:, columns].reshape(-1, self.offsets.shape[-1])
 
 
 class _Pointwise:
@@ -184,16 +217,20 @@ class _Pointwise:
         self.offsets = self.bias if more is None else self.bias + more
 
     def put(self, x, column):
-        """Set the input (N, C)."""
+        """Set the inputs (N * n, C)."""
         self.input = x
 
-    def patch(self, column):
-        """The input (N, C)."""
+    def patch(self, columns):
+        """The inputs (N * n, C)."""
         return self.input
 
-    def step(self, column, activated=False):
-        """The output (N, D), or ELU of it."""
-        return affine(self.input, self.weight, self.offsets[:, column], activated)
+    def step(self, columns, activated=False):
+        """The outputs (N * n, D), or ELU of them."""
+        return affine(self.input, self.weight, self.offset(columns), activated)
+
+    def offset(self, columns):
+        """What is added at n columns, (N * n, D)."""
+        return self.offsets[:, columns].reshape(-1, self.offsets.shape[-1])
 
 
 def _convolution(layer, maps, halves=1):
@@ -238,12 +275,12 @@ class _GatedLayer:
     def put(self, embedded, column):
         """Codes reach this layer through `step` only."""
 
-    def step(self, x, activation, column):
-        """x and ELU(x), (N, hidden), at a column -> both of this layer's output."""
-        self.first.put(activation, column)
-        self.second.put(self.first.step(column, activated=True), column)
+    def step(self, x, activation, columns, embedded):
+        """x and ELU(x), (N * n, hidden), at n columns -> both of this layer's output."""
+        self.first.put(activation, columns.start)
+        self.second.put(self.first.step(columns, activated=True), columns.start)
         second = self.second
-        return affine_gate(second.patch(column), second.weight, second.offsets[:, column], x)
+        return affine_gate(second.patch(columns), second.weight, second.offset(columns), x)
 
 
 class _Attention:
@@ -265,7 +302,9 @@ class _Attention:
         merged = [block.first.weight.array, block.read.weight.array]
         self.merge_weight = maps.prepare(xp.concatenate(merged))
         bias = block.first.bias.array
-        self.merge_bias = xp.ascontiguousarray(xp.broadcast_to(bias, (maps.count, len(bias))))
+        self.merge_bias = xp.ascontiguousarray(
+            xp.broadcast_to(bias, (maps.count * maps.size, len(bias)))
+        )
         self.second = _Pointwise(block.second, maps, halves=2)
         self.gate = _Gate(block.gate, maps, label, condition)
         self.row = 0
@@ -277,21 +316,38 @@ class _Attention:
         self.second.start_row(row, self.gate.offsets(row))
 
     def put(self, embedded, column):
-        """Keys and values of a position, once its code is known."""
-        i = self.row * self.size + column
-        source = array_module(embedded).concatenate([embedded, self.x], axis=-1)
-        both = self.keys_and_values(source, i).reshape(len(source), 2, self.heads, self.width)
-        self.keys[:, :, i], self.values[:, :, i] = both[:, 0], both[:, 1]
+        """Keys and values of the last window's first positions, once their codes are known."""
+        count, n, _ = embedded.shape
+        places = self._places(column, n)
+        source = array_module(embedded).concatenate([embedded, self.x[:, :n]], axis=-1)
+        both = self.keys_and_values(source.reshape(count * n, -1), places)
+        both = both.reshape(count, n, 2, self.heads, self.width).swapaxes(1, 3)
+        self.keys[:, :, places], self.values[:, :, places] = both[:, :, 0], both[:, :, 1]
 
-    def step(self, x, activation, column):
-        """x and ELU(x), (N, hidden), at a column -> both of this block's output."""
-        self.x = x
-        i = self.row * self.size + column
-        query = self.queries(x, i).reshape(len(x), self.heads, self.width)
-        read = elementwise.elu(attend(query, self.keys, self.values, i).reshape(len(x), -1))
-        joined = array_module(x).concatenate([activation, read], axis=-1)
-        features = affine(joined, self.merge_weight, self.merge_bias, True)
-        return affine_gate(features, self.second.weight, self.second.offsets[:, column], x)
+    def step(self, x, activation, columns, embedded):
+        """x and ELU(x), (N * n, hidden), at n columns -> both of this block's output.
+
+        embedded   codes forecast for all of the columns but the last, (N, n - 1, hidden)
+        """
+        xp, count = array_module(x), len(self.keys)
+        self.x = x.reshape(count, -1, x.shape[-1])
+        if embedded.size:
+            self.put(embedded, columns.start)
+        places = self._places(columns.start, self.x.shape[1])
+        queries = self.queries(x, places).reshape(count, -1, self.heads, self.width)
+        reads = [
+            attend(queries[:, k], self.keys, self.values, place)
+            for k, place in enumerate(range(places.start, places.stop))
+        ]
+        read = elementwise.elu(xp.stack(reads, axis=1).reshape(len(x), -1))
+        joined = xp.concatenate([activation, read], axis=-1)
+        features = affine(joined, self.merge_weight, self.merge_bias[: len(x)], True)
+        return affine_gate(features, self.second.weight, self.second.offset(columns), x)
+
+    def _places(self, column, n):
+        """Numbers in raster order of n positions from a column of the current row on."""
+        start = self.row * self.size + column
+        return slice(start, start + n)
 
 
 class _Projection:
@@ -302,11 +358,11 @@ class _Projection:
         self.offsets = grid @ weight[-2:] + bias
         self.count = maps.count
 
-    def __call__(self, x, i):
-        """(N, C) at position i -> (N, D)."""
-        offset = self.offsets[i]
-        offset = array_module(offset).broadcast_to(offset, (self.count, len(offset)))
-        return affine(x, self.weight, offset, False)
+    def __call__(self, x, places):
+        """(N * n, C) at the positions of a slice -> (N * n, D)."""
+        offset = self.offsets[places]
+        offset = array_module(offset).broadcast_to(offset, (self.count, *offset.shape))
+        return affine(x, self.weight, offset.reshape(len(x), -1), False)
 
 
 def _joined(*layers):

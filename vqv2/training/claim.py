@@ -1,10 +1,9 @@
-"""One process at a time trains in a folder."""
+"""One process at a time works in a folder."""
 
 import contextlib
 from pathlib import Path
 
 from vqv2.errors import InputError
-from vqv2.files import remove_partial
 
 try:
     import fcntl
@@ -14,11 +13,10 @@ except ImportError:  # Windows: nothing stops a second process there
 
 @contextlib.contextmanager
 def claim(folder):
-    """Inside, the stage's `folder` is this process's; it is made where there is none.
+    """Inside, `folder` is this process's; it is made where there is none.
 
-    The system takes the claim back when the process ends, however it ends. What a killed process
-    left half written is removed. Raises `InputError` while another process has the folder, or when
-    nothing can be written there.
+    The system takes the claim back when the process ends, however it ends. Raises `InputError`
+    while another process has the folder, or when nothing can be written there.
     """
     path = Path(folder) / ".lock"
     try:
@@ -28,15 +26,12 @@ def claim(folder):
         raise InputError(f"cannot write in {folder}: {error.strerror}") from None
     with open(path, "r+") as file:  # some systems lock only what may be written
         if not _lock(file):
-            raise InputError(
-                f"another process is training in {folder}: wait for it or end it first"
-            )
-        remove_partial(folder)
+            raise InputError(f"another process works in {folder}: wait for it or end it first")
         yield
 
 
 def is_claimed(folder):
-    """Whether a process is training in `folder` now."""
+    """Whether a process works in `folder` now."""
     try:
         with open(Path(folder) / ".lock", "r+") as file:
             return not _lock(file)

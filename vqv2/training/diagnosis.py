@@ -5,7 +5,7 @@ import shutil
 
 from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, PriorConfig, from_values
-from vqv2.data.codes import open_codes
+from vqv2.data.codes import open_codes, partial_settings
 from vqv2.errors import InputError
 from vqv2.run import Run, read_stage
 from vqv2.training.claim import is_claimed
@@ -134,7 +134,9 @@ def _codes(run, autoencoder, quick):
     folder = run.codes_folder
     diagnosis = Diagnosis("codes", "not extracted", command=f"vqv2 encode {run.folder}")
     if folder.with_name(folder.name + ".partial").exists():
-        diagnosis.state = "an extraction is under way, or was ended before it was complete"
+        running = is_claimed(run.folder)
+        diagnosis.state = "being extracted now" if running else "half extracted"
+        diagnosis.command = "" if running else diagnosis.command + _settings(folder)
     if not folder.exists():
         if folder.with_name(folder.name + ".former").exists():
             diagnosis.notes.append("a former store is there, and comes back with the command")
@@ -156,6 +158,12 @@ def _codes(run, autoencoder, quick):
         diagnosis.state = "of another autoencoder than the one that is in this run now"
         diagnosis.command = f"vqv2 encode {run.folder}"
     return diagnosis
+
+
+def _settings(folder):
+    """Arguments of `vqv2 encode` that an extraction was begun with, if it can be gone on with."""
+    settings = partial_settings(folder)
+    return "".join(f" --{name} {value}" for name, value in settings.items() if value)
 
 
 def _are_of(store, run):

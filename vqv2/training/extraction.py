@@ -32,6 +32,7 @@ def encode_dataset(
     encoded `copies` times: once as they are, then with the augmentation that the autoencoder was
     trained with, drawn from `seed`. A prior for few images over-fits less on these codes.
     The processes of a `communicator` encode `batch` images each at a time; the first one writes.
+    Codes that an extraction left which was ended, however it ended, are not computed again.
     Raises `InputError` when it cannot be written, and for copies without an augmentation.
     """
     communicator = communicator or Single()
@@ -43,7 +44,14 @@ def encode_dataset(
     counts = {split: repeats[split] * len(source) for split, source in sources.items()}
     names, total = first.class_names, sum(counts.values())
     store = write_codes(
-        folder, config.levels, config.latent_sizes, counts, names, identity, first.name
+        folder,
+        config.levels,
+        config.latent_sizes,
+        counts,
+        names,
+        identity,
+        first.name,
+        extraction_settings(copies, seed),
     )
     with (
         store if writes else contextlib.nullcontext() as arrays,
@@ -52,14 +60,43 @@ def encode_dataset(
         for split, source in sources.items():
             if source.labels is not None and writes:
                 arrays[split]["labels"][:] = np.tile(source.labels, repeats[split])
-            encoded = _encoded(model, source, batch, repeats[split], seed, communicator)
+            starts = range(0, len(source), batch)
+            parts = [
+                (copy, start, min(start + batch, len(source)))
+                for copy in range(repeats[split])
+                for start in starts
+            ]
+            left = _left(parts, len(source), arrays[split] if writes else {}, communicator)
+            bar.update(counts[split] - sum(stop - start for _, start, stop in left))
+            encoded = _encoded(model, source, batch, left, seed, communicator)
             with contextlib.closing(encoded):
-                for (copy, start, stop), codes in encoded:
-                    place = slice(copy * len(source) + start, copy * len(source) + stop)
+                for part, codes in encoded:
                     for level, level_codes in codes.items() if writes else ():
-                        arrays[split][level][place] = level_codes
-                    bar.update(stop - start)
+                        arrays[split][level][_place(part, len(source))] = level_codes
+                    bar.update(part[2] - part[1])
     communicator.barrier()  # the store is there before anyone opens it
+
+
+def extraction_settings(copies, seed):
+    """What decides codes besides the autoencoder and the images."""
+    return {"copies": copies, "seed": seed if copies > 1 else 0}
+
+
+def _place(part, length):
+    """Where the codes of a (copy, start, stop) of `length` images are."""
+    copy, start, stop = part
+    return slice(copy * length + start, copy * length + stop)
+
+
+def _left(parts, length, arrays, communicator):
+    """Those of the parts whose codes the process that has the arrays does not have yet."""
+    maps = [array for name, array in arrays.items() if name != "labels"]
+    done = np.zeros(len(parts), np.int64)
+    if maps:
+        places = [_place(part, length) for part in parts]
+        done[:] = [all(one.written(place) for one in maps) for place in places]
+    done = communicator.broadcast(done)
+    return [part for part, is_done in zip(parts, done, strict=True) if not is_done]
 
 
 def _check_copies(copies, augmentation):
@@ -72,10 +109,8 @@ def _check_copies(copies, augmentation):
         )
 
 
-def _encoded(model, source, batch, copies, seed, communicator):
-    """Yield ((copy, start, stop), {level: codes}) of all batches; the processes take turns."""
-    starts = range(0, len(source), batch)
-    parts = [(c, s, min(s + batch, len(source))) for c in range(copies) for s in starts]
+def _encoded(model, source, batch, parts, seed, communicator):
+    """Yield ((copy, start, stop), {level: codes}) of all parts; the processes take turns."""
     read = functools.partial(_read, source, AUGMENTATIONS[model.config.augmentation], seed)
     own_parts = parts[communicator.rank :: communicator.size]
     with contextlib.closing(prefetched(read, own_parts)) as batches:

@@ -17,6 +17,7 @@ import time
 from vqv2.checkpoint import Checkpoints
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
+from vqv2.files import remove_partial
 from vqv2.nn.finite import NotFiniteError, check_finite
 from vqv2.optim import clip_gradients, gradient_norm
 from vqv2.progress import progress_bar
@@ -80,6 +81,8 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
         raise InputError(f"{path} exists: continue it with --resume, or choose another folder")
     with claim(folder) if first else contextlib.nullcontext():
         training = _Training(task, checkpoints, seed, schedule)
+        if first:
+            remove_partial(folder)  # what a killed process left half written
         if resume and first:
             training.load()
         training.step = parallel.replicate(task, training.step, task.communicator)

@@ -10,7 +10,7 @@ from vqv2.bench.subject import Subject
 from vqv2.errors import InputError
 
 
-def build(name, model, fraction=1.0, storage="float32"):
+def build(name, model, fraction=1.0, storage="float32", window=1):
     """ "map" of one level: every position costs one pass, so one pass says what all take."""
     if name != "map":
         raise InputError(f"the peer does not measure {name!r}")
