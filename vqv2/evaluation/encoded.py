@@ -36,6 +36,10 @@ class EncodedImages:
         """The codes of one level, (N, size, size) uint16."""
         return self._codes[split][level]
 
+    def read(self, split, level, indices):
+        """Some of these maps, (n, size, size) uint16."""
+        return self.codes(split, level)[indices]
+
     def labels(self, split):
         """Classes (N,) int64, or None."""
         return self._labels[split]

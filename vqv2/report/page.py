@@ -32,7 +32,7 @@ p { max-width: 42rem; margin: 0 0 1rem; white-space: pre-line; }
 .wide { overflow-x: auto; margin: 1.25rem 0; }
 table { border-collapse: collapse; font-size: .95rem; font-variant-numeric: tabular-nums; }
 caption, figcaption { color: var(--soft); font-size: .9rem; line-height: 1.45; text-align: left; }
-caption { caption-side: bottom; padding-top: .5rem; }
+caption { caption-side: bottom; padding-top: .5rem; max-width: calc(100vw - 3rem); }
 figcaption { margin-top: .5rem; max-width: 42rem; }
 th, td { padding: .4rem .9rem; text-align: left; border-bottom: 1px solid var(--line); }
 th { border-bottom: 2px solid var(--soft); font-weight: 600; }

@@ -58,7 +58,7 @@ def sections(figures, folder):
         return [Section("Fidelity", few)]
     rows = [
         [
-            network["name"],
+            network["name"] if name == next(iter(SETS)) else "",
             words,
             *(_interval(network[name][figure]) for figure in ("frechet", "precision", "recall")),
         ]
