@@ -15,6 +15,7 @@ from vqv2.errors import InputError
 from vqv2.evaluation.ablation import latents, prior_grid
 from vqv2.evaluation.ablation.continuous import Discretization
 from vqv2.evaluation.ablation.prior_grid import Cell, Grid, Outcome, PriorAblation
+from vqv2.hierarchy import Hierarchy
 from vqv2.models.continuous_autoencoder import ContinuousAutoencoder
 from vqv2.models.latent_prior import LatentPrior
 from vqv2.run import Run, load_averaged
@@ -169,6 +170,11 @@ def test_the_latent_ablation_goes_on_where_it_was_and_refuses_another(data, tmp_
     _, identity = run.load_autoencoder()
     store = pipeline.open_codes(run.codes_folder, identity)
     nats = evaluate_prior(run.load_prior("top", identity), store, "top", "held_out")
+    images = pipeline.open_splits(data, ONE_LEVEL.autoencoder)["held_out"]
+    images = images.batch(range(len(images)))
+    hierarchy = Hierarchy.load(run.folder)
+    mse = ((hierarchy.decode(hierarchy.encode(images)).astype(np.float64) - images) ** 2).mean()
+    assert quantized.psnr == pytest.approx(-10 * math.log10(mse), rel=1e-6)
     assert quantized.last_bits_per_image == pytest.approx(nats * 16 / math.log(2), rel=1e-6)
     other = dataclasses.replace(ONE_LEVEL.autoencoder, commitment=0.5)
     with pytest.raises(InputError, match="other data or settings"):
