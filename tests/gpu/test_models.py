@@ -136,14 +136,15 @@ def test_incremental_logits_equal_the_full_pass(level, device):
 @pytest.mark.parametrize("level", CONFIG.levels)
 @pytest.mark.parametrize("settings", [Settings(), Settings(0.7, 5, 0.8), Settings(0)])
 def test_the_same_seed_draws_the_same_codes_as_on_the_processor(level, settings, device):
-    def draw():
+    def draw(**how):
         _, label, coarser = prior_inputs(level)
         rng = np.random.default_rng(1)
-        return sample_codes(small_prior(level), 4, rng, label, coarser, settings)
+        return sample_codes(small_prior(level), 4, rng, label, coarser, settings, **how)
 
     with backends.use("numba"):
         expected = draw()
     np.testing.assert_array_equal(draw(), expected)
+    np.testing.assert_array_equal(draw(window=3), expected)
 
 
 @pytest.mark.parametrize("level", CONFIG.levels)

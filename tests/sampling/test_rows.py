@@ -133,6 +133,21 @@ class Independent(Chain):
         return np.zeros_like(super().window_logits(forecast))
 
 
+class Columns(Chain):
+    """A stepper whose code at each column is sure, whatever the codes before it."""
+
+    def __init__(self, codes):
+        super().__init__([0])
+        self.codes, self.column = np.array([codes]), 0
+
+    def window_logits(self, forecast):
+        self.widths.append(forecast.shape[1] + 1)
+        return 1e3 * np.eye(K)[self.codes[:, self.column : self.column + self.widths[-1]]]
+
+    def append(self, codes):
+        self.column = (self.column + codes.shape[1]) % SIZE
+
+
 def passes(stepper, window, rows=3, given_codes=-1):
     """[[codes fixed by each pass], ...] of every row."""
     count, rng = len(stepper.steps), np.random.default_rng(0)
@@ -162,6 +177,14 @@ def test_a_chain_that_noise_cannot_foresee_is_never_slower_than_plain_sampling(w
         assert len(fixed) <= SIZE
     fixed = passes(Chain([1]), window)[1]
     assert fixed == [1] * SIZE
+
+
+def test_codes_drawn_behind_a_wrong_one_are_the_next_forecast():
+    assert passes(Columns([0, 1, 2, 3, 4, 5, 6, 0]), 4)[1:] == [[2, 3, 2, 1]] * 2
+
+
+def test_a_row_is_forecast_to_begin_as_the_row_above_began():
+    assert passes(Columns([0, 0, 0, 0, 1, 1, 1, 1]), 4)[1:] == [[4, 1, 3]] * 2
 
 
 def test_all_maps_wait_for_the_one_whose_forecast_failed():

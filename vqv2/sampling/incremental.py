@@ -144,8 +144,6 @@ class CausalConvolution:
     """A `CausalConv2d` with the rows of its input that later positions read.
 
     rows     (N, half + 1, W + 2 * half, C): the rows above and, last, the current one, zero-padded
-    patches  what the taps of the current row meet at each of its positions, (N, W, taps * C), a
-             view of `rows`
     offsets  (N, W, D), `offsets_shape`: bias and the share of the rows above in every position of
              the current row
     """
@@ -162,10 +160,6 @@ class CausalConvolution:
         self.bias = layer.bias.array
         xp = array_module(weight)
         self.rows = xp.zeros((maps.count, half + 1, maps.size + 2 * half, channels), maps.dtype)
-        current = self.rows[:, -1].reshape(maps.count, -1)
-        self.patches = xp.lib.stride_tricks.sliding_window_view(
-            current, self.row_taps * channels, axis=1
-        )[:, ::channels]
         self.offsets_shape = (maps.count, maps.size, channels_out)
         self.offsets = None
 
@@ -198,7 +192,12 @@ class CausalConvolution:
 
     def patch(self, columns):
         """The inputs (N * n, taps * C) that the taps of the current row meet at n columns."""
-        return self.patches[:, columns].reshape(-1, self.patches.shape[-1])
+        rows, n = self.rows[:, -1], columns.stop - columns.start
+        if n == 1:  # the taps lie side by side in memory
+            return rows[:, columns.start : columns.start + self.row_taps].reshape(len(rows), -1)
+        starts = range(columns.start, columns.start + self.row_taps)
+        taps = [rows[:, start : start + n] for start in starts]
+        return array_module(rows).concatenate(taps, axis=-1).reshape(len(rows) * n, -1)
 
     def step(self, columns, activated=False):
         """The outputs (N * n, D) at n columns of the current row, or ELU of them."""
