@@ -11,6 +11,7 @@ from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy
 from vqv2.report import Section, save_page
+from vqv2.report.curves import require_matplotlib
 from vqv2.report.sections import EVALUATIONS
 from vqv2.report.sections.results import as_text
 from vqv2.report.sections.subject import Options, Subject
@@ -47,6 +48,7 @@ def run_demo(folder, quick=False, seed=0):
     Leaves samples.png, reconstructions.png, curves.png, two more pictures and report.html. Raises
     `InputError` when the folder holds another run, and for what the stages raise it for.
     """
+    require_matplotlib()  # before minutes of training, not after
     started = time.monotonic()
     run = _open_run(Path(folder), configuration(quick))
     sources = pipeline.open_splits(DATA, run.config.autoencoder)
