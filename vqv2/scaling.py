@@ -84,6 +84,7 @@ class Scaling:
     """One training step on several devices; seconds are NaN where a share does not fit."""
 
     share: int  # images per device
+    checkpointed: bool  # activation checkpointing, where the share does not fit without
     computing: float  # seconds
     sent: float  # bytes that each device sends
     sending: float  # seconds
@@ -107,11 +108,17 @@ def scaling(model_cost, config, batch, devices, on, over, precision="float32"):
     if batch % devices:
         raise InputError(f"a batch of {batch} cannot be divided among {devices} devices")
     share = batch // devices
-    fits = plan.training(model_cost, share, on, precision).batch == share
-    computing = plan.step_seconds(model_cost, share, on, precision) if fits else math.nan
+    plain, checkpointed = (
+        plan.training(model_cost, share, on, precision, saves) for saves in (False, True)
+    )
+    saves = config.checkpoint or plain.batch < share
+    needs = checkpointed if saves else plain
+    computing = needs.seconds if needs.batch == share else math.nan
+    config = dataclasses.replace(config, checkpoint=saves)
     sizes = messages(model_cost, config) if devices > 1 else []
     return Scaling(
         share,
+        saves,
         computing,
         2 * (devices - 1) / devices * sum(sizes),
         sum(sum_seconds(size, devices, over) for size in sizes),

@@ -91,6 +91,7 @@ def _print_scaling(models, device, arguments):
             (
                 name,
                 str(step.share),
+                "yes" if step.checkpointed else "no",
                 _seconds(step.computing),
                 f"{step.sent / 2**20:.0f}",
                 f"{step.sending:.3g}",
@@ -101,8 +102,8 @@ def _print_scaling(models, device, arguments):
         )
     print(f"\ntraining on {devices} devices, sums over {link.name} at")
     print(f"{scaling.LINK_EFFICIENCY:.0%} of published speed, not while the devices compute:")
-    titles = ("images each", "s computing", "MiB sent", "s sending", "s per step", "computing")
-    print(format_table(("model", *titles, "days for all steps"), rows))
+    titles = ("images each", "checkpointing", "s computing", "MiB sent", "s sending", "s per step")
+    print(format_table(("model", *titles, "computing", "days for all steps"), rows))
 
 
 def _print_sampling(models, device, arguments):
