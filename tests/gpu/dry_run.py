@@ -79,20 +79,21 @@ def why_impossible():
     return None
 
 
-def start(folder, driver=(), cublas=""):
+def start(folder, driver=(), runtime=(), cublas=""):
     """Replace what needs a driver, import cupy, and return it. `folder` is for built files.
 
-    `driver` {name: function} takes the place of functions here, and `cublas` is C code with
-    functions of cuBLAS that do more than return 0 (`emulation.py`).
+    `driver` and `runtime` {name: function} take the place of functions here, and `cublas` is C code
+    with functions of cuBLAS that do more than return 0 (`emulation.py`).
     """
     os.environ["CUPY_CACHE_DIR"] = str(Path(folder) / "kernels")
     os.environ["CUPY_ACCELERATORS"] = ""
     _load_empty_libraries(Path(folder), {"libcublas": cublas})
     import cupy_backends.cuda.api.driver as driver_api
-    import cupy_backends.cuda.api.runtime as runtime
+    import cupy_backends.cuda.api.runtime as runtime_api
 
     driver_functions = {**_driver_functions(), **dict(driver)}
-    for module, functions in ((runtime, _runtime_functions()), (driver_api, driver_functions)):
+    runtime_functions = {**_runtime_functions(), **dict(runtime)}
+    for module, functions in ((runtime_api, runtime_functions), (driver_api, driver_functions)):
         for name, function in functions.items():
             _replace(module, name, function)
     import cupy
@@ -186,14 +187,15 @@ def _runtime_functions():
         "runtimeGetVersion": lambda: 13020,
         "streamIsCapturing": lambda stream: int(stream in _capturing),
         "streamBeginCapture": lambda stream, *_: _capturing.add(stream),
-        "streamEndCapture": _end_capture,
+        "streamEndCapture": end_capture,
         "pointerGetMemoryType": lambda _: 0,
         "deviceGetLimit": lambda _: 1024,
         "eventElapsedTime": lambda *_: 2.0,
     }
 
 
-def _end_capture(stream):
+def end_capture(stream):
+    """The handle of what a stream has recorded."""
     _capturing.discard(stream)
     return next(_handles)
 

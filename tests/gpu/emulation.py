@@ -8,6 +8,7 @@ fibre for each CUDA thread (`cuda_on_cpu.h`). Products are those of `cublas_on_c
 real numbers, through the real package's own code. Written for CuPy 14.
 """
 
+import collections
 import ctypes
 import itertools
 import json
@@ -21,6 +22,7 @@ from pathlib import Path
 from tests.gpu import cpu_kernels, dry_run
 
 CUBLAS = Path(__file__).with_name("cublas_on_cpu.c")
+calls = collections.Counter()
 failures = []  # what went wrong in a launch: an exception cannot pass through CuPy's C code
 
 # In the place of headers of CuPy's that only NVIDIA's compiler takes, and that are not needed.
@@ -39,6 +41,25 @@ using std::isnan;
 inline int __popc(unsigned x) {{ return __builtin_popcount(x); }}
 inline int __popcll(unsigned long long x) {{ return __builtin_popcountll(x); }}
 """
+_END = """
+struct Launch {
+    unsigned grid[3], block[3];
+    size_t shared;
+    std::function<void()> call;
+};
+extern "C" void* record(const unsigned* grid, const unsigned* block, size_t shared, void** a)
+{
+    auto* launch = new Launch{{}, {}, shared, [VALUES]() mutable { CALL; }};
+    std::copy(grid, grid + 3, launch->grid);
+    std::copy(block, block + 3, launch->block);
+    return launch;
+}
+extern "C" const char* replay(Launch* launch)
+{
+    return cpu::launch(launch->grid, launch->block, launch->shared, 0, launch->call);
+}
+extern "C" void forget(Launch* launch) { delete launch; }
+"""
 _handles = itertools.count(1 << 20)
 
 
@@ -53,6 +74,7 @@ class _Emulator:
             (self.folder / name).write_text(text)
         self.compiled = None  # (source, options) of the module that is loaded next
         self.modules, self.functions, self.libraries = {}, {}, {}
+        self.recording, self.graphs = [], {}
 
     def functions_of_the_driver(self):
         """{name: function} for `dry_run.start`."""
@@ -86,23 +108,48 @@ class _Emulator:
         *sizes, shared, _, parameters, _ = sizes_and_more
         source, options, name = self.functions[function]
         dry_run.launches[name] += 1
-        if dry_run.capturing():
-            failures.append(f"{name}: recordings are not emulated")
-            return
         try:
-            run = self._library(source, options, name).run
-            run.restype = ctypes.c_char_p
+            library = self._library(source, options, name)
             grid, block = ((ctypes.c_uint * 3)(*three) for three in (sizes[:3], sizes[3:]))
-            message = run(grid, block, ctypes.c_size_t(shared), 0, ctypes.c_void_p(parameters))
-            if message:
-                failures.append(f"{name}: {message.decode()}")
+            place = ctypes.c_void_p(parameters)
+            launch = library.record(grid, block, ctypes.c_size_t(shared), place)
         except Exception as error:
             failures.append(f"{name}: {error}"[:2000])
+            return
+        if dry_run.capturing():
+            self.recording.append((name, library, launch))
+            return
+        _replay(name, library, launch)
+        library.forget(ctypes.c_void_p(launch))
+
+    def _end_capture(self, stream):
+        graph = dry_run.end_capture(stream)
+        self.graphs[graph], self.recording = self.recording, []
+        return graph
+
+    def _instantiate(self, graph, *_):
+        return graph
+
+    def _launch_graph(self, graph, _):
+        calls["graphs"] += 1
+        for launch in self.graphs[graph]:
+            _replay(*launch)
+
+    def functions_of_the_runtime(self):
+        """The same of the runtime."""
+        return {
+            "streamEndCapture": self._end_capture,
+            "graphInstantiate": self._instantiate,
+            "graphLaunch": self._launch_graph,
+        }
 
     def _library(self, source, options, name):
         key = source, options, name
         if key not in self.libraries:
-            self.libraries[key] = ctypes.CDLL(str(self._build(_program(source, options, name))))
+            library = ctypes.CDLL(str(self._build(_program(source, options, name))))
+            library.record.restype = ctypes.c_void_p
+            library.replay.restype = ctypes.c_char_p
+            self.libraries[key] = library
         return self.libraries[key]
 
     def _build(self, program):
@@ -127,20 +174,22 @@ class _Emulator:
         return target
 
 
+def _replay(name, library, launch):
+    message = library.replay(ctypes.c_void_p(launch))
+    if message:
+        failures.append(f"{name}: {message.decode()}")
+
+
 def _program(source, options, name):
-    """C++ of a source, with a function `run` that launches its kernel `name`."""
+    """C++ of a source; `record` takes a launch of its kernel `name` down, `replay` makes it."""
     macros = [o[2:].split("=", 1) for o in options if o.startswith("-D") and "=" in o]
     lines = [f"#define {macro} {value}" for macro, value in macros]
     body = cpu_kernels.without_dynamic_shared(source).replace('extern "C" __global__', "static")
-    arguments = ", ".join(
-        f"*(std::remove_const_t<{kind}>*)a[{i}]" for i, kind in enumerate(_kinds(source, name))
-    )
-    run = (
-        'extern "C" const char* run(const unsigned* grid, const unsigned* block, size_t shared, '
-        "unsigned order, void** a)\n{ return cpu::launch(grid, block, shared, order, [=] { "
-        f"{name}({arguments}); }}); }}\n"
-    )
-    return "\n".join([*lines, _BEGINNING, body, run])
+    kinds = _kinds(source, name)
+    values = ", ".join(f"x{i} = *(std::remove_const_t<{k}>*)a[{i}]" for i, k in enumerate(kinds))
+    end = _END.replace("VALUES", values)
+    end = end.replace("CALL", f"{name}({', '.join(f'x{i}' for i in range(len(kinds)))})")
+    return "\n".join([*lines, _BEGINNING, body, end])
 
 
 def _kinds(source, name):
@@ -161,8 +210,8 @@ def _kinds(source, name):
 def start(folder):
     """The real package cupy, imported, whose kernels run on the processor."""
     emulator = _Emulator(folder)
-    driver = emulator.functions_of_the_driver()
-    cupy = dry_run.start(folder, driver, CUBLAS.read_text())
+    driver, runtime = emulator.functions_of_the_driver(), emulator.functions_of_the_runtime()
+    cupy = dry_run.start(folder, driver, runtime, CUBLAS.read_text())
     from cupy.cuda import compiler
 
     emulator.watch(compiler)
@@ -181,7 +230,7 @@ def run_everything():
     from vqv2.models.autoencoder import Autoencoder
     from vqv2.optim import Adam
     from vqv2.run import build_prior
-    from vqv2.sampling import IncrementalPrior
+    from vqv2.sampling import IncrementalPrior, Settings, sample_codes
 
     rng = np.random.default_rng(0)
     images = rng.random((2, 16, 16, 3), dtype=np.float32)
@@ -221,6 +270,11 @@ def run_everything():
         row, column = divmod(position, 8)
         stepper.append(backends.to_device(codes[i][:, row, column]))
     results["logits"] = logits
+    for level, settings in (("top", Settings()), ("bottom", Settings(0.8, 5, 0.9))):
+        prior, coarse = build_prior(CONFIG, level, 3, 0), codes[: CONFIG.levels.index(level)]
+        rng = np.random.default_rng(2)
+        drawn = sample_codes(prior, 2, rng, label, coarse, settings)
+        results[f"drawn {level}"] = drawn.tolist()
     return results
 
 
@@ -230,6 +284,7 @@ if __name__ == "__main__":
 
     backends.use("cupy")
     results = run_everything()
-    print(json.dumps({"results": results, "failures": failures, "kernels": len(dry_run.launches)}))
+    found = {"results": results, "failures": failures, "graphs": calls["graphs"]}
+    print(json.dumps({**found, "kernels": len(dry_run.launches)}))
     sys.stdout.flush()
     os._exit(0)  # as in `dry_run`
