@@ -2,7 +2,7 @@
 PYTHON ?= python3
 OUT ?= demo
 
-.PHONY: demo fashion-mnist test test-cupy lint clean
+.PHONY: demo fashion-mnist test test-cupy test-emulated lint clean
 
 demo: .venv/demo
 	.venv/bin/vqv2 demo --out $(OUT)
@@ -19,6 +19,10 @@ test: .venv/test
 test-cupy: .venv/test .venv/gpu-test
 	.venv/bin/python -m pytest --backend cupy --stand-in tests/gpu tests/training tests/evaluation \
 		tests/test_hierarchy.py tests/test_checkpoint.py tests/test_scaling.py
+
+# The real cupy, every kernel run on the processor; minutes the first time.
+test-emulated: .venv/test .venv/gpu-test
+	.venv/bin/python -m pytest --slow tests/gpu/test_emulation.py
 
 lint: .venv/test
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

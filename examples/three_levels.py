@@ -73,6 +73,7 @@ def configuration(quick):
         top,
         attention_layers=1,
         dropout=0.1,
+        steps=10 if quick else 300,
         conditioning_blocks=2,
         conditioning_units=16 if quick else 64,
     )

@@ -20,6 +20,7 @@ def pytest_addoption(parser):
     """Add --backend and --stand-in."""
     parser.addoption("--backend", choices=backends.BACKENDS, help="run the tests on this backend")
     parser.addoption("--full-size", action="store_true", help="run tests/full_size, too")
+    parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
     parser.addoption(
         "--stand-in", action="store_true", help="put a strict stand-in in the place of cupy"
     )
@@ -38,7 +39,12 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """On a device, leave out the tests that are written for host arrays."""
+    """Leave out slow tests and, on a device, those that are written for host arrays."""
+    if not config.getoption("--slow"):
+        slow = pytest.mark.skip(reason="takes minutes: pytest --slow runs it")
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(slow)
     if config.getoption("--backend") != "cupy":
         return
     skip = pytest.mark.skip(reason="hands host arrays to layers: tests/gpu is its counterpart")

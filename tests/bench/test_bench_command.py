@@ -25,6 +25,7 @@ ROWS = {
 MORE = {
     "memory": ["--full"],
     "sample": ["--batch", "2", "--storage", "bfloat16", "--window", "1,4"],
+    "train": ["--precision", "bfloat16"],
 }
 BRIEFLY = ("--quick", "--repetitions", "1", "--warmup", "0", "--threads", "1")
 

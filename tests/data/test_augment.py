@@ -47,8 +47,8 @@ def is_uniform(values, low, high):
 
 
 def is_half(chosen):
-    """Whether about half of the draws chose it: within 4 standard deviations."""
-    return abs(np.mean(chosen) - 0.5) < 4 * 0.5 / math.sqrt(len(chosen))
+    """Whether about half of the draws chose it: within 3 standard deviations."""
+    return abs(np.mean(chosen) - 0.5) < 3 * 0.5 / math.sqrt(len(chosen))
 
 
 def test_the_test_of_uniformity_rejects_what_is_not_uniform():

@@ -153,14 +153,31 @@ def test_inspect_accepts_files_with_something_appended(tmp_path, ending):
     assert inspect(path) == (40, 40)
 
 
-def test_a_decompression_bomb_is_refused(tmp_path):
-    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
-    path = tmp_path / "a.png"
+def write_png(path, header, rows):
+    """A PNG file of these bytes: what Pillow does not write itself."""
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     with open(path, "wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
         for kind, body in chunks:
             checksum = struct.pack(">I", zlib.crc32(kind + body))
             file.write(struct.pack(">I", len(body)) + kind + body + checksum)
+    return path
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (6, 4), (4, 2)])
+def test_sixteen_bits_of_several_channels_keep_their_eight_highest(tmp_path, kind, channels):
+    header = struct.pack(">IIBBBBB", 2, 1, 16, kind, 0, 0, 0)
+    values = np.array([[0x12FF, 0x8000, 0xFFFF, 0xFFFF][:channels]] * 2, ">u2")
+    if channels % 2 == 0:
+        values[:, -1] = 0xFFFF  # opaque
+    path = write_png(tmp_path / "a.png", header, b"\0" + values.tobytes())
+    found = pixels(path)
+    expected = [0x12] * 3 if channels == 2 else [0x12, 0x80, 0xFF]
+    assert found.reshape(2, -1)[0].tolist() == expected[: found.reshape(2, -1).shape[1]]
+
+
+def test_a_decompression_bomb_is_refused(tmp_path):
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    path = write_png(tmp_path / "a.png", header, b"")
     with pytest.raises(UnreadableImage, match="bomb"):
         inspect(path)

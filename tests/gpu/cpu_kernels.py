@@ -199,7 +199,7 @@ def _cpp(code, macros, parameters):
     lines = [f"#define {name} {value}" for name, value in macros.items()]
     lines.append(f'#include "{HEADER.name}"')
     body = code.replace('extern "C" __global__', "static")
-    lines.append(_DYNAMIC_SHARED.sub(r"\1* \2 = (\1*)cpu::dynamic_shared.data();", body))
+    lines.append(without_dynamic_shared(body))
     declared = dict(_KERNEL.findall(code))
     for name in parameters:
         kinds = [
@@ -214,10 +214,19 @@ def _cpp(code, macros, parameters):
     return "\n".join(lines) + "\n"
 
 
+def without_dynamic_shared(code):
+    """A source whose dynamic shared memory is that of `cuda_on_cpu.h`."""
+    return _DYNAMIC_SHARED.sub(r"\1* \2 = (\1*)cpu::dynamic_shared.data();", code)
+
+
+def checksum(program):
+    """What tells a program, and the header it includes, from others."""
+    return hashlib.sha256((program + HEADER.read_text() + repr(FLAGS)).encode()).hexdigest()[:24]
+
+
 def _build(program):
     """The compiled library of a program, from the cache where it was built before."""
-    key = hashlib.sha256((program + HEADER.read_text() + repr(FLAGS)).encode()).hexdigest()[:24]
-    library = CACHE / f"{key}.so"
+    library = CACHE / f"{checksum(program)}.so"
     if not library.exists():
         CACHE.mkdir(mode=0o700, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as folder:

@@ -63,6 +63,11 @@ _capturing = set()  # streams
 captured = collections.Counter()  # calls while a stream captures: what a recording consists of
 
 
+def capturing():
+    """Whether a stream records what is launched."""
+    return bool(_capturing)
+
+
 def why_impossible():
     """Why no dry run can be made here, or None."""
     for module in ("cupy", "cupy_backends"):
@@ -74,15 +79,21 @@ def why_impossible():
     return None
 
 
-def start(folder):
-    """Replace what needs a driver, import cupy, and return it. `folder` is for built files."""
+def start(folder, driver=(), runtime=(), cublas=""):
+    """Replace what needs a driver, import cupy, and return it. `folder` is for built files.
+
+    `driver` and `runtime` {name: function} take the place of functions here, and `cublas` is C code
+    with functions of cuBLAS that do more than return 0 (`emulation.py`).
+    """
     os.environ["CUPY_CACHE_DIR"] = str(Path(folder) / "kernels")
     os.environ["CUPY_ACCELERATORS"] = ""
-    _load_empty_libraries(Path(folder))
-    import cupy_backends.cuda.api.driver as driver
-    import cupy_backends.cuda.api.runtime as runtime
+    _load_empty_libraries(Path(folder), {"libcublas": cublas})
+    import cupy_backends.cuda.api.driver as driver_api
+    import cupy_backends.cuda.api.runtime as runtime_api
 
-    for module, functions in ((runtime, _runtime_functions()), (driver, _driver_functions())):
+    driver_functions = {**_driver_functions(), **dict(driver)}
+    runtime_functions = {**_runtime_functions(), **dict(runtime)}
+    for module, functions in ((runtime_api, runtime_functions), (driver_api, driver_functions)):
         for name, function in functions.items():
             _replace(module, name, function)
     import cupy
@@ -176,14 +187,15 @@ def _runtime_functions():
         "runtimeGetVersion": lambda: 13020,
         "streamIsCapturing": lambda stream: int(stream in _capturing),
         "streamBeginCapture": lambda stream, *_: _capturing.add(stream),
-        "streamEndCapture": _end_capture,
+        "streamEndCapture": end_capture,
         "pointerGetMemoryType": lambda _: 0,
         "deviceGetLimit": lambda _: 1024,
         "eventElapsedTime": lambda *_: 2.0,
     }
 
 
-def _end_capture(stream):
+def end_capture(stream):
+    """The handle of what a stream has recorded."""
     _capturing.discard(stream)
     return next(_handles)
 
@@ -213,8 +225,8 @@ def _driver_functions():
     }
 
 
-def _load_empty_libraries(folder):
-    """Libraries whose every function returns 0, which means success."""
+def _load_empty_libraries(folder, code):
+    """Libraries whose every function returns 0, which means success, or is in {library: code}."""
     packages = [Path(find_spec(name).origin).parent for name in ("cupy", "cupy_backends")]
     modules = [str(path) for package in packages for path in package.rglob("*.so")]
     listed = subprocess.run(
@@ -226,7 +238,9 @@ def _load_empty_libraries(folder):
     versions["libcublasLt"] = versions["libcublas"]
     for library, prefix in LIBRARIES.items():
         wanted = {s.split("@")[0] for s in symbols if s.startswith(prefix)}
-        _load_empty_library(folder / f"{library}.so{versions[library]}", wanted)
+        _load_empty_library(
+            folder / f"{library}.so{versions[library]}", wanted, code.get(library, "")
+        )
 
 
 def _asked_for(modules):
@@ -235,9 +249,10 @@ def _asked_for(modules):
     return {line.split()[-1] for line in listed.stdout.splitlines() if "NEEDED" in line}
 
 
-def _load_empty_library(path, symbols):
+def _load_empty_library(path, symbols, code):
     source = path.with_suffix(".c")
-    source.write_text("".join(f"int {name}() {{ return 0; }}\n" for name in sorted(symbols)))
+    empty = (name for name in sorted(symbols) if f" {name}(" not in code)
+    source.write_text(code + "".join(f"int {name}() {{ return 0; }}\n" for name in empty))
     versions = path.with_suffix(".map")
     versions.write_text(f"{path.name} {{ global: *; }};\n")
     command = ["gcc", "-shared", "-fPIC", "-w", "-o", str(path), str(source)]

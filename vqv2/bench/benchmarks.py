@@ -22,11 +22,14 @@ def kernels(settings, limits):
             yield compare(pair, "kernels", name, {"quick": settings.quick}, settings, limits)
 
 
-def train(settings, limits):
+def train(settings, limits, precision="float32"):
     """Whole training steps: forward, backward, Adam with Polyak averaging."""
+    options = {"quick": settings.quick}
+    if precision != "float32":
+        options["settings"] = {"precision": precision}
     for name in filter(settings.wants, TRAINED):
         with workers(settings) as pair:
-            yield compare(pair, "train", name, {"quick": settings.quick}, settings, limits)
+            yield compare(pair, "train", name, options, settings, limits)
 
 
 def memory(settings, limits, full=False):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+import backends
 from vqv2.bench.cases import training_case, training_data
 from vqv2.bench.counting import counted
 from vqv2.bench.subject import Subject
@@ -24,11 +25,13 @@ def build(name, **options):
     """One training step of `cases.training_case(name, **options)` as a `Subject`."""
     case = training_case(name, **options)
     model, data, rng = build_model(case), training_data(case), np.random.default_rng(0)
-    optimizer = Adam(model.parameters(), POLYAK_DECAY)
+    precision = case.config.precision
+    optimizer = Adam(model.parameters(), POLYAK_DECAY, precision=precision)
 
     def step():
-        _loss(model, data, rng).backward()
-        optimizer.step(LEARNING_RATE)
+        with backends.use(precision=precision):
+            optimizer.backward(_loss(model, data, rng))
+            optimizer.step(LEARNING_RATE)
 
     with counted() as count:
         _loss(model, data, rng)  # also fills the codebooks of an autoencoder

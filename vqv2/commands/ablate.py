@@ -146,10 +146,11 @@ def _flat(outcome):
 
 def _prior_text(outcomes, grid):
     orders = {True: "yes", False: "no", None: "not tested: an axis has one value only"}
-    seeds = ", ".join(map(str, grid.seeds))
+    numbers = ", ".join(map(str, grid.seeds))
+    seeds = f"means over the seeds {numbers}" if len(grid.seeds) > 1 else f"seed {numbers}"
     return "\n\n".join(
         (
-            f"Held-out nats per code; mean over the seeds {seeds}\n"
+            f"Held-out nats per code, {seeds}\n"
             + format_table(*prior_grid.grid_table(outcomes, grid)),
             "What each factor changes, everything else being equal\n"
             + format_table(*prior_grid.effects_table(outcomes, grid)),

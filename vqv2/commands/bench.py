@@ -3,6 +3,7 @@
 import os
 import sys
 
+from backends import PRECISIONS
 from backends.sampling_step import STORAGES
 from vqv2.bench import benchmarks
 from vqv2.bench.first_use import IMPORTS, demo_compilations, import_seconds
@@ -37,6 +38,9 @@ def add_parser(subparsers):
         chosen.add_argument(
             "--only", default="", metavar="TEXT", help="rows with this in their name"
         )
+    train.add_argument(
+        "--precision", default="float32", choices=PRECISIONS, help="of products (float32)"
+    )
     memory.add_argument(
         "--full", action="store_true", help="one step of the full-size top prior, too: 10 GB"
     )
@@ -130,7 +134,9 @@ def _kernels(arguments, settings, limits):
 
 
 def _train(arguments, settings, limits):
-    return benchmarks.train(settings, limits)
+    if arguments.peer and arguments.precision != "float32":
+        raise InputError(f"--precision {arguments.precision}: there is no peer to measure it with")
+    return benchmarks.train(settings, limits, arguments.precision)
 
 
 def _memory(arguments, settings, limits):

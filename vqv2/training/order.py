@@ -1,7 +1,8 @@
 """In which order training sees the data: a pure function of seed and step.
 
-Nothing has to be stored to continue a training exactly, and the next batch can be prepared while
-the current one is in use.
+Nothing has to be stored to continue a training exactly, in the middle of an epoch or anywhere
+else, and the next batches can be prepared while the current one is in use. A permutation takes 8
+bytes for each image, 10 MB for ImageNet, less than the files' names; those of two epochs are kept.
 """
 
 import functools
