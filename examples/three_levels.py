@@ -1,7 +1,7 @@
 """Three levels for real: FFHQ's hierarchy of the paper, at a size that a laptop can train.
 
-    python examples/three_levels.py --quick             # a minute: that everything works
-    python examples/three_levels.py                     # a quarter of an hour: something to look at
+    python examples/three_levels.py --quick             # seconds: that everything works
+    python examples/three_levels.py                     # some minutes: something to look at
 
 The strides are those of Table 3's column "FFHQ": the bottom map has an eighth of the image's side,
 the middle one a sixteenth, the top one a 32nd. FFHQ's are 128, 64 and 32 for 1024 pixels; here they

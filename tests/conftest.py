@@ -3,7 +3,7 @@
 pytest --backend cupy               on a device; without one it fails at once
 pytest --backend cupy --stand-in    on a strict stand-in for cupy, which needs no device
 pytest --backend reference          with the readable kernels
-pytest --full-size tests/full_size  the paper's largest models: minutes, and 6 GB of memory
+pytest --full-size tests/full_size  the paper's largest models: minutes, and 3 GB of memory
 """
 
 from pathlib import Path

@@ -41,27 +41,35 @@ class Checkpoints:
         ordered = (self.newest, *self._earlier(), self.best)
         return [path for path in ordered if path.exists()]
 
+    def check_none(self):
+        """Raise `InputError` where there is a checkpoint, the newest or another, to be lost."""
+        for path in self.paths()[:1]:
+            raise InputError(f"{path} exists: continue it with --resume, or choose another folder")
+
     def load(self):
         """(path, arrays, metadata, [sentence about each damaged one]) of the newest good one.
 
         Raises `InputError` when there is none.
         """
+        path, arrays, metadata, damaged = self.look()
+        # What `save` does last may be missing when the program was ended.
+        if is_best(metadata) and path != self.best:
+            link(path, self.best)
+        if path == self.newest:
+            self._step = metadata["step"]
+            self._remove_old()
+        if damaged:
+            damaged.append(f"going on from {path}, of step {metadata['step']}")
+        return path, arrays, metadata, damaged
+
+    def look(self):
+        """What `load` finds, changing nothing: for who does not have the folder to themselves."""
         damaged = []
         for path in self.paths():
             try:
-                arrays, metadata = load(path)
+                return path, *load(path), damaged
             except DamagedError as error:
                 damaged.append(str(error))
-                continue
-            # What `save` does last may be missing when the program was ended.
-            if is_best(metadata) and path != self.best:
-                link(path, self.best)
-            if path == self.newest:
-                self._step = metadata["step"]
-                self._remove_old()
-            if damaged:
-                damaged.append(f"going on from {path}, of step {metadata['step']}")
-            return path, arrays, metadata, damaged
         if damaged:
             raise DamagedError(f"there is no other checkpoint to go on from; {'; '.join(damaged)}")
         raise InputError(f"there is no checkpoint {self.newest}: train first")

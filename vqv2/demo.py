@@ -87,16 +87,15 @@ def _announce(run, sources):
 def _train_stage(run, stage, sources, seed):
     """Train one stage as far as it is not done yet; extract codes when the autoencoder is new."""
     start, compiled = time.monotonic(), backends.compilation_seconds()
-    resume = run.checkpoint_path(stage).exists()
     if stage == "autoencoder":
         schedule = _schedule(run.config.autoencoder)
-        metrics = pipeline.train_autoencoder(run, sources, seed, resume, schedule)
+        metrics = pipeline.train_autoencoder(run, sources, seed, True, schedule)
         if metrics or not (run.codes_folder / "manifest.json").exists():
             pipeline.extract_codes(run, sources, copies=COPIES, seed=seed)
     else:
         level = stage.removeprefix("prior-")
         schedule = _schedule(run.config.prior(level))
-        metrics = pipeline.train_prior(run, level, seed, resume, schedule)
+        metrics = pipeline.train_prior(run, level, seed, True, schedule)
     if metrics:
         compiling = backends.compilation_seconds() - compiled
         held_out = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())

@@ -26,8 +26,8 @@ def check_stage(run, stage, resume):
     trained on them, would be another autoencoder's.
     """
     path = run.checkpoint_path(stage)
-    if not resume and path.exists():
-        raise InputError(f"{path} exists: continue it with --resume, or choose another folder")
+    if not resume:
+        checkpoint.Checkpoints(run.stage_folder(stage)).check_none()
     if stage == "autoencoder" and run.codes_folder.exists() and not _may_go_on(run, path):
         raise InputError(
             f"{run.codes_folder} holds codes of this autoencoder, which training it further would "

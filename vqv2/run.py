@@ -27,6 +27,10 @@ FORMAT = "vqv2 run 1"
 STAGE_FORMAT = "vqv2 stage 1"
 
 
+class StageError(InputError):
+    """A training.json that is damaged."""
+
+
 class Run:
     """An existing or new run folder; `Run.open` reads one, `Run.new(...).save()` makes one."""
 
@@ -44,7 +48,8 @@ class Run:
         there is a trained one, or a config.json that is something else.
         """
         run = cls(folder, config, class_names, data)
-        if run._path.exists() and cls.open(folder).checkpoint_path("autoencoder").exists():
+        checkpoints = checkpoint.Checkpoints(run.stage_folder("autoencoder"))
+        if run._path.exists() and cls.open(folder) and checkpoints.paths():
             raise InputError(
                 f"{run.folder} holds a run already: continue it with --resume, or choose another "
                 "folder"
@@ -89,9 +94,13 @@ class Run:
 
     def _with_begun_priors(self):
         for level in self.config.levels:
-            stage = read_stage(self.stage_folder(f"prior-{level}"))
-            if stage:
-                prior = from_values(PriorConfig, stage["config"])
+            folder = self.stage_folder(f"prior-{level}")
+            if stage := read_stage(folder):
+                try:
+                    prior = from_values(PriorConfig, stage["config"])
+                except InputError as error:
+                    path = folder / "training.json"
+                    raise StageError(f"{path} cannot be used: {error}; {_REMEDY}") from None
                 self.config = self.config.with_prior(level, prior)
         return self
 
@@ -201,7 +210,7 @@ def write_stage(folder, stage, seed, config, schedule):
 def read_stage(folder):
     """The training.json of a stage as a dictionary; None when there is none.
 
-    Raises `InputError` when it is damaged.
+    Raises `StageError` when it is damaged.
     """
     path = Path(folder) / "training.json"
     try:
@@ -209,9 +218,12 @@ def read_stage(folder):
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): {_REMEDY}") from None
+        raise StageError(f"{path} cannot be read ({error}): {_REMEDY}") from None
     if not isinstance(content, dict) or content.get("format") != STAGE_FORMAT:
-        raise InputError(f"{path} is not what a training of vqv2 was begun with: {_REMEDY}")
+        raise StageError(f"{path} is not what a training of vqv2 was begun with: {_REMEDY}")
+    for name, kind in (("seed", int), ("schedule", dict), ("config", dict)):
+        if not isinstance(content.get(name), kind):
+            raise StageError(f"{path} is damaged, its {name} is missing or wrong: {_REMEDY}")
     return content
 
 

@@ -268,6 +268,7 @@ def test_the_command_for_latents_writes_the_table_of_the_paper(data, tmp_path, c
     [
         (("--batch", "4,x"), "whole numbers"),
         (("--set", "nothing=1"), "nothing"),
+        (("--set", "residual_units=8"), "the grid decides"),
         (("--hidden-units", "10"), "multiple"),
         (("--level", "bottom"), "levels are top"),
     ],

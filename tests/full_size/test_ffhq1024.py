@@ -24,7 +24,7 @@ STRETCH = {"top": 34, "middle": 6, "bottom": 6}  # positions; the top's reach in
 @pytest.fixture(autouse=True)
 def only_when_asked(request):
     if not request.config.getoption("--full-size"):
-        pytest.skip("takes minutes and 6 GB of memory: pytest --full-size tests/full_size")
+        pytest.skip("takes minutes and 3 GB of memory: pytest --full-size tests/full_size")
     yield
     gc.collect()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -111,6 +111,45 @@ def test_two_priors_begun_at_once_both_keep_their_configuration(tmp_path, source
     assert pipeline.train_prior(again, "top", resume=True, schedule=QUIET) == {}
 
 
+def test_checkpoints_without_the_newest_are_not_begun_over(tmp_path, sources):
+    run = run_of(tmp_path / "run", sources)
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    run.checkpoint_path("autoencoder").unlink()  # as someone does with a damaged one
+    before = sorted(run.folder.rglob("*"))
+    for begin in (
+        lambda: pipeline.check_stage(run, "autoencoder", resume=False),
+        lambda: pipeline.train_autoencoder(run, sources, schedule=QUIET),
+        lambda: Run.new(run.folder, CONFIG, (), "images.npz"),
+    ):
+        with pytest.raises(InputError, match="with --resume"):
+            begin()
+    assert sorted(run.folder.rglob("*")) == before
+
+
+def test_a_log_with_strange_lines_can_be_gone_on_with(tmp_path, sources):
+    run, other = run_of(tmp_path / "a", sources, steps=2), run_of(tmp_path / "b", sources, steps=2)
+    for one in (run, other):
+        pipeline.train_autoencoder(one, sources, schedule=QUIET)
+    with open(other.stage_folder("autoencoder") / "log.jsonl", "a") as file:
+        file.write('[1]\n7\n{"step": "x", "split": "train"}\n{"step": 1}\n{"split": 2}\n{"ste')
+    for one in (run, other):
+        longer = dataclasses.replace(one.config.autoencoder, steps=4)
+        one.config = one.config.with_autoencoder(longer)
+        pipeline.train_autoencoder(one, sources, resume=True, schedule=QUIET)
+    assert differences(run.folder / "autoencoder", other.folder / "autoencoder") == []
+
+
+@pytest.mark.parametrize("schedule", [{"log_every": "often"}, {"wings": 2}])
+def test_a_damaged_schedule_is_a_sentence(tmp_path, sources, capsys, schedule):
+    run = run_of(tmp_path / "run", sources, steps=2)
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    path = run.stage_folder("autoencoder") / "training.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schedule": schedule}))
+    command = ["train", "autoencoder", "--data", str(tmp_path / "images.npz"), "--resume"]
+    assert cli.main([*command, "--out", str(run.folder), "--steps", "3"]) == 2
+    assert next(iter(schedule)) in capsys.readouterr().err
+
+
 def test_a_second_process_in_the_same_folder_is_refused(tmp_path, sources):
     run = run_of(tmp_path / "run", sources)
     folder = run.stage_folder("autoencoder")

@@ -1,5 +1,6 @@
 """`vqv2 doctor` on run folders in every state."""
 
+import json
 import shutil
 
 import pytest
@@ -150,6 +151,18 @@ def test_a_damaged_configuration_is_told_with_what_helps(run, capsys, name):
     status, parts, _ = doctor(run, capsys)
     assert status == 1 and f"{run / name} cannot be read" in parts["configuration"]
     assert "--resume" in parts["configuration"]
+    assert ("remove config.json" in parts["configuration"]) == (name == "config.json")
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": "3"}, {"config": None}, {"schedule": []}, {"config": {"wings": 2}}]
+)
+def test_a_stage_record_of_wrong_values_is_named(run, capsys, change):
+    path = run / "prior-top" / "training.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    status, parts, _ = doctor(run, capsys)
+    assert status == 1 and str(path) in parts["configuration"]
+    assert "see" in parts and "nothing" not in parts  # "see to what is damaged" is the last word
 
 
 def test_a_damaged_stage_record_is_damage_and_a_folder_that_is_no_run_a_mistake(run, capsys):

@@ -13,7 +13,7 @@ from vqv2.models.classifier import Classifier
 from vqv2.training import (
     ClassifierTask,
     Schedule,
-    classifier_data,
+    begun_classifier,
     load_classifier,
     train_classifier,
 )
@@ -46,7 +46,7 @@ def test_an_interrupted_training_ends_exactly_like_an_uninterrupted_one(tmp_path
     whole, parts = (checkpoint.load(tmp_path / name / "checkpoint.safetensors")[0] for name in "ab")
     for name, array in whole.items():
         np.testing.assert_array_equal(array, parts[name], name)
-    assert classifier_data(tmp_path / "b") == "elsewhere"
+    assert begun_classifier(tmp_path / "b") == (steps(6), "elsewhere")
     lines = read_log(tmp_path / "b" / "log.jsonl")
     assert [line["step"] for line in lines if line["split"] == "train"] == [1, 2, 3, 4, 5, 6]
     assert all(0 <= line["accuracy"] <= 1 for line in lines)
@@ -121,7 +121,7 @@ def test_the_command_trains_continues_and_refuses(tmp_path, data, capsys):
         "continue it with --resume": (out, "--data", data, *small),
         "where batch is 4, not 3: only steps": (out, "--resume", "--batch", 3),
         "--data is missing": (tmp_path / "new",),
-        "train first": (tmp_path / "new", "--resume"),
+        "--data is missing: ": (tmp_path / "new", "--resume"),
         "there is no field 'wings'": (tmp_path / "new", "--data", data, "--set", "wings=2"),
         "too small": (tmp_path / "new", "--data", data, "--set", "image_size=64"),
         "multiple of 4": (tmp_path / "new", "--data", data, "--set", "image_size=10"),
@@ -131,3 +131,20 @@ def test_the_command_trains_continues_and_refuses(tmp_path, data, capsys):
         assert message in capsys.readouterr().err
     assert (out / "checkpoint.safetensors").read_bytes() == before
     assert not (tmp_path / "new").exists()
+
+
+def test_the_same_command_begins_and_goes_on_after_damage(tmp_path, data, capsys):
+    out = tmp_path / "classifier"
+    small = ("--set", "hidden_units=4", "--set", "feature_units=6", "--batch", "4")
+
+    def resume(steps):
+        more = ("--out", str(out), "--resume", "--keep", "3", "--save-every", "0")
+        status = cli.main(["train", "classifier", "--data", data, *more, *small, "--steps", steps])
+        return status, capsys.readouterr().err
+
+    assert resume("4")[0] == 0
+    path = out / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    status, error = resume("6")
+    assert status == 0 and "is damaged" in error and "checkpoint-3.safetensors, of step 3" in error
+    assert checkpoint.load(path)[1]["step"] == 6

@@ -88,7 +88,13 @@ def _ablate_prior(arguments):
     run = Run.open(arguments.run_folder)
     level = arguments.level or run.config.levels[0]
     run.check_level(level)
-    base = replace(run.config.prior(level), parse_settings(arguments.settings))
+    settings = parse_settings(arguments.settings)
+    if taken := [name for name in prior_grid.DECIDED if name in settings]:
+        raise InputError(
+            f"--set {taken[0]}: the grid decides about {', '.join(prior_grid.DECIDED)}; use "
+            "--batch, --hidden-units, --attention-layers and --steps"
+        )
+    base = replace(run.config.prior(level), settings)
     grid = prior_grid.Grid(
         *(_whole_numbers(arguments, n) for n in ("batch", "hidden_units", "attention_layers")),
         _whole_numbers(arguments, "seeds"),

@@ -30,7 +30,11 @@ def _doctor(arguments):
         for sentence in diagnosis.notes:
             print(f"{'':{width}}  {sentence}")
     commands = [diagnosis.command for diagnosis in found if diagnosis.command]
-    print("\nnext:" if commands else "\nnothing is left to do")
+    damaged = any(diagnosis.damaged for diagnosis in found)
+    if commands:
+        print("\nnext:")
+    else:
+        print("\nsee to what is damaged" if damaged else "\nnothing is left to do")
     for command in commands:
         print(f"  {command}")
-    return 1 if any(diagnosis.damaged for diagnosis in found) else 0
+    return 1 if damaged else 0

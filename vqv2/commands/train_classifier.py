@@ -15,7 +15,7 @@ from vqv2.evaluation.accuracy_score import classification_accuracy_score
 from vqv2.evaluation.rejection import check_classes
 from vqv2.report import format_table
 from vqv2.run import read_stage
-from vqv2.training import classifier_data, load_classifier, train_classifier
+from vqv2.training import begun_classifier, load_classifier, train_classifier
 
 
 def add_parser(stages):
@@ -68,11 +68,11 @@ def _train_classifier(arguments):
 
 def _subject(arguments, settings):
     """(configuration, data, size of its images or None for the data's own)."""
-    if arguments.resume:
-        former = load_classifier(arguments.out).config
+    if arguments.resume and (begun := begun_classifier(arguments.out)):
+        former, data = begun
         config = replace(former, settings)
         training.check_continues(former, config)
-        return config, arguments.data or classifier_data(arguments.out), former.image_size
+        return config, arguments.data or data, former.image_size
     if not arguments.data:
         raise InputError("--data is missing: " + DATA_HELP)
     config = replace(ClassifierConfig(), settings)

@@ -5,6 +5,7 @@ import dataclasses
 import backends
 from vqv2.commands.arguments import check_seed, parse_settings
 from vqv2.commands.settings import read_settings
+from vqv2.config import replace
 from vqv2.errors import InputError
 from vqv2.training import Schedule
 from vqv2.training.state import FREE
@@ -95,7 +96,7 @@ def schedule(arguments, begun):
     given = {name: getattr(arguments, name) for name in Schedule().lasting()}
     given = {name: value for name, value in given.items() if value is not None}
     given["check_finite"] = arguments.check_finite
-    return Schedule(**{**begun.get("schedule", {}), **given}).check()
+    return replace(Schedule(), {**begun.get("schedule", {}), **given})
 
 
 def say_what_precision_means(config):

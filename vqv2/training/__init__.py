@@ -2,7 +2,7 @@
 
 from vqv2.training.classifier import (
     ClassifierTask,
-    classifier_data,
+    begun_classifier,
     load_classifier,
     train_classifier,
 )
@@ -20,7 +20,7 @@ __all__ = [
     "Schedule",
     "Stopped",
     "TrainingError",
-    "classifier_data",
+    "begun_classifier",
     "encode_dataset",
     "load_classifier",
     "train",

@@ -109,14 +109,27 @@ def load_classifier(folder):
     return model
 
 
-def classifier_data(folder):
-    """What the user called the images of the classifier in `folder`, for continuing with them."""
-    return _checkpoint(folder)[1]["path"]
+def begun_classifier(folder):
+    """(configuration, what the user called the images) of the classifier to continue in `folder`.
+
+    They are those of the newest checkpoint that is not damaged; None where there is none at all.
+    Raises `InputError` when all are damaged, or something else.
+    """
+    checkpoints = checkpoint.Checkpoints(folder)
+    if not checkpoints.paths():
+        return None
+    path, _, metadata, _ = checkpoints.look()
+    _check_stage(path, metadata)
+    return from_values(ClassifierConfig, metadata["config"]), metadata["path"]
 
 
 def _checkpoint(folder):
     path = Path(folder) / "checkpoint.safetensors"
     arrays, metadata = checkpoint.load(path)
+    _check_stage(path, metadata)
+    return arrays, metadata
+
+
+def _check_stage(path, metadata):
     if metadata.get("stage") != STAGE:
         raise InputError(f"{path} holds {metadata.get('stage')!r}, not a classifier")
-    return arrays, metadata

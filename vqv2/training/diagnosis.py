@@ -8,7 +8,7 @@ from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, PriorConfig, from_values
 from vqv2.data.codes import open_codes, partial_settings
 from vqv2.errors import InputError
-from vqv2.run import Run, read_stage
+from vqv2.run import Run, StageError, read_stage
 from vqv2.training.claim import is_claimed
 from vqv2.training.log import read_log
 
@@ -48,7 +48,8 @@ def diagnose(folder, quick=False):
     except InputError as error:
         if not (Path(folder) / "autoencoder").is_dir():
             raise
-        return [Diagnosis("configuration", "damaged", [_CONFIG_REMEDY], [str(error)])]
+        remedy = [] if isinstance(error, StageError) else [_CONFIG_REMEDY]
+        return [Diagnosis("configuration", "damaged", remedy, [str(error)])]
     autoencoder = _stage(run, "autoencoder", AutoencoderConfig, quick)
     codes = _codes(run, autoencoder, quick)
     priors = [_stage(run, f"prior-{level}", PriorConfig, quick) for level in run.config.levels]

@@ -49,11 +49,13 @@ def read_log(path):
     if not Path(path).exists():
         return []
     texts = Path(path).read_text(errors="replace").splitlines()
-    return [line for line in map(_parse, texts) if isinstance(line, dict) and "step" in line]
+    return [line for line in map(_parse, texts) if line]
 
 
 def _parse(text):
+    """A line as a dictionary; None unless it is one that `Log` could have written."""
     try:
-        return json.loads(text)
-    except ValueError:
+        line = json.loads(text)
+        return line if line["step"] >= 0 and line["split"] else None
+    except (ValueError, TypeError, KeyError):
         return None  # for one, the line that was being written when the program was ended

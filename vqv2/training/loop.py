@@ -79,9 +79,8 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
     first = task.communicator.rank == 0
     schedule = (schedule or Schedule()).check()
     checkpoints = Checkpoints(folder, schedule.keep)
-    path = checkpoints.newest
-    if not resume and path.exists():
-        raise InputError(f"{path} exists: continue it with --resume, or choose another folder")
+    if not resume:
+        checkpoints.check_none()
     with claim(folder) if first else contextlib.nullcontext():
         training = _Training(task, checkpoints, seed, schedule)
         if first:

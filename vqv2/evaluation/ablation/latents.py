@@ -102,15 +102,12 @@ class LatentAblation:
     def quantized(self):
         """The VQ-VAE's `Row`; its folder, vq, is an ordinary run."""
         run = self._run()
-        resume = {s: run.checkpoint_path(s).exists() for s in ("autoencoder", "prior-top")}
         schedule = self._schedule(run.config.autoencoder.steps)
-        trained = pipeline.train_autoencoder(
-            run, self.sources, self.seed, resume["autoencoder"], schedule
-        )
+        trained = pipeline.train_autoencoder(run, self.sources, self.seed, True, schedule)
         if trained or not (run.codes_folder / "manifest.json").exists():
             pipeline.extract_codes(run, self.sources, self.progress)
         schedule = self._schedule(run.config.priors[0].steps)
-        pipeline.train_prior(run, "top", self.seed, resume["prior-top"], schedule)
+        pipeline.train_prior(run, "top", self.seed, True, schedule)
         hierarchy, held_out = Hierarchy.load(run.folder, priors=False), self.sources["held_out"]
         decibels = distortion(hierarchy, held_out, count=len(held_out))["top",].psnr
         return Row(None, decibels, *self._bits(run.stage_folder("prior-top")), decibels)

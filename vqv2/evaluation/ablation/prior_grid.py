@@ -14,6 +14,7 @@ from vqv2.training import PriorTask, Schedule, train
 
 RESIDUAL_FACTOR = 4  # Table 4: residual units are four times the hidden units in every row
 VALIDATIONS = 6  # in each training, beside those at the two marks
+DECIDED = ("batch", "hidden_units", "residual_units", "attention_layers", "steps")  # by a cell
 FACTORS = ("hidden_units", "attention_layers", "batch")  # in the paper's order of importance
 
 
