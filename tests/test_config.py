@@ -5,16 +5,9 @@ import json
 
 import pytest
 
-from vqv2.config import (
-    PRESETS,
-    AutoencoderConfig,
-    Config,
-    PriorConfig,
-    level_names,
-    preset,
-    replace,
-)
+from vqv2.config import AutoencoderConfig, Config, PriorConfig, level_names, replace
 from vqv2.errors import InputError
+from vqv2.presets import PRESETS, preset
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -8,8 +8,8 @@ import pytest
 from tests.small import write_images
 from vqv2 import cli
 from vqv2.commands.settings import changed, read_settings
-from vqv2.config import PRESETS, preset
 from vqv2.errors import InputError
+from vqv2.presets import PRESETS, preset
 from vqv2.run import Run
 
 

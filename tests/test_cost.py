@@ -9,8 +9,8 @@ from backends import PRECISIONS
 from tests.small import CONFIG
 from vqv2 import cost, plan
 from vqv2.cli import main
-from vqv2.config import PRESETS
 from vqv2.models.autoencoder import Autoencoder
+from vqv2.presets import PRESETS
 from vqv2.run import build_prior
 
 COUNT, CLASSES = 3, 3

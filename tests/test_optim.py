@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from vqv2.autodiff import GradientError, Tensor
-from vqv2.config import PRESETS, AutoencoderConfig
+from vqv2.config import AutoencoderConfig
 from vqv2.errors import InputError
 from vqv2.optim import Adam, autoencoder_learning_rate, prior_learning_rate
+from vqv2.presets import PRESETS
 
 
 def test_adam_and_average_against_the_formula():

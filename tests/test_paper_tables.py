@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from vqv2.config import AutoencoderConfig, PriorConfig, preset
+from vqv2.config import AutoencoderConfig, PriorConfig
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.augment import Augmentation
 from vqv2.optim import Adam, autoencoder_learning_rate, prior_learning_rate
+from vqv2.presets import preset
 from vqv2.run import Run
 from vqv2.training import stage1, stage2
 

@@ -13,9 +13,9 @@ if not hasattr(backends, "use"):
     )
 
 from vqv2.autodiff import Tensor, differentiable, no_grad
-from vqv2.config import PRESETS, preset
 from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy
+from vqv2.presets import PRESETS, preset
 
 __version__ = "0.1.0"
 

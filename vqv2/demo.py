@@ -6,10 +6,10 @@ from pathlib import Path
 
 import backends
 from vqv2 import pipeline
-from vqv2.config import preset
 from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy
+from vqv2.presets import preset
 from vqv2.report import Section, save_page
 from vqv2.report.curves import require_matplotlib
 from vqv2.report.sections import EVALUATIONS

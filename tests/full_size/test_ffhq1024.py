@@ -11,9 +11,9 @@ import pytest
 
 from vqv2.autodiff import no_grad
 from vqv2.bench.weights import QuickNormal
-from vqv2.config import preset
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.models.prior import Prior
+from vqv2.presets import preset
 from vqv2.sampling import IncrementalPrior
 
 CONFIG = preset("ffhq1024")

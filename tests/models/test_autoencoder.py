@@ -7,10 +7,11 @@ import pytest
 
 from tests.gradients import check_gradient
 from vqv2.autodiff import Tensor
-from vqv2.config import PRESETS, AutoencoderConfig
+from vqv2.config import AutoencoderConfig
 from vqv2.errors import InputError
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.optim import Adam
+from vqv2.presets import PRESETS
 
 SMALL = AutoencoderConfig(
     image_size=16, latent_sizes=(4, 8), hidden_units=8, residual_units=4, layers=1,

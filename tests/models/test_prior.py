@@ -8,12 +8,13 @@ import pytest
 import vqv2.functional as F
 from tests.gradients import check_gradient
 from vqv2.autodiff import Tensor, no_grad
-from vqv2.config import PRESETS, PriorConfig
+from vqv2.config import PriorConfig
 from vqv2.errors import InputError
 from vqv2.models.prior import Prior, block_kinds
 from vqv2.nn import AttentionBlock
 from vqv2.nn.attention import positions
 from vqv2.optim import Adam
+from vqv2.presets import PRESETS
 
 CONFIG = PriorConfig(
     hidden_units=8, residual_units=12, layers=4, attention_layers=2, attention_heads=2,

@@ -5,8 +5,8 @@ import pytest
 
 from vqv2 import nn
 from vqv2.autodiff import Tensor
-from vqv2.config import PRESETS
 from vqv2.models.prior import Conditioning
+from vqv2.presets import PRESETS
 
 
 def conv(x, w, b, stride=1):

@@ -12,7 +12,7 @@ from backends import array_module
 from tests import mpi
 from tests.small import write_images
 from tests.training import together
-from vqv2 import checkpoint, cli, config
+from vqv2 import checkpoint, cli, presets
 from vqv2.errors import InputError
 from vqv2.models.quantizer import Quantizer
 from vqv2.optim import Adam
@@ -34,8 +34,8 @@ def one_and_two(tmp_path_factory):
         write_images(folder / "images.npz", count=90)
     running, starts = mpi.start(2, PROGRAM, "stages", two), []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(config, "PRESETS", dict(config.PRESETS))
-        patch.setattr(together, "PRESETS", config.PRESETS)
+        patch.setattr(presets, "PRESETS", dict(presets.PRESETS))
+        patch.setattr(together, "PRESETS", presets.PRESETS)
         choose = Quantizer._choose
         patch.setattr(
             Quantizer, "_choose", lambda *given: starts.append(given[2]) or choose(*given)
@@ -192,7 +192,7 @@ class Two:
 
 def test_a_whole_training_is_replicated_on_whatever_computes():
     """Arrays where the backend has them, counters on the host: none is left out or moved."""
-    model = build_prior(config.PRESETS["demo"], "bottom", 3, 0)
+    model = build_prior(presets.PRESETS["demo"], "bottom", 3, 0)
     model.distribute(Two(1))
     task = type("Task", (), {"model": model, "optimizer": Adam(model.parameters(), 0.5)})
     before = [array.copy() for array in parallel._state(task)]

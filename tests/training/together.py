@@ -18,9 +18,9 @@ from backends.communication import Single, connect, launched
 from tests.small import AUTOENCODER, CONFIG
 from vqv2 import checkpoint, cli
 from vqv2.autodiff import Tensor
-from vqv2.config import PRESETS
 from vqv2.nn import BatchNorm, Module
 from vqv2.optim import Adam
+from vqv2.presets import PRESETS
 from vqv2.training import AutoencoderTask, loop, parallel
 
 STEPS = 50

@@ -10,7 +10,7 @@ from vqv2.bench import kernels as kernel_cases
 from vqv2.bench.cases import training_case
 from vqv2.bench.measure import compare, compare_in_sequence, total, workers
 from vqv2.bench.sample import level_case
-from vqv2.config import preset
+from vqv2.presets import preset
 
 TRAINED = ("autoencoder", "prior", "conditioned prior")
 

@@ -20,9 +20,9 @@ from vqv2.bench.counting import counted
 from vqv2.bench.subject import Subject
 from vqv2.bench.train import build_model
 from vqv2.bench.weights import QuickNormal
-from vqv2.config import preset
 from vqv2.errors import InputError
 from vqv2.models.autoencoder import Autoencoder
+from vqv2.presets import preset
 from vqv2.sampling import IncrementalPrior, Settings, row_sampler
 
 BYTES = {"float32": 4, "bfloat16": 2}  # of a stored weight

@@ -11,8 +11,8 @@ from vqv2.bench.machine import measure_limits
 from vqv2.bench.measure import PEERS, Settings, Spread
 from vqv2.bench.reading import costs, limits_line, per_image, table, write_json
 from vqv2.commands.arguments import add_command
-from vqv2.config import PRESETS
 from vqv2.errors import InputError
+from vqv2.presets import PRESETS
 from vqv2.report import format_table
 
 EXAMPLES = (

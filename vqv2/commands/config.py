@@ -5,7 +5,7 @@ import json
 
 from vqv2.commands.arguments import add_command, parse_settings
 from vqv2.commands.settings import changed, read_settings
-from vqv2.config import PRESETS, preset
+from vqv2.presets import PRESETS, preset
 
 # In which table a paper's preset finds its priors. Fields name Table 1, where their defaults are.
 TABLES = {"imagenet256": "Table 1", "ffhq1024": "Table 2"}

@@ -8,7 +8,7 @@ import numpy as np
 from vqv2.bench.loading import loading, waiting
 from vqv2.commands.arguments import DATA_HELP, add_command, add_workers, check_seed
 from vqv2.commands.skipped import print_skipped
-from vqv2.config import PRESETS, preset, replace
+from vqv2.config import replace
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.codes import open_codes
 from vqv2.data.images import open_images, open_splits
@@ -19,6 +19,7 @@ from vqv2.errors import InputError
 from vqv2.files import check_writable
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.pictures import save_augmentations
+from vqv2.presets import PRESETS, preset
 from vqv2.run import Run
 from vqv2.training import AutoencoderTask
 

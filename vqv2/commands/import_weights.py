@@ -3,9 +3,9 @@
 from vqv2 import pipeline
 from vqv2.commands.arguments import DATA_HELP, add_command, check_seed, parse_settings
 from vqv2.commands.skipped import print_skipped
-from vqv2.config import PRESETS, preset
 from vqv2.data.images import absolute_data
 from vqv2.interchange import begin_run, read_autoencoder
+from vqv2.presets import PRESETS, preset
 from vqv2.run import Run
 
 

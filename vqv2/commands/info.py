@@ -8,9 +8,9 @@ import numpy as np
 
 import backends
 from vqv2.commands.arguments import add_command
-from vqv2.config import PRESETS, preset
 from vqv2.errors import InputError
 from vqv2.models.autoencoder import Autoencoder
+from vqv2.presets import PRESETS, preset
 from vqv2.report import format_table
 from vqv2.run import build_prior
 

@@ -5,8 +5,8 @@ import math
 from backends import PRECISIONS
 from vqv2 import plan, scaling
 from vqv2.commands.arguments import add_command
-from vqv2.config import PRESETS, preset
 from vqv2.errors import InputError
+from vqv2.presets import PRESETS, preset
 from vqv2.report import format_table
 
 

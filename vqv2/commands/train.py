@@ -6,9 +6,9 @@ from vqv2.commands.arguments import DATA_HELP, add_command, add_workers
 from vqv2.commands.processes import after_the_first
 from vqv2.commands.settings import changed
 from vqv2.commands.skipped import print_skipped
-from vqv2.config import PRESETS, preset
 from vqv2.data.images import absolute_data
 from vqv2.errors import InputError
+from vqv2.presets import PRESETS, preset
 from vqv2.run import Run, is_run
 
 
