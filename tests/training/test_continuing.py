@@ -216,6 +216,10 @@ def test_the_same_command_begins_goes_on_and_has_nothing_left_to_do(tmp_path, ca
     other = ["train", "autoencoder", "--out", str(run), "--resume", "--set", "commitment=0.3"]
     assert cli.main(other) == 2
     assert "where commitment is 0.25, not 0.3" in capsys.readouterr().err
+    assert cli.main([*same[:-5], "--resume", "--seed", "5", "--set", "bottom.dropout=0.3"]) == 2
+    assert f"`vqv2 train prior {run} --level bottom`" in capsys.readouterr().err
+    assert cli.main([*same[:-5], "--resume", "--seed", "5", "--set", "conditional=false"]) == 2
+    assert "with conditional True" in capsys.readouterr().err
 
 
 def limited(size):

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, PriorConfig, from_values
-from vqv2.data.codes import open_codes, partial_settings
+from vqv2.data.codes import former_settings, open_codes, partial_settings
 from vqv2.errors import InputError
 from vqv2.run import Run, StageError, read_stage
 from vqv2.training.claim import is_claimed
+from vqv2.training.extraction import extraction_settings
 from vqv2.training.log import read_log
 
 _CONFIG_REMEDY = (
@@ -66,7 +67,12 @@ def _stage(run, stage, kind, quick):
     begun = _begun(folder, diagnosis)
     if good:
         config = from_values(kind, (begun or good[0][1])["config"])
-        _progress(diagnosis, good, config.steps, read_log(folder / "log.jsonl"))
+        log = read_log(folder / "log.jsonl")
+        _progress(diagnosis, good, config.steps, log)
+        if not running and (last := log[-1]["step"] if log else 0) > good[0][1]["step"]:
+            diagnosis.notes.append(
+                f"was ended at step {last} or later: what is missing is done again"
+            )
     elif diagnosis.damaged:
         diagnosis.state = "damaged: no checkpoint is good"
         diagnosis.notes.append(f"restore one from a copy, or remove {folder} and train again")
@@ -120,9 +126,6 @@ def _progress(diagnosis, good, steps, log):
     diagnosis.notes.append(f"good checkpoints: {kept}")
     if best := metadata.get("best"):
         diagnosis.notes.append(f"lowest held-out loss {best['loss']:.4g}, at step {best['step']}")
-    last = log[-1]["step"] if log else 0
-    if last > step:
-        diagnosis.notes.append(f"was ended at step {last} or later: what is missing is done again")
     diagnosis.notes += [
         f"step {line['step']}: {line['warning']}" for line in log if "warning" in line
     ][-3:]
@@ -147,7 +150,8 @@ def _codes(run, autoencoder, quick):
     if folder.with_name(folder.name + ".partial").exists():
         running = is_claimed(run.folder)
         diagnosis.state = "being extracted now" if running else "half extracted"
-        diagnosis.command = "" if running else diagnosis.command + _settings(folder)
+        diagnosis.command += _options(partial_settings(folder))
+        diagnosis.command = "" if running else diagnosis.command
     if not folder.exists():
         if folder.with_name(folder.name + ".former").exists():
             diagnosis.notes.append("a former store is there, and comes back with the command")
@@ -161,20 +165,20 @@ def _codes(run, autoencoder, quick):
         store = open_codes(folder)
     except InputError as error:
         diagnosis.state, diagnosis.damaged = "damaged", [str(error)]
-        diagnosis.command = f"vqv2 encode {run.folder}"
+        diagnosis.command = f"vqv2 encode {run.folder}" + _options(former_settings(folder))
         return diagnosis
     counts = ", ".join(f"{count} {split}" for split, count in store.counts.items())
     diagnosis.state = f"complete: {counts} images".replace("_", " ")
     if autoencoder.state.startswith("complete") and not _are_of(store, run):
         diagnosis.state = "of another autoencoder than the one that is in this run now"
-        diagnosis.command = f"vqv2 encode {run.folder}"
+        diagnosis.command = f"vqv2 encode {run.folder}" + _options(former_settings(folder))
     return diagnosis
 
 
-def _settings(folder):
-    """Arguments of `vqv2 encode` that an extraction was begun with, if it can be gone on with."""
-    settings = partial_settings(folder)
-    return "".join(f" --{name} {value}" for name, value in settings.items() if value)
+def _options(settings):
+    """Arguments of `vqv2 encode` that make the codes of these settings."""
+    others = settings.items() - extraction_settings(copies=1, seed=0).items()
+    return "".join(f" --{name} {value}" for name, value in sorted(others))
 
 
 def _are_of(store, run):
