@@ -116,8 +116,12 @@ def _begun(folder, diagnosis):
 def _progress(diagnosis, good, steps, log):
     path, metadata = good[0]
     step, newest = metadata["step"], path.name == "checkpoint.safetensors"
-    done = newest and step >= steps
+    imported = newest and step == 0
+    done = newest and step >= steps or imported
     diagnosis.state = f"complete: {step} steps" if done else f"stopped at step {step} of {steps}"
+    if imported:
+        diagnosis.state = "complete: imported"
+        diagnosis.notes.append(f"{diagnosis.command} trains it further, before codes are extracted")
     if done:
         diagnosis.command = ""
     if not newest:
