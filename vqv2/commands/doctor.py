@@ -13,7 +13,11 @@ def add_parser(subparsers):
         ("vqv2 doctor runs/photos", "vqv2 doctor runs/photos --quick"),
         _doctor,
     )
-    parser.add_argument("run_folder", metavar="RUN", help="a run folder; nothing in it is changed")
+    parser.add_argument(
+        "run_folder",
+        metavar="RUN",
+        help="a run folder, or a classifier's; nothing in it is changed",
+    )
     parser.add_argument(
         "--quick", action="store_true", help="do not compare contents with their checksums"
     )

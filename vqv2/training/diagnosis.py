@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 from vqv2 import checkpoint
-from vqv2.config import AutoencoderConfig, PriorConfig, from_values
+from vqv2.config import AutoencoderConfig, ClassifierConfig, PriorConfig, from_values
 from vqv2.data.codes import former_settings, open_codes, partial_settings
 from vqv2.errors import InputError
-from vqv2.run import Run, StageError, read_stage
+from vqv2.run import Run, StageError, is_run, read_stage
 from vqv2.training.claim import is_claimed
 from vqv2.training.extraction import extraction_settings
 from vqv2.training.log import read_log
@@ -38,7 +38,7 @@ class Diagnosis:
 
 
 def diagnose(folder, quick=False):
-    """[`Diagnosis`] of every part of a run, in the order of the stages.
+    """[`Diagnosis`] of every part of a run, in the order of the stages, or of a classifier.
 
     Reads all checkpoints and codes to compare them with their checksums; with `quick` only what
     they say about themselves. Changes nothing. Where the configuration is damaged nothing else can
@@ -47,21 +47,28 @@ def diagnose(folder, quick=False):
     try:
         run = Run.open(folder)
     except InputError as error:
+        if not is_run(folder) and (read_stage(folder) or {}).get("stage") == "classifier":
+            command = f"vqv2 train classifier --out {folder} --resume"
+            return [_stage(Path(folder), "classifier", ClassifierConfig, command, quick)]
         if not (Path(folder) / "autoencoder").is_dir():
             raise
         remedy = [] if isinstance(error, StageError) else [_CONFIG_REMEDY]
         return [Diagnosis("configuration", "damaged", remedy, [str(error)])]
-    autoencoder = _stage(run, "autoencoder", AutoencoderConfig, quick)
+    autoencoder, *priors = [
+        _stage(run.stage_folder(stage), stage, kind, _command(run, stage), quick)
+        for stage, kind in (
+            ("autoencoder", AutoencoderConfig),
+            *((f"prior-{level}", PriorConfig) for level in run.config.levels),
+        )
+    ]
     codes = _codes(run, autoencoder, quick)
-    priors = [_stage(run, f"prior-{level}", PriorConfig, quick) for level in run.config.levels]
     for prior in priors:
         _compare_with_codes(run, prior, codes)
     return [autoencoder, codes, *priors]
 
 
-def _stage(run, stage, kind, quick):
-    diagnosis = Diagnosis(stage, "not begun", command=_command(run, stage))
-    folder = run.stage_folder(stage)
+def _stage(folder, stage, kind, command, quick):
+    diagnosis = Diagnosis(stage, "not begun", command=command)
     good = _checkpoints(folder, diagnosis, quick)
     running = is_claimed(folder)
     begun = _begun(folder, diagnosis)
