@@ -10,6 +10,7 @@ RUN/prior-LEVEL/                stage 2, the same files; its training.json has t
                                 prior's configuration, as levels may be trained at the same time
 """
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -95,7 +96,7 @@ class Run:
     def _with_begun_priors(self):
         for level in self.config.levels:
             folder = self.stage_folder(f"prior-{level}")
-            if stage := read_stage(folder):
+            if stage := _record(folder):
                 try:
                     prior = from_values(PriorConfig, stage["config"])
                 except InputError as error:
@@ -123,11 +124,8 @@ class Run:
 
     def begun(self, stage):
         """{"seed", "schedule"} that a stage's training was begun with; {} when it was not."""
-        record = read_stage(self.stage_folder(stage))
-        path = self.checkpoint_path(stage)
-        if record is None and path.exists():  # by a version that wrote no training.json
-            record = checkpoint.read_metadata(path)
-        return {name: record[name] for name in ("seed", "schedule") if name in (record or ())}
+        record = _record(self.stage_folder(stage)) or {}
+        return {name: record[name] for name in ("seed", "schedule") if name in record}
 
     def new_autoencoder(self, seed):
         """An untrained autoencoder of this configuration."""
@@ -225,6 +223,18 @@ def read_stage(folder):
         if not isinstance(content.get(name), kind):
             raise StageError(f"{path} is damaged, its {name} is missing or wrong: {_REMEDY}")
     return content
+
+
+def _record(folder):
+    """The training.json of a stage; where there is none, what the newest checkpoint says; or None.
+
+    It may have been removed, being damaged, or never written, by an earlier version.
+    """
+    record = read_stage(folder)
+    for path in checkpoint.Checkpoints(folder).paths() if record is None else ():
+        with contextlib.suppress(checkpoint.DamagedError):
+            return checkpoint.read_metadata(path)
+    return record
 
 
 _REMEDY = "remove it, and give the command that began this stage again with --resume"

@@ -207,6 +207,24 @@ def test_a_map_that_was_half_written_is_not_there(tmp_path):
     assert go_on(tmp_path / "codes", {}, lambda maps: None) == [False, False, False]
 
 
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", None])
+@pytest.mark.parametrize("name", ["train-top", "train-top-crc"])
+def test_a_damaged_file_of_an_attempt_is_begun_anew(tmp_path, name, content):
+    with pytest.raises(KeyboardInterrupt):
+        go_on(tmp_path / "codes", {}, ended_after_two)
+    path = tmp_path / "codes.partial" / f"{name}.npy"
+    if content is None:  # a file of another store
+        np.save(path, np.zeros((6, 3), np.uint16))
+    else:
+        path.write_bytes(content)
+
+    def fill(maps):
+        maps[0:6] = np.ones((6, 2, 2), int)
+
+    assert go_on(tmp_path / "codes", {}, fill)[1:] == [False, False]
+    assert open_codes(tmp_path / "codes").read("train", "top", slice(0, 6)).sum() == 24
+
+
 @pytest.mark.parametrize("other", [{"settings": {"copies": 2}}, {"counts": {"train": 8}}])
 def test_what_was_begun_with_other_settings_is_begun_anew(tmp_path, other):
     folder = tmp_path / "codes"

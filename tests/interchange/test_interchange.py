@@ -229,6 +229,9 @@ def test_a_run_from_the_port_encodes_decodes_and_learns_on(file, tmp_path, image
     decoded = port.forward(port.random_state(), as_theirs(images))[2]
     ours = hierarchy.decode(hierarchy.encode(images))
     np.testing.assert_allclose(ours, as_ours(decoded), atol=2e-6)
+    assert cli.main(["doctor", run]) == 0
+    said = capsys.readouterr().out
+    assert "complete: imported" in said and said.endswith(f"next:\n  vqv2 encode {run}\n")
     assert cli.main(["train", "autoencoder", "--out", run, "--resume", "--steps", "2"]) == 0
     assert cli.main(["encode", run]) == 0
     out = str(tmp_path / "back.safetensors")

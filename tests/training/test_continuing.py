@@ -139,6 +139,25 @@ def test_a_log_with_strange_lines_can_be_gone_on_with(tmp_path, sources):
     assert differences(run.folder / "autoencoder", other.folder / "autoencoder") == []
 
 
+def test_without_its_record_a_prior_goes_on_as_its_checkpoint_says(tmp_path, sources):
+    whole, lost = run_of(tmp_path / "whole", sources), run_of(tmp_path / "lost", sources)
+    for run in (whole, lost):
+        pipeline.train_autoencoder(run, sources, schedule=QUIET)
+        pipeline.extract_codes(run, sources, progress=False)
+
+    def train(run, steps, *more):
+        command = ["train", "prior", str(run.folder), "--level", "top", "--resume", *more]
+        return cli.main([*command, "--steps", str(steps), "--save-every", "0", "--keep", "3"])
+
+    begun = ("--set", "dropout=0.3", "--seed", "7")
+    assert [train(run, steps, *begun) for run, steps in ((whole, 6), (lost, 3))] == [0, 0]
+    for steps, more in ((4, begun), (6, ())):  # the same command again, and a short one
+        (lost.folder / "prior-top" / "training.json").unlink()
+        damage(lost.checkpoint_path("prior-top"))
+        assert train(lost, steps, *more) == 0
+    assert differences(whole.folder / "prior-top", lost.folder / "prior-top") == []
+
+
 @pytest.mark.parametrize("schedule", [{"log_every": "often"}, {"wings": 2}])
 def test_a_damaged_schedule_is_a_sentence(tmp_path, sources, capsys, schedule):
     run = run_of(tmp_path / "run", sources, steps=2)
@@ -216,6 +235,10 @@ def test_the_same_command_begins_goes_on_and_has_nothing_left_to_do(tmp_path, ca
     other = ["train", "autoencoder", "--out", str(run), "--resume", "--set", "commitment=0.3"]
     assert cli.main(other) == 2
     assert "where commitment is 0.25, not 0.3" in capsys.readouterr().err
+    assert cli.main([*same[:-5], "--resume", "--seed", "5", "--set", "bottom.dropout=0.3"]) == 2
+    assert f"`vqv2 train prior {run} --level bottom`" in capsys.readouterr().err
+    assert cli.main([*same[:-5], "--resume", "--seed", "5", "--set", "conditional=false"]) == 2
+    assert "with conditional True" in capsys.readouterr().err
 
 
 def limited(size):

@@ -90,9 +90,13 @@ def test_a_killed_training(run, capsys):
 
 
 def test_a_training_that_is_running(run, capsys):
+    with open(run / "prior-top" / "log.jsonl", "a") as log:
+        log.write('{"step": 99, "split": "train"}\n')
     with claim(run / "prior-top"):
         _, parts, commands = doctor(run, capsys)
     assert "being trained now" in parts["prior-top"] and commands == []
+    assert "was ended" not in parts["prior-top"] and "wait" in parts  # the last word
+    assert "was ended at step 99" in doctor(run, capsys)[1]["prior-top"]
 
 
 def test_damaged_checkpoints(run, capsys):
@@ -121,6 +125,13 @@ def test_half_extracted_and_damaged_codes(run, capsys):
     (run / "codes.partial").rename(run / "codes")
     status, parts, commands = doctor(run, capsys)
     assert status == 1 and "DAMAGED" in parts["codes"] and commands == [f"vqv2 encode {run}"]
+
+
+def test_damaged_codes_are_made_again_as_they_were(run, capsys):
+    sources = pipeline.open_splits(write_images(run.parent / "images.npz"), AUTOENCODER)
+    pipeline.extract_codes(Run.open(run), sources, progress=False, copies=2, seed=5)
+    (run / "codes" / "train-labels.npy").write_bytes(b"")
+    assert doctor(run, capsys)[2] == [f"vqv2 encode {run} --copies 2 --seed 5"]
 
 
 def test_codes_and_priors_of_another_autoencoder(run, finished, capsys):

@@ -142,9 +142,16 @@ def test_the_same_command_begins_and_goes_on_after_damage(tmp_path, data, capsys
         status = cli.main(["train", "classifier", "--data", data, *more, *small, "--steps", steps])
         return status, capsys.readouterr().err
 
+    def doctor():
+        return cli.main(["doctor", str(out)]), capsys.readouterr().out
+
     assert resume("4")[0] == 0
+    status, said = doctor()
+    assert status == 0 and said.startswith("classifier  complete: 4 steps")
     path = out / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
+    status, said = doctor()
+    assert status == 1 and f"next:\n  vqv2 train classifier --out {out} --resume" in said
     status, error = resume("6")
     assert status == 0 and "is damaged" in error and "checkpoint-3.safetensors, of step 3" in error
     assert checkpoint.load(path)[1]["step"] == 6

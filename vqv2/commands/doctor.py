@@ -13,7 +13,11 @@ def add_parser(subparsers):
         ("vqv2 doctor runs/photos", "vqv2 doctor runs/photos --quick"),
         _doctor,
     )
-    parser.add_argument("run_folder", metavar="RUN", help="a run folder; nothing in it is changed")
+    parser.add_argument(
+        "run_folder",
+        metavar="RUN",
+        help="a run folder, or a classifier's; nothing in it is changed",
+    )
     parser.add_argument(
         "--quick", action="store_true", help="do not compare contents with their checksums"
     )
@@ -31,10 +35,13 @@ def _doctor(arguments):
             print(f"{'':{width}}  {sentence}")
     commands = [diagnosis.command for diagnosis in found if diagnosis.command]
     damaged = any(diagnosis.damaged for diagnosis in found)
+    busy = any(diagnosis.state.startswith("being") for diagnosis in found)
     if commands:
         print("\nnext:")
+    elif damaged:
+        print("\nsee to what is damaged")
     else:
-        print("\nsee to what is damaged" if damaged else "\nnothing is left to do")
+        print("\nwait for what is going on" if busy else "\nnothing is left to do")
     for command in commands:
         print(f"  {command}")
     return 1 if damaged else 0

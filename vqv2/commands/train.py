@@ -108,8 +108,24 @@ def _resumed_run(arguments, name, settings):
     run.data = absolute_data(arguments.data) if arguments.data else run.data
     config = changed(run.config, settings)
     training.check_continues(run.config.autoencoder, config.autoencoder)
+    _check_priors(run, config)
     run.config = run.config.with_autoencoder(config.autoencoder)
     return run
+
+
+def _check_priors(run, config):
+    """Raise `InputError` where a configuration changes what has not been begun: nobody reads it."""
+    if config.conditional != run.config.conditional:
+        raise InputError(
+            f"the run was begun with conditional {run.config.conditional}, which cannot be changed"
+        )
+    for level in run.config.levels:
+        # A prior that was begun may be another than this command once said, and says again.
+        if not run.begun(f"prior-{level}") and config.prior(level) != run.config.prior(level):
+            raise InputError(
+                f"the fields of {level} are not changed by going on with the autoencoder: give "
+                f"them to `vqv2 train prior {run.folder} --level {level}`"
+            )
 
 
 def _train_prior(arguments):

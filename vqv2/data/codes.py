@@ -220,9 +220,18 @@ def _has_begun(partial, manifest):
 
 def partial_settings(folder):
     """The `settings` of a store at `folder` that `write_codes` has begun to write; {} without."""
+    return _settings(_partial(folder) / BEGUN)
+
+
+def former_settings(folder):
+    """The `settings` of the store at `folder`, also of a damaged one; {} where they are unknown."""
+    return _settings(Path(folder) / "manifest.json")
+
+
+def _settings(path):
     try:
-        return json.loads((_partial(folder) / BEGUN).read_text())["settings"]
-    except (OSError, ValueError, KeyError):
+        return dict(json.loads(path.read_text())["settings"])
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
@@ -289,7 +298,13 @@ class _Maps:
 def _open_or_create(folder, split, count, manifest):
     def array(name, dtype, shape):
         path = folder / f"{split}-{name}.npy"
-        return np.load(path, mmap_mode="r+") if path.exists() else _create_array(path, dtype, shape)
+        try:
+            found = np.load(path, mmap_mode="r+")
+            if (found.dtype, found.shape) == (dtype, shape):
+                return found
+        except (OSError, ValueError, EOFError):  # it is missing, or damaged
+            pass
+        return _create_array(path, dtype, shape)
 
     arrays = {
         level: _Maps(

@@ -5,11 +5,12 @@ import shutil
 from pathlib import Path
 
 from vqv2 import checkpoint
-from vqv2.config import AutoencoderConfig, PriorConfig, from_values
-from vqv2.data.codes import open_codes, partial_settings
+from vqv2.config import AutoencoderConfig, ClassifierConfig, PriorConfig, from_values
+from vqv2.data.codes import former_settings, open_codes, partial_settings
 from vqv2.errors import InputError
-from vqv2.run import Run, StageError, read_stage
+from vqv2.run import Run, StageError, is_run, read_stage
 from vqv2.training.claim import is_claimed
+from vqv2.training.extraction import extraction_settings
 from vqv2.training.log import read_log
 
 _CONFIG_REMEDY = (
@@ -37,7 +38,7 @@ class Diagnosis:
 
 
 def diagnose(folder, quick=False):
-    """[`Diagnosis`] of every part of a run, in the order of the stages.
+    """[`Diagnosis`] of every part of a run, in the order of the stages, or of a classifier.
 
     Reads all checkpoints and codes to compare them with their checksums; with `quick` only what
     they say about themselves. Changes nothing. Where the configuration is damaged nothing else can
@@ -46,27 +47,39 @@ def diagnose(folder, quick=False):
     try:
         run = Run.open(folder)
     except InputError as error:
+        if not is_run(folder) and (read_stage(folder) or {}).get("stage") == "classifier":
+            command = f"vqv2 train classifier --out {folder} --resume"
+            return [_stage(Path(folder), "classifier", ClassifierConfig, command, quick)]
         if not (Path(folder) / "autoencoder").is_dir():
             raise
         remedy = [] if isinstance(error, StageError) else [_CONFIG_REMEDY]
         return [Diagnosis("configuration", "damaged", remedy, [str(error)])]
-    autoencoder = _stage(run, "autoencoder", AutoencoderConfig, quick)
+    autoencoder, *priors = [
+        _stage(run.stage_folder(stage), stage, kind, _command(run, stage), quick)
+        for stage, kind in (
+            ("autoencoder", AutoencoderConfig),
+            *((f"prior-{level}", PriorConfig) for level in run.config.levels),
+        )
+    ]
     codes = _codes(run, autoencoder, quick)
-    priors = [_stage(run, f"prior-{level}", PriorConfig, quick) for level in run.config.levels]
     for prior in priors:
         _compare_with_codes(run, prior, codes)
     return [autoencoder, codes, *priors]
 
 
-def _stage(run, stage, kind, quick):
-    diagnosis = Diagnosis(stage, "not begun", command=_command(run, stage))
-    folder = run.stage_folder(stage)
+def _stage(folder, stage, kind, command, quick):
+    diagnosis = Diagnosis(stage, "not begun", command=command)
     good = _checkpoints(folder, diagnosis, quick)
     running = is_claimed(folder)
     begun = _begun(folder, diagnosis)
     if good:
         config = from_values(kind, (begun or good[0][1])["config"])
-        _progress(diagnosis, good, config.steps, read_log(folder / "log.jsonl"))
+        log = read_log(folder / "log.jsonl")
+        _progress(diagnosis, good, config.steps, log)
+        if not running and (last := log[-1]["step"] if log else 0) > good[0][1]["step"]:
+            diagnosis.notes.append(
+                f"was ended at step {last} or later: what is missing is done again"
+            )
     elif diagnosis.damaged:
         diagnosis.state = "damaged: no checkpoint is good"
         diagnosis.notes.append(f"restore one from a copy, or remove {folder} and train again")
@@ -110,8 +123,12 @@ def _begun(folder, diagnosis):
 def _progress(diagnosis, good, steps, log):
     path, metadata = good[0]
     step, newest = metadata["step"], path.name == "checkpoint.safetensors"
-    done = newest and step >= steps
+    imported = newest and step == 0
+    done = newest and step >= steps or imported
     diagnosis.state = f"complete: {step} steps" if done else f"stopped at step {step} of {steps}"
+    if imported:
+        diagnosis.state = "complete: imported"
+        diagnosis.notes.append(f"{diagnosis.command} trains it further, before codes are extracted")
     if done:
         diagnosis.command = ""
     if not newest:
@@ -120,9 +137,6 @@ def _progress(diagnosis, good, steps, log):
     diagnosis.notes.append(f"good checkpoints: {kept}")
     if best := metadata.get("best"):
         diagnosis.notes.append(f"lowest held-out loss {best['loss']:.4g}, at step {best['step']}")
-    last = log[-1]["step"] if log else 0
-    if last > step:
-        diagnosis.notes.append(f"was ended at step {last} or later: what is missing is done again")
     diagnosis.notes += [
         f"step {line['step']}: {line['warning']}" for line in log if "warning" in line
     ][-3:]
@@ -147,7 +161,8 @@ def _codes(run, autoencoder, quick):
     if folder.with_name(folder.name + ".partial").exists():
         running = is_claimed(run.folder)
         diagnosis.state = "being extracted now" if running else "half extracted"
-        diagnosis.command = "" if running else diagnosis.command + _settings(folder)
+        diagnosis.command += _options(partial_settings(folder))
+        diagnosis.command = "" if running else diagnosis.command
     if not folder.exists():
         if folder.with_name(folder.name + ".former").exists():
             diagnosis.notes.append("a former store is there, and comes back with the command")
@@ -161,20 +176,20 @@ def _codes(run, autoencoder, quick):
         store = open_codes(folder)
     except InputError as error:
         diagnosis.state, diagnosis.damaged = "damaged", [str(error)]
-        diagnosis.command = f"vqv2 encode {run.folder}"
+        diagnosis.command = f"vqv2 encode {run.folder}" + _options(former_settings(folder))
         return diagnosis
     counts = ", ".join(f"{count} {split}" for split, count in store.counts.items())
     diagnosis.state = f"complete: {counts} images".replace("_", " ")
     if autoencoder.state.startswith("complete") and not _are_of(store, run):
         diagnosis.state = "of another autoencoder than the one that is in this run now"
-        diagnosis.command = f"vqv2 encode {run.folder}"
+        diagnosis.command = f"vqv2 encode {run.folder}" + _options(former_settings(folder))
     return diagnosis
 
 
-def _settings(folder):
-    """Arguments of `vqv2 encode` that an extraction was begun with, if it can be gone on with."""
-    settings = partial_settings(folder)
-    return "".join(f" --{name} {value}" for name, value in settings.items() if value)
+def _options(settings):
+    """Arguments of `vqv2 encode` that make the codes of these settings."""
+    others = settings.items() - extraction_settings(copies=1, seed=0).items()
+    return "".join(f" --{name} {value}" for name, value in sorted(others))
 
 
 def _are_of(store, run):
