@@ -48,7 +48,7 @@ def configuration(quick):
         dropout=0.1,
         output_stack_layers=1,
         batch=32,
-        steps=250 if quick else 1000,
+        steps=250,  # more of them over-fit: there are only some hundred images
         warmup_steps=100,
         polyak_decay=0.98,
     )

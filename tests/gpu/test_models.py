@@ -162,9 +162,9 @@ def test_a_position_is_recorded_once_and_replayed(level, storage, counts):
 
 def test_more_images_are_drawn_without_a_recording(counts):
     model, rng = small_prior("top"), np.random.default_rng(0)
-    label = np.zeros(65, int)
+    label, before = np.zeros(65, int), counts["captures"]
     drawn = sample_codes(model, 65, rng, label)
-    assert counts["captures"] == 0
+    assert counts["captures"] == before
     with backends.use("numba"):
         rng = np.random.default_rng(0)
         expected = sample_codes(small_prior("top"), 65, rng, label)
