@@ -109,9 +109,8 @@ def _complete(run, stage, sources):
         if not (run.codes_folder / "manifest.json").exists():
             pipeline.extract_codes(run, sources, progress=False)
         return
-    resume = run.checkpoint_path(stage).exists()
     if stage == "autoencoder":
-        pipeline.train_autoencoder(run, sources, resume=resume, schedule=schedule)
+        pipeline.train_autoencoder(run, sources, resume=True, schedule=schedule)
     else:
         level = stage.removeprefix("prior-")
-        pipeline.train_prior(run, level, resume=resume, schedule=schedule)
+        pipeline.train_prior(run, level, resume=True, schedule=schedule)

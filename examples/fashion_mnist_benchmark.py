@@ -51,15 +51,13 @@ def main(options):
     # Both stages of the hierarchy (Algorithms 1 and 2).
     with clock("autoencoder"):
         if not run.codes_folder.exists():
-            resume = run.checkpoint_path("autoencoder").exists()
-            pipeline.train_autoencoder(run, sources, options.seed, resume)
+            pipeline.train_autoencoder(run, sources, options.seed, resume=True)
     with clock("codes"):
         if not run.codes_folder.exists():
             pipeline.extract_codes(run, sources)
     for level in config.levels:
         with clock(f"prior {level}"):
-            resume = run.checkpoint_path(f"prior-{level}").exists()
-            pipeline.train_prior(run, level, options.seed, resume)
+            pipeline.train_prior(run, level, options.seed, resume=True)
     hierarchy = Hierarchy.load(run.folder)
 
     # Two classifiers of the same kind: one of real images, one of new images only.
@@ -158,8 +156,7 @@ def save_as_data(path, hierarchy, per_class, seed):
 
 def train_in(folder, config, sources, data, seed):
     """The classifier in `folder`, trained as far as it is not yet."""
-    resume = (folder / "checkpoint.safetensors").exists()
-    train_classifier(folder, config, sources, data, seed, resume)
+    train_classifier(folder, config, sources, data, seed, resume=True)
     return load_classifier(folder)
 
 

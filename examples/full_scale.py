@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from backends import BackendError
-from vqv2.config import replace
+from vqv2.commands import settings
+from vqv2.commands.arguments import parse_settings
 from vqv2.errors import InputError
 from vqv2.run import Run
 from vqv2.training import TrainingError
@@ -46,7 +47,7 @@ def options(description):
         default=[],
         dest="settings",
         metavar="PART.FIELD=VALUE",
-        help="PART is autoencoder or a level, FIELD one of vqv2/config.py; may be repeated",
+        help="PART is autoencoder or a level, FIELD as in `vqv2 config show`; may be repeated",
     )
     return parser.parse_args()
 
@@ -60,17 +61,12 @@ def changed(config, options):
         config = _small(config)
     for setting in options.settings:
         part, _, rest = setting.partition(".")
-        field, equals, value = rest.partition("=")
-        if not equals or part not in ("autoencoder", *config.levels):
+        if "=" not in rest or part not in ("autoencoder", *config.levels):
             raise InputError(
                 f"--set {setting}: write PART.FIELD=VALUE, PART being autoencoder or one of "
                 f"{', '.join(config.levels)}"
             )
-        if part == "autoencoder":
-            config = config.with_autoencoder(replace(config.autoencoder, {field: value}))
-        else:
-            config = config.with_prior(part, replace(config.prior(part), {field: value}))
-    return config
+    return settings.changed(config, parse_settings(options.settings))
 
 
 def _small(config):
@@ -120,8 +116,3 @@ def open_run(options, config, class_names):
 def wanted(options, stage):
     """Whether --stage asks for this stage."""
     return options.stage in ("all", stage)
-
-
-def started(run, stage):
-    """Whether there is a checkpoint to go on from: what `resume` should be."""
-    return run.checkpoint_path(stage).exists()

@@ -108,13 +108,11 @@ def train(run, sources):
     """Both stages, as far as they are not done yet."""
     schedule = Schedule(validate_every=500)
     if not run.codes_folder.exists():
-        resume = run.checkpoint_path("autoencoder").exists()
-        pipeline.train_autoencoder(run, sources, resume=resume, schedule=schedule)
+        pipeline.train_autoencoder(run, sources, resume=True, schedule=schedule)
         pipeline.extract_codes(run, sources)
     # Middle and bottom learn from the true coarser codes: the three could train at the same time.
     for level in run.config.levels:
-        resume = run.checkpoint_path(f"prior-{level}").exists()
-        pipeline.train_prior(run, level, resume=resume, schedule=schedule)
+        pipeline.train_prior(run, level, resume=True, schedule=schedule)
 
 
 def print_figures(hierarchy, run, held_out):

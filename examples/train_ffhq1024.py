@@ -16,8 +16,8 @@ first, on a processor, in a minute:
 # Memory goes to the activations: an image has 16 times the pixels of an ImageNet one, and the
 # bottom prior works on 16 384 places at once. Start with
 #     --set autoencoder.batch=4 --set top.batch=16 --set middle.batch=4 --set bottom.batch=1
-# and raise each as far as the memory goes. Dividing images among several GPUs is not part of this
-# library; several levels on several GPUs at the same time is, see below.
+# and raise each as far as the memory goes. Batches can be divided among several GPUs
+# (docs/parallel.md, tried on no device yet), and levels trained at the same time, see below.
 import full_scale
 
 from vqv2 import pipeline, preset
@@ -34,8 +34,7 @@ def main(options):
 
     # Stage 1, with the augmentation of section A.1: flips, colours, noise.
     if full_scale.wanted(options, "autoencoder") and not run.codes_folder.exists():
-        resume = full_scale.started(run, "autoencoder")
-        pipeline.train_autoencoder(run, sources, options.seed, resume)
+        pipeline.train_autoencoder(run, sources, options.seed, resume=True)
 
     # Look at reconstructions before you spend weeks on priors: no sample can be sharper.
     if full_scale.wanted(options, "codes") and not run.codes_folder.exists():
@@ -48,10 +47,8 @@ def main(options):
     # one process each, with `--stage prior-top`, `--stage prior-middle`, `--stage prior-bottom`
     # and CUDA_VISIBLE_DEVICES. Each writes into its own sub-folder of --out.
     for level in config.levels:
-        stage = f"prior-{level}"
-        if full_scale.wanted(options, stage):
-            resume = full_scale.started(run, stage)
-            pipeline.train_prior(run, level, options.seed, resume)
+        if full_scale.wanted(options, f"prior-{level}"):
+            pipeline.train_prior(run, level, options.seed, resume=True)
 
     # Samples: 1024 + 4096 + 16 384 codes for each face.
     if full_scale.wanted(options, "samples"):

@@ -9,8 +9,9 @@ processor, in a minute:
 """
 
 # What it takes
-# VQV2_BACKEND=cupy selects the GPU (`pip install -e ".[cupy]"`). Without it everything runs on the
-# processor, which is right for a trial and hopeless for the real thing. Nothing below knows which.
+# VQV2_BACKEND=cupy selects the GPU (`pip install -e ".[cuda13]"`). Without it everything runs on
+# the processor, which is right for a trial and hopeless for the real thing. Nothing below knows
+# which.
 #
 # The paper used 8 TPU cores for the autoencoder and 128 for the priors, with batches of 128, 1024
 # and 512. On one GPU, lower the batches until a step fits its memory. Parameters alone: the priors
@@ -28,7 +29,7 @@ from vqv2.pictures import save_samples
 
 def main(options):
     """All stages that --stage asks for, in order; each goes on where it stopped."""
-    # Settings: Tables 1 and 3, column "ImageNet", as they stand in vqv2/config.py.
+    # Settings: Tables 1 and 3, column "ImageNet", as they stand in vqv2/presets.py.
     config = full_scale.changed(preset("imagenet256"), options)
 
     # Images: a folder whose sub-folders are the classes. A twentieth is held out.
@@ -39,8 +40,7 @@ def main(options):
     # Watch the perplexity of both levels: if it falls to a few codes, something is wrong. Ctrl-C
     # saves and stops; the same command goes on.
     if full_scale.wanted(options, "autoencoder") and not run.codes_folder.exists():
-        resume = full_scale.started(run, "autoencoder")
-        pipeline.train_autoencoder(run, sources, options.seed, resume)
+        pipeline.train_autoencoder(run, sources, options.seed, resume=True)
 
     # Codes (Algorithm 2, lines 1-7): 32x32 + 64x64 of them for each image, 10 kB in uint16; for
     # 1.28 million images 13 GB, mapped from the disk. The priors read nothing else.
@@ -52,10 +52,8 @@ def main(options):
     # `--stage prior-bottom` with CUDA_VISIBLE_DEVICES=1. The paper's top prior reaches a loss of
     # 3.42 (Table 4, last row); log 512 = 6.24 nats would be knowing nothing.
     for level in config.levels:
-        stage = f"prior-{level}"
-        if full_scale.wanted(options, stage):
-            resume = full_scale.started(run, stage)
-            pipeline.train_prior(run, level, options.seed, resume)
+        if full_scale.wanted(options, f"prior-{level}"):
+            pipeline.train_prior(run, level, options.seed, resume=True)
 
     # Samples (Algorithm 2, lines 10-14), for the first classes, drawn incrementally (section F).
     if full_scale.wanted(options, "samples"):

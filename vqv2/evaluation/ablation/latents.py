@@ -159,8 +159,7 @@ class LatentAblation:
         self._train(LatentPriorTask(model, bins, autoencoder, self.seed), folder)
 
     def _train(self, task, folder):
-        resume = (folder / "checkpoint.safetensors").exists()
-        train(task, folder, self.seed, resume, self._schedule(task.config.steps))
+        train(task, folder, self.seed, True, self._schedule(task.config.steps))
 
     def _schedule(self, steps):
         return Schedule(validate_every=max(1, steps // VALIDATIONS), progress=self.progress)

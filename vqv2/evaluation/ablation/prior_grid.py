@@ -128,9 +128,7 @@ class PriorAblation:
         marks = self.grid.marks(cell.batch, self.store.counts["train"])
         schedule = Schedule(validate_every=max(1, max(marks) // VALIDATIONS), progress=progress)
         for steps in sorted(set(marks)):
-            task = self._task(cell, steps)
-            resume = (folder / "checkpoint.safetensors").exists()
-            train(task, folder, cell.seed, resume, schedule)
+            train(self._task(cell, steps), folder, cell.seed, True, schedule)
         losses = held_out_losses(folder)
         if missing := set(marks) - set(losses):
             raise InputError(
