@@ -9,13 +9,14 @@ dx = conv2d_input_gradient(dy, w) and dw = conv2d_weight_gradient(x, dy). A tran
 
 The references sum over the kernel's taps, and serve float64, which only tests use, on the numba
 backend, too. The fast versions are products of overlapping windows (`windows.py`); with stride 1,
-kernel 1 and no padding, plain matrix products. A transposed convolution to a few channels, such as
+kernel 1 and no padding, plain matrix products; on maps and with channels large enough, Winograd's
+algorithm, where there is one (`winograd.py`). A transposed convolution to a few channels, such as
 an image's three, is one product whose results are added up where they overlap.
 """
 
 import numpy as np
 
-from backends import cuda, device_product, windows
+from backends import cuda, device_product, windows, winograd
 from backends.compiled import compiled, prange
 from backends.precision import ProductKernel
 from backends.product import Columns, matmul, multiply
@@ -100,6 +101,8 @@ def _conv2d_numba(x, w, stride, padding):
     if x.dtype != np.float32:
         return conv2d.reference(x, w, stride, padding)
     rows, columns = (output_size(size, kernel_size, stride, padding) for size in x.shape[1:3])
+    if winograd.pays(kernel_size, stride, channels, channels_out, (rows, columns)):
+        return winograd.convolve(x, w, stride, padding)
     y = np.empty((len(x), rows, columns, channels_out), x.dtype)
     surrounded = windows.padded(x, *[padding] * 4)
     windows.convolve(surrounded, 0, 0, kernel_size, stride, w.reshape(-1, channels_out), y)
@@ -115,6 +118,8 @@ def _conv2d_weight_gradient_numba(x, dy, kernel_size, stride, padding):
         return matmul.versions["numba"](rows.T, dy.reshape(-1, channels_out)).reshape(shape)
     if x.dtype != np.float32:
         return conv2d_weight_gradient.reference(x, dy, kernel_size, stride, padding)
+    if winograd.pays(kernel_size, stride, channels, channels_out, dy.shape[1:3]):
+        return winograd.weight_gradient(x, dy, kernel_size, stride, padding)
     surrounded = windows.padded(x, *[padding] * 4)
     rows = kernel_size**2 * channels
     return windows.weight_gradient(surrounded, kernel_size, stride, dy, rows).reshape(shape)
@@ -128,6 +133,8 @@ def _conv2d_input_gradient_numba(dy, w, stride, padding, height, width):
         return dx.reshape(*dy.shape[:3], channels)
     if dy.dtype != np.float32:
         return conv2d_input_gradient.reference(dy, w, stride, padding, height, width)
+    if winograd.pays(kernel_size, stride, channels, channels_out, dy.shape[1:3]):
+        return winograd.convolve_transposed(dy, w, stride, padding, height, width)
     if channels <= FEW_CHANNELS:
         return _folded_products(dy, w, stride, padding, height, width)
     return _phase_convolutions(dy, w, stride, padding, height, width)

@@ -18,7 +18,7 @@ from backends.compiled import Part, part
 
 BLOCK = 64  # columns of w side by side in memory: four or eight vector registers
 TILE_ROWS = 6  # with four vectors each: 24 of the 32 registers that AVX-512 and NEON have
-CHUNK = 256  # numbers of w's columns that serve all rows of x before the next: 64 KB of w
+CHUNK = 64  # numbers that are summed up in registers, and of w's columns in the cache at a time
 
 
 def widen(weights):

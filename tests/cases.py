@@ -74,6 +74,9 @@ CONVOLUTIONS = {
     "pointwise-stride-2": (2, 5, 4, 1, 3, 5, 2, 0),
     "one-pixel": (1, 1, 1, 3, 1, 1, 1, 1),
     "no-images": (0, 4, 4, 3, 2, 3, 1, 1),
+    "many-channels": (2, 17, 16, 3, 33, 70, 1, 1),
+    "many-channels-halved": (1, 34, 32, 4, 40, 32, 2, 1),
+    "no-images-many-channels": (0, 16, 16, 3, 32, 32, 1, 1),
     "no-images-pointwise": (0, 4, 4, 1, 2, 3, 1, 0),
 }
 
