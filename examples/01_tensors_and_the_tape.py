@@ -47,9 +47,10 @@ value = loss(slope, intercept)
 print(f"loss {value.item():.4f}")
 
 # %% The tape
-# While it computed, every operation left a *node*: its name, the tensors it was given (its
+# While it computed, every operation left a *node*: its name, where its inputs came from (its
 # *parents*), and a function for its gradient. The nodes together are the tape. A tensor that no
-# operation made, like our two parameters, is a *leaf*. Constants are not recorded at all.
+# operation made, like our two parameters, is a *leaf*. Constants are not recorded at all, and of
+# the results on the way the tape keeps only those that a gradient will read.
 # Here every node has one parent that was computed, so we can simply follow the chain:
 names = {id(slope): "slope", id(intercept): "intercept"}
 tape, node = [], value.node

@@ -117,6 +117,33 @@ def test_backward_frees_saved_arrays_while_the_result_lives():
     assert saved[0]() is None
 
 
+NEEDS_ONLY_SHAPES = {
+    "add": lambda x: x + x,
+    "reshape": lambda x: F.reshape(x, shape=(-1, 2)),
+    "transpose": F.transpose,
+    "concatenate": lambda x: F.concatenate(x, x),
+    "split": lambda x: F.split(x)[0],
+    "upsample": F.upsample,
+    "index": lambda x: x[:, 0],
+    "sum": F.sum,
+    "mean": F.mean,
+    "relu": F.relu,
+    "dropout": lambda x: F.dropout(x, rate=0.5, rng=np.random.default_rng(0)),
+}
+
+
+@pytest.mark.parametrize("name", NEEDS_ONLY_SHAPES)
+def test_the_tape_keeps_no_result_that_no_gradient_reads(name):
+    x = leaf(1.0) * np.ones((1, 2, 2, 4))
+    array = weakref.ref(x.array)
+    y = NEEDS_ONLY_SHAPES[name](x)
+    y = y + 0.0  # where y is a view of x
+    del x
+    gc.collect()
+    assert array() is None
+    y.backward(np.ones(y.shape))
+
+
 def test_no_grad_records_nothing_and_is_restored_after_an_exception():
     x = leaf(1.0)
     with pytest.raises(RuntimeError), no_grad():

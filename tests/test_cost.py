@@ -8,6 +8,7 @@ import pytest
 from backends import PRECISIONS
 from tests.small import CONFIG
 from vqv2 import cost, plan
+from vqv2.autodiff import Tensor
 from vqv2.cli import main
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.presets import PRESETS
@@ -51,10 +52,8 @@ def kept_bytes(loss):
         seen.add(node)
         _collect(node.gradient, found)
         for parent in node.parents:
-            if parent is not None:
-                _collect(parent.array, found)
-                if parent.node is not None:
-                    stack.append(parent.node)
+            if parent is not None and parent.node is not None:
+                stack.append(parent.node)
     return found
 
 
@@ -66,6 +65,8 @@ def _collect(value, found, depth=0):
     elif isinstance(value, tuple | list):
         for item in value:
             _collect(item, found, depth)
+    elif isinstance(value, Tensor):
+        _collect(value.array, found, depth)
     elif callable(value) and getattr(value, "__closure__", None) and depth < 4:
         for cell in value.__closure__:
             _collect(cell.cell_contents, found, depth + 1)

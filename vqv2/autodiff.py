@@ -10,6 +10,7 @@ If y = f(x) and dL/dy is known (the *cotangent* of y), the gradient function of 
 
 import contextlib
 import functools
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,11 +63,23 @@ def is_recomputing():
     return _Mode.recomputing
 
 
+class Output(NamedTuple):
+    """One output of a recorded operation: where its cotangent has to go.
+
+    Not its array: the tape keeps no more of the results on the way than gradient functions need.
+    """
+
+    node: "Node"
+    output_index: int
+    shape: tuple
+
+
 class Node:
     """One recorded operation: its parents, and how to turn output cotangents into theirs.
 
-    A node points to its parents only, never to its outputs, so a tape has no reference cycles and
-    its memory is free the moment the last tensor that leads to it is.
+    A parent is a leaf (`Tensor`), an `Output` of another node, or None for a constant. A node
+    points to its parents only, never to its outputs, so a tape has no reference cycles and its
+    memory is free the moment the last tensor that leads to it is.
     """
 
     __slots__ = ("__weakref__", "gradient", "name", "outputs", "parents")
@@ -199,14 +212,14 @@ def _count_children(root):
     return counts
 
 
-def _deliver(tensor, cotangent, pending):
-    if tensor.node is None:
-        _add_to_leaf(tensor, cotangent)
+def _deliver(parent, cotangent, pending):
+    if parent.node is None:
+        _add_to_leaf(parent, cotangent)
         return
-    slots = pending.setdefault(tensor.node, [None] * tensor.node.outputs)
-    former = slots[tensor.output_index]
+    slots = pending.setdefault(parent.node, [None] * parent.node.outputs)
+    former = slots[parent.output_index]
     # Out of place: an array that an operation returned may be one that somebody else still holds.
-    slots[tensor.output_index] = cotangent if former is None else former + cotangent
+    slots[parent.output_index] = cotangent if former is None else former + cotangent
 
 
 def _add_to_leaf(leaf, cotangent):
@@ -219,6 +232,8 @@ def differentiable(function):
     The function returns `(output, gradient)`. `gradient(cotangent)` returns one entry for each
     positional argument: its cotangent, or None for a constant, or a function without arguments
     that computes the cotangent, called only when it is needed. Broadcasting need not be undone.
+    The arrays that it refers to are what the tape keeps of the operation until the backward pass:
+    if only a shape is needed, let it refer to the shape.
 
         @differentiable
         def multiply(a, b):
@@ -242,11 +257,20 @@ def differentiable(function):
 
 
 def _record(name, arguments, output, gradient):
-    parents = tuple(a if isinstance(a, Tensor) and a.requires_grad else None for a in arguments)
+    parents = tuple(_parent(a) if isinstance(a, Tensor) else None for a in arguments)
     if not _Mode.recording or not any(parent is not None for parent in parents):
         return _tensors(output, None)
     outputs = len(output) if isinstance(output, tuple) else 1
     return _tensors(output, Node(name, parents, gradient, outputs))
+
+
+def _parent(tensor):
+    """What a node points to for a tensor that it was given."""
+    if not tensor.requires_grad:
+        return None
+    if tensor.node is None:
+        return tensor
+    return Output(tensor.node, tensor.output_index, tensor.shape)
 
 
 def _tensors(output, node):
@@ -283,7 +307,7 @@ def checkpoint(function, *inputs, rng=None):
         return tuple(copy.grad for copy in copies)
 
     # Recorded even when no input needs it: parameters inside the function may need a gradient.
-    parents = tuple(i if i.requires_grad else None for i in inputs)
+    parents = tuple(_parent(i) for i in inputs)
     return _tensor(output, Node("checkpoint", parents, gradient, 1), 0)
 
 

@@ -2,8 +2,9 @@
 
 Nothing is built or run. A `Cost` adds up: that of a layer, of a block, of a whole model; for one
 image or map. The layers are counted as `vqv2.nn` writes them: an intermediate result takes part in
-`activations` when the tape keeps it for the backward pass, which it does for the output of every
-operation that another one reads.
+`activations` when a gradient reads it, so that the tape keeps it for the backward pass. A product
+of matrices or a convolution keeps its input, an activation its output, a gate its input, a sum
+nothing; most inputs of products are outputs of activations, and count there.
 """
 
 import dataclasses
@@ -45,7 +46,7 @@ def segment(cost, output):
 
 
 def kept(positions, *channels):
-    """Results (positions, channels) of operations without parameters."""
+    """Results (positions, channels) that the backward pass reads."""
     return Cost(activations=positions * sum(channels), largest=positions * max(channels))
 
 
@@ -54,7 +55,6 @@ def linear(positions, channels_in, channels_out, bias=True):
     return Cost(
         channels_in * channels_out + bias * channels_out,
         2 * positions * channels_in * channels_out,
-        activations=positions * channels_out,
         streamed=channels_in * channels_out,
         largest=positions * channels_out,
     )
@@ -67,7 +67,6 @@ def convolution(positions, taps, channels_in, channels_out):
         taps * channels_in * channels_out + channels_out,
         2 * patches * channels_out,
         patches if taps > 1 else 0,
-        positions * channels_out,
         largest=positions * max(channels_in, channels_out),
     )
 
@@ -87,7 +86,6 @@ def transposed_convolution(positions, taps, channels_in, channels_out, stride=2)
         taps * channels_in * channels_out + channels_out,
         2 * patches * channels_in,
         patches,
-        positions * stride**2 * channels_out,
         largest=positions * max(channels_in, stride**2 * channels_out),
     )
 
@@ -110,10 +108,12 @@ def autoencoder(config):
         cost += _encoder(channels_in, sizes[level + 1], factor, config)
         cost += kept(positions, hidden + dimension) if level else Cost()
         cost += linear(positions, hidden + (dimension if level else 0), dimension)
-        cost += Cost(
-            operations=3 * positions * config.codebook_size * dimension,  # nearest codes
-            activations=3 * positions * dimension,  # codes' vectors twice, difference of the loss
-        )
+        cost += Cost(operations=3 * positions * config.codebook_size * dimension)  # nearest codes
+        cost += kept(positions, dimension)  # difference of the loss
+        if not finest or levels == 1:
+            cost += kept(
+                positions, dimension
+            )  # codes' vectors; a decoder joins those of the finest
         channels_out = config.channels if finest else dimension
         cost += _decoder(sizes[: level + 1], channels_out, factor, config)
     return cost + kept(config.image_size**2, 2 * config.channels)  # target and difference
@@ -165,7 +165,7 @@ def _upsampling(size, channels_in, channels, channels_out, factor, config):
 def _residual_stack(positions, config):
     hidden, residual = config.hidden_units, config.residual_units
     block = (
-        kept(positions, hidden, residual, hidden)
+        kept(positions, hidden, residual)
         + convolution(positions, config.encoder_filter_size**2, hidden, residual)
         + linear(positions, residual, hidden)
     )
@@ -191,7 +191,7 @@ def prior_blocks(config, codebook_size, size, coarser=(), classes=0):
     for _ in range(config.output_stack_layers):
         block = _gated_layer(config, positions, (1, 1), condition * inside, classes * inside)
         yield segment(block, positions * hidden)
-    yield kept(positions, hidden) + linear(positions, hidden, codebook_size)
+    yield kept(positions, hidden, codebook_size) + linear(positions, hidden, codebook_size)
 
 
 def prior(config, codebook_size, size, coarser=(), classes=0):
@@ -201,14 +201,8 @@ def prior(config, codebook_size, size, coarser=(), classes=0):
 
 def _gate(config, positions, condition, classes):
     hidden = config.hidden_units
-    cost = kept(positions, hidden, hidden)  # gate, sum
-    if config.dropout:
-        cost += kept(positions, hidden)
-    if condition:
-        cost += linear(positions, condition, 2 * hidden, bias=False) + kept(positions, 2 * hidden)
-    if classes:
-        cost += Cost(2 * hidden * classes, activations=(positions + 1) * 2 * hidden)
-    return cost
+    cost = kept(positions, 2 * hidden) + Cost(2 * hidden * classes)
+    return cost + linear(positions, condition, 2 * hidden, bias=False) if condition else cost
 
 
 def _causal(positions, kernel_size, channels_in, channels_out):
@@ -235,9 +229,9 @@ def _attention_block(config, positions, condition, classes):
     )
     products = Cost(operations=2 * positions**2 * width)  # two products over half of all pairs
     heads = kept(positions, *[width] * 4)  # by head: queries, keys, values; what was read
-    read = kept(positions, 2 * width, config.attention_heads)  # as maps; normalisers
+    normalizers = kept(positions, config.attention_heads)
     merged = (
-        kept(positions, hidden, width, residual, residual)
+        kept(positions, hidden, width, residual)
         + linear(positions, hidden, residual)
         + linear(positions, width, residual, bias=False)
         + linear(positions, residual, 2 * hidden)
@@ -247,7 +241,7 @@ def _attention_block(config, positions, condition, classes):
         + projections
         + products
         + heads
-        + read
+        + normalizers
         + merged
         + _gate(config, positions, condition, classes)
     )
@@ -255,8 +249,8 @@ def _attention_block(config, positions, condition, classes):
 
 def _conditioning(config, size, coarser):
     hidden = config.hidden_units
-    for count, coarse in coarser:
-        yield Cost(count * hidden, activations=(coarse**2 + size**2) * hidden)
+    for count, _ in coarser:
+        yield Cost(count * hidden)
     joined = len(coarser) * hidden
     yield from (dataclasses.replace(cost, streamed=0) for cost in _once(config, size, joined))
 
@@ -268,14 +262,15 @@ def _once(config, size, joined):
     full, half, quarter = size**2, (size // 2) ** 2, (size // 4) ** 2
     yield kept(full, joined) + linear(full, joined, channels)
     yield from [_conditioning_block(full, channels)] * (blocks // 2)
-    yield convolution(half, 1, channels, double)
+    yield kept(full, channels) + convolution(half, 1, channels, double)
     yield from [_conditioning_block(half, double)] * (blocks // 2)
-    yield convolution(quarter, 1, double, double)
+    yield kept(half, double) + convolution(quarter, 1, double, double)
     yield from [_conditioning_block(quarter, double)] * blocks
-    yield transposed_convolution(quarter, 4, double, double) + kept(half, double)
+    yield kept(quarter, double) + transposed_convolution(quarter, 4, double, double)
     yield from [_conditioning_block(half, double)] * (blocks // 2)
-    yield transposed_convolution(half, 4, double, channels) + kept(full, channels)
+    yield kept(half, double) + transposed_convolution(half, 4, double, channels)
     yield from [_conditioning_block(full, channels)] * (blocks // 2)
+    yield kept(full, channels)
 
 
 def _conditioning_block(positions, channels):
@@ -283,7 +278,7 @@ def _conditioning_block(positions, channels):
     normalization = Cost(2 * channels, activations=3 * positions * channels)  # result, two to undo
     block = (
         normalization
-        + kept(positions, channels, inner, inner, channels)
+        + kept(positions, channels, inner, inner)
         + linear(positions, channels, inner)
         + convolution(positions, 9, inner, inner)
         + linear(positions, inner, channels)

@@ -22,8 +22,10 @@ def embedding(codes, table):
 def index(x, key):
     """x[key] for slices and integers that name every element at most once; the rest gets zero."""
 
+    xp, shape, dtype = array_module(x), x.shape, x.dtype
+
     def gradient(dy):
-        dx = array_module(x).zeros_like(x)
+        dx = xp.zeros(shape, dtype)
         dx[key] = dy
         return dx, None
 

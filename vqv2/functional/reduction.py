@@ -15,12 +15,13 @@ def _stretch(dy, shape, axis):
 @differentiable
 def sum(x, axis=None):
     """Sum over `axis`: an int, a tuple, or None for all. The cotangent goes to every term."""
-    return x.sum(axis=axis), lambda dy: _stretch(dy, x.shape, axis)
+    shape = x.shape
+    return x.sum(axis=axis), lambda dy: _stretch(dy, shape, axis)
 
 
 @differentiable
 def mean(x, axis=None):
     """Mean over `axis`: an int, a tuple, or None for all; dx = dy / (number of terms)."""
-    y = x.mean(axis=axis)
+    y, shape = x.mean(axis=axis), x.shape
     share = y.size / x.size if x.size else 0.0
-    return y, lambda dy: _stretch(dy * share, x.shape, axis)
+    return y, lambda dy: _stretch(dy * share, shape, axis)

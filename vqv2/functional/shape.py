@@ -7,7 +7,8 @@ from vqv2.autodiff import differentiable
 @differentiable
 def reshape(x, shape=()):
     """The same elements in raster order, as `shape`; one entry may be -1."""
-    return x.reshape(shape), lambda dy: dy.reshape(x.shape)
+    former = x.shape
+    return x.reshape(shape), lambda dy: dy.reshape(former)
 
 
 @differentiable
@@ -31,14 +32,14 @@ def concatenate(*arrays, axis=-1):
 @differentiable
 def split(x, sections=2):
     """The last axis cut into equal parts: a tuple of `sections` tensors (..., C / sections)."""
-    xp = array_module(x)
-    parts = tuple(xp.split(x, sections, axis=-1))
+    xp, dtype = array_module(x), x.dtype
+    shape = (*x.shape[:-1], x.shape[-1] // sections)
 
     def gradient(*d_parts):
-        filled = [xp.zeros_like(p) if d is None else d for p, d in zip(parts, d_parts, strict=True)]
+        filled = [xp.zeros(shape, dtype) if d is None else d for d in d_parts]
         return xp.concatenate(filled, axis=-1)
 
-    return parts, gradient
+    return tuple(xp.split(x, sections, axis=-1)), gradient
 
 
 @differentiable
