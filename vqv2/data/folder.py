@@ -78,6 +78,13 @@ class FolderImages(ImageSource):
         except UnreadableImage as error:
             raise InputError(f"{self._path(index)} cannot be used: {error}") from error
 
+    def _what_it_holds(self):
+        """Paths below the folder, and sizes in bytes, of the files that are used; not their age."""
+        for number, (_, index) in enumerate(self._parts):
+            first, last = self._starts[number : number + 2]
+            own = self._places[(self._places >= first) & (self._places < last)]
+            yield from index.listing.identifying(own - first)
+
     def _path(self, index):
         return self._path_at(int(self._places[index]))
 

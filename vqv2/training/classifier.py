@@ -19,6 +19,7 @@ from vqv2.optim import Adam, autoencoder_learning_rate
 from vqv2.run import load_averaged
 from vqv2.training.loop import train
 from vqv2.training.order import batch_generator, batch_indices
+from vqv2.training.state import described
 from vqv2.training.task import Task
 
 STAGE = "classifier"
@@ -33,19 +34,12 @@ class ClassifierTask(Task):
     stage = STAGE
 
     def __init__(self, model, images, held_out, data, seed):
-        self.model = model
-        self.config = model.config
+        super().__init__(model, seed)
         self.images = images
         self.held_out = held_out
-        self.seed = seed
         decay, precision = self.config.polyak_decay, self.config.precision
         self.optimizer = Adam(model.parameters(), decay, precision=precision)
-        self.metadata = {
-            "data": images.name,
-            "images": len(images),
-            "class_names": list(images.class_names),
-            "path": data,
-        }
+        self.metadata = {**described(images), "path": data}
 
     def batch(self, step):
         """(images (N, H, W, C) in [0, 1], augmented, labels (N,)) of a step."""
