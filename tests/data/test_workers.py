@@ -1,5 +1,6 @@
 """Worker processes: the same batches, and a sentence instead of a hang when something dies."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from vqv2.data.augment import FFHQ, IMAGENET
 from vqv2.data.folder import FolderImages
 from vqv2.data.prefetch import in_order, prefetched
 from vqv2.data.tree import FolderTree
-from vqv2.data.workers import WorkerDied, Workers, automatic_count
+from vqv2.data.workers import WorkerDied, WorkerHung, Workers, automatic_count
 from vqv2.errors import InputError
 
 
@@ -164,6 +165,51 @@ def test_a_call_that_kills_its_worker_twice_is_a_sentence():
         ):
             list(workers.map(os._exit, [(3,)], about))
         assert list(workers.map(abs, [(-2,)], about)) == [2]
+
+
+@contextlib.contextmanager
+def impatience(workers, seconds):
+    """All workers have been started, which takes its time; inside they are waited for no longer."""
+    list(workers.map(time.sleep, [(0.2,)] * workers.count, about))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vqv2.data.workers.SILENCE", seconds)
+        yield
+
+
+def test_a_worker_that_hangs_is_a_sentence_with_the_call_that_it_hangs_in():
+    with Workers(1) as workers:
+        with impatience(workers, 2):
+            process = workers._workers[0].process.pid
+            results = workers.map(time.sleep, [(0,), (600,), (0,)], about, together=3)
+            with pytest.raises(WorkerHung, match=r"for 2 s while trying \(600,\), and was killed"):
+                list(results)
+        assert not is_running(process)
+        assert list(workers.map(abs, [(-2,)], about)) == [2]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a file that cannot be read to its end")
+def test_the_file_that_hangs_is_named(tmp_path):
+    for number in range(8):
+        Image.new("RGB", (20, 20)).save(tmp_path / f"{number}.png")
+    tree = FolderTree(tmp_path, workers=1)
+    source = FolderImages(tree, 16)
+    source.batch(range(8))
+    (tmp_path / "5.png").unlink()
+    os.mkfifo(tmp_path / "5.png")  # whoever opens it waits for somebody to write
+    with (
+        tree.workers as workers,
+        impatience(workers, 2),
+        pytest.raises(WorkerHung, match=r"for 2 s while reading .*5\.png, and was"),
+    ):
+        source.batch(range(8))
+
+
+def test_calls_of_a_request_after_one_that_fails_are_not_made():
+    with Workers(1) as workers:
+        with pytest.raises(TypeError):
+            list(workers.map(abs, [(-1,), ("text",), (-3,)], about, together=3))
+        results = workers.map(abs, [(-number,) for number in range(10)], about, together=4)
+        assert list(results) == list(range(10))
 
 
 def test_closing_and_forgetting_end_the_processes():

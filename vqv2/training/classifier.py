@@ -92,9 +92,11 @@ def train_classifier(folder, config, sources, data, seed=0, resume=False, schedu
 
 
 def load_classifier(folder):
-    """The `Classifier` in `folder`, with averaged weights.
+    """The `Classifier` in `folder`, with averaged weights, of its newest checkpoint.
 
-    Raises `InputError` when there is none, when it is damaged, or something else.
+    One that is older judges differently: where the newest is damaged it is for `train_classifier`
+    to go on from the one before. Raises `InputError` when there is none, when it is damaged, or
+    something else.
     """
     arrays, metadata = _checkpoint(folder)
     config = from_values(ClassifierConfig, metadata["config"])
