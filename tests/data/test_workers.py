@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.processes import finish, is_gone, is_running, started
 from vqv2.data.augment import FFHQ, IMAGENET
 from vqv2.data.folder import FolderImages
 from vqv2.data.prefetch import in_order, prefetched
@@ -21,22 +21,6 @@ from vqv2.errors import InputError
 
 def about(*arguments):
     return f"trying {arguments}"
-
-
-def is_running(process):
-    """Whether there is such a process, and no zombie."""
-    try:
-        with open(f"/proc/{process}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def gone(process, seconds=20):
-    end = time.monotonic() + seconds
-    while is_running(process) and time.monotonic() < end:
-        time.sleep(0.02)
-    return not is_running(process)
 
 
 @pytest.fixture(scope="module")
@@ -236,16 +220,14 @@ BUSY = "time.sleep, [(0.5,), (0.5,)]"
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, None])
 def test_workers_end_when_the_process_that_started_them_does(number):
-    script = SCRIPT.format(call=BUSY, seconds=60 if number else 0)
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    workers = [int(text) for text in process.stdout.readline().split()]
-    assert len(workers) == 2
-    if number:
-        process.send_signal(number)
-    process.communicate(timeout=30)
-    assert all(gone(worker) for worker in workers)
+    script = SCRIPT.format(call=BUSY, seconds=600 if number else 0)
+    with started([sys.executable, "-c", script]) as process:
+        workers = [int(text) for text in process.stdout.readline().split()]
+        assert len(workers) == 2
+        if number:
+            process.send_signal(number)
+        finish(process)
+    assert all(is_gone(worker) for worker in workers)
 
 
 def test_senseless_numbers_are_refused():
