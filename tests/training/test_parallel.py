@@ -1,5 +1,6 @@
 """Two processes with half of every batch each: the same training as one, and nobody left behind."""
 
+import itertools
 import os
 import signal
 from pathlib import Path
@@ -79,6 +80,28 @@ def test_codes_and_samples_are_the_same(one_and_two):
         ours, theirs = (np.load(f / "run" / "codes" / name) for f in (one, two))
         assert (ours == theirs).mean() > 0.99, name  # where rounding decided, another code is right
     assert (one / "samples.png").read_bytes() == (two / "samples.png").read_bytes()
+
+
+@mpi.needs_mpi
+def test_two_processes_scale_the_loss_of_float16_alike(tmp_path):
+    """They leave out the same steps, or they would not stay equal, and go on with their scale."""
+    logs = []
+    for size in (1, 2):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        write_images(folder / "images.npz", count=90)
+        status, _, errors = mpi.run(size, "-W", "error", PROGRAM, "half", folder)
+        assert status == 0, errors
+        stages = [folder / "run" / stage for stage in ("autoencoder", "prior-top", "prior-bottom")]
+        logs.append([read_log(stage / "log.jsonl") for stage in stages])
+    for one, two in zip(*logs, strict=True):
+        one, two = ([line for line in log if line["split"] == "train"] for log in (one, two))
+        assert [line["step"] for line in two] == list(range(1, 25))
+        scales = [line["loss_scale"] for line in two]
+        assert scales == [2.0 ** (30 - line["skipped_steps"]) for line in two]
+        assert all(before / after in (1, 2) for before, after in itertools.pairwise(scales))
+        assert 1 <= one[-1]["loss_scale"] / scales[-1] <= 4  # half a batch has larger gradients
+        assert two[-1]["loss"] == pytest.approx(one[-1]["loss"], rel=0.1)
 
 
 @mpi.needs_mpi

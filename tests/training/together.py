@@ -1,6 +1,7 @@
 """What test_parallel starts in several processes.
 
 together.py stages FOLDER          the whole pipeline by the command line
+together.py half FOLDER            the training stages in float16
 together.py pieces                 single operations and checks; assertions hold in each process
 together.py train FOLDER FAULT     a long training with a fault: "none", "broken data", "full disk"
 """
@@ -16,7 +17,7 @@ import numpy as np
 import vqv2.functional as F
 from backends.communication import Single, connect, launched
 from tests.small import AUTOENCODER, CONFIG
-from vqv2 import checkpoint, cli
+from vqv2 import checkpoint, cli, loss_scale
 from vqv2.autodiff import Tensor
 from vqv2.nn import BatchNorm, Module
 from vqv2.optim import Adam
@@ -54,6 +55,19 @@ def stages(folder):
     small_preset()
     for command in commands(folder):
         assert cli.main(list(command)) == 0
+
+
+def half(folder):
+    """Both stages in float16 from a scale that is too large, --check-finite, and going on."""
+    small_preset()
+    loss_scale.FIRST = 2.0**30
+    autoencoder, encode, *priors, _ = commands(folder)
+    for command in (autoencoder, *priors):
+        half = (*command, "--precision", "float16", "--log-every", "1", "--resume")
+        assert cli.main([*half, "--steps", "8", "--check-finite"]) == 0
+        assert cli.main([*half, "--steps", "24"]) == 0
+        if command is autoencoder:
+            assert cli.main(list(encode)) == 0
 
 
 class Pair(Module):
@@ -169,4 +183,4 @@ def _full(arrays, path, header):
 
 if __name__ == "__main__":
     mode, *arguments = sys.argv[1:]
-    {"stages": stages, "pieces": pieces, "train": train}[mode](*arguments)
+    {"stages": stages, "half": half, "pieces": pieces, "train": train}[mode](*arguments)
