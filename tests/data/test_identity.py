@@ -56,6 +56,10 @@ def moved_into_a_folder(photos):
     (photos / "a" / "1.png").rename(photos / "a" / "deep" / "1.png")
 
 
+def folder_renamed(photos):
+    (photos / "a" / "deep").rename(photos / "a" / "deeper")
+
+
 def replaced(photos):
     Image.new("RGB", (20, 20)).save(photos / "b" / "3.png")
 
@@ -64,9 +68,10 @@ def added(photos):
     Image.new("RGB", (20, 20)).save(photos / "b" / "9.png")
 
 
-@pytest.mark.parametrize(
-    "change", [renamed, moved_to_another_class, moved_into_a_folder, replaced, added]
-)
+CHANGES = (renamed, moved_to_another_class, moved_into_a_folder, folder_renamed, replaced, added)
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_folder_in_which_something_changed_is_another(photos, change):
     before = identity(photos)
     change(photos)

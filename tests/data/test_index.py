@@ -140,32 +140,46 @@ def test_a_file_that_could_not_be_used_is_looked_into_again(images, cache, looke
     assert next(cache.iterdir()).stat().st_mtime_ns == before  # nothing new to write
 
 
-@pytest.mark.parametrize("end", [KeyboardInterrupt, Stopped("terminated", 15), None])
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), Stopped("terminated", 15)])
 def test_the_first_time_goes_on_where_it_was_interrupted(
     images, cache, looked_into, monkeypatch, end
 ):
-    """By Ctrl-C, by SIGTERM, or killed (None): then what was kept last is there."""
     monkeypatch.setattr(index_module, "AT_ONCE", 1)
-    inspect, keep = index_module.inspect_files, index_module._keep
+    inspect = index_module.inspect_files
 
     def interrupted(paths):
         if paths[0].endswith("3.png"):
-            raise end or KeyboardInterrupt
+            raise end
         return inspect(paths)
 
-    def keep_until_killed(index, root):
-        if index.width[2]:  # of what comes after the third, nothing
-            monkeypatch.setattr(index_module, "_keep", lambda index, root: None)
-        keep(index, root)
-
     monkeypatch.setattr(index_module, "inspect_files", interrupted)
-    if end is None:
-        monkeypatch.setattr(index_module, "KEPT_EVERY", 0)
-        monkeypatch.setattr(index_module, "_keep", keep_until_killed)
     with pytest.raises(KeyboardInterrupt):
         open_index(images)
     monkeypatch.setattr(index_module, "inspect_files", inspect)
+    goes_on_after_three(images, looked_into)
+
+
+def test_the_first_time_goes_on_after_what_was_kept_when_it_was_killed(
+    images, cache, looked_into, monkeypatch
+):
+    monkeypatch.setattr(index_module, "AT_ONCE", 1)
+    monkeypatch.setattr(index_module, "KEPT_EVERY", 0)
+    keep = index_module._keep
+
+    def keep_until_killed(index, root):
+        keep(index, root)
+        if index.width[2]:
+            monkeypatch.setattr(index_module, "_keep", lambda index, root: None)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(index_module, "_keep", keep_until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        open_index(images)
     monkeypatch.setattr(index_module, "_keep", keep)
+    goes_on_after_three(images, looked_into)
+
+
+def goes_on_after_three(images, looked_into):
     del looked_into[:]
     index = open_index(images)
     assert sorted(looked_into) == ["3.png", "4.png", "5.png"]
