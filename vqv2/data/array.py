@@ -13,7 +13,7 @@ from vqv2.errors import InputError
 
 _CHECKED_AT_ONCE = 2**24
 _MOST_CLASSES = 65536
-_COMPARED = 2**28  # bytes: half a second
+_COMPARED = 2**28  # bytes: a fifth of a second
 
 
 class ArrayImages(ImageSource):

@@ -59,8 +59,8 @@ class ImageSource:
         digest = hashlib.sha256()
         labels = () if self.labels is None else (np.ascontiguousarray(self.labels),)
         about = repr((len(self), self.class_names)).encode()
-        for part in (about, *labels, *self._what_it_holds()):
-            digest.update(len(memoryview(part).cast("B")).to_bytes(8, "little"))
+        for part in map(memoryview, (about, *labels, *self._what_it_holds())):
+            digest.update(part.nbytes.to_bytes(8, "little"))
             digest.update(part)
         return digest.hexdigest()
 
