@@ -176,9 +176,8 @@ def test_ctrl_c_saves_once_for_all(tmp_path):
 
 @mpi.needs_mpi
 def test_wrong_arguments_are_one_sentence(tmp_path):
-    write_images(tmp_path / "images.npz", size=64)
-    data = ("--data", tmp_path / "images.npz", "--out", tmp_path / "run", "--batch", "5")
-    status, _, errors = mpi.run(2, "-m", "vqv2", "train", "autoencoder", *data)
+    write_images(tmp_path / "images.npz")
+    status, _, errors = mpi.run(2, PROGRAM, "refused", tmp_path)
     assert status == 2
     assert errors.count("a batch of 5 cannot be divided among 2 processes") == 1, errors
     assert not (tmp_path / "run").exists()
