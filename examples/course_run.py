@@ -13,7 +13,6 @@ from vqv2 import pipeline
 from vqv2.config import AutoencoderConfig, Config, PriorConfig
 from vqv2.data.codes import open_codes
 from vqv2.data.images import open_images
-from vqv2.run import Run
 from vqv2.training import Schedule
 
 SIZE = 32
@@ -89,9 +88,7 @@ def trained(options, until):
     sources = {"train": training, "held_out": held_out}
     config = configuration(options.quick)
     folder = options.out / ("run-quick" if options.quick else "run")
-    run = Run(folder, config, training.class_names, str(options.out / "images"))
-    if not (folder / "config.json").exists():
-        run.save()
+    run = pipeline.open_or_begin(folder, config, options.out / "images", sources)
     for stage in STAGES[: STAGES.index(until) + 1]:
         _complete(run, stage, sources)
     return run

@@ -23,7 +23,6 @@ from vqv2 import cli, pipeline, preset
 from vqv2.config import ClassifierConfig
 from vqv2.data.array import ArrayImages
 from vqv2.data.codes import open_codes
-from vqv2.data.images import absolute_data
 from vqv2.errors import InputError
 from vqv2.evaluation import distortion, rates
 from vqv2.evaluation.accuracy_score import classification_accuracy_score
@@ -33,7 +32,6 @@ from vqv2.files import atomic_write
 from vqv2.hierarchy import Hierarchy
 from vqv2.pictures import save_reconstructions, save_samples
 from vqv2.report import format_table
-from vqv2.run import Run
 from vqv2.training import TrainingError, load_classifier, train_classifier
 
 CLASSIFIER = ClassifierConfig(channels=1)
@@ -45,7 +43,7 @@ def main(options):
     """All stages, each as far as it is not done yet, and the figures."""
     config, classifier = configurations(options.quick)
     sources = pipeline.open_splits(options.data, config.autoencoder)
-    run = open_run(options, config, sources["train"].class_names)
+    run = pipeline.open_or_begin(options.out, config, options.data, sources)
     clock = Clock(run.folder / "seconds.json")
 
     # Both stages of the hierarchy (Algorithms 1 and 2).
@@ -108,15 +106,6 @@ def configurations(quick):
         config = config.with_prior(level, dataclasses.replace(config.prior(level), **small))
     config = dataclasses.replace(config, name="fashion-mnist-quick")
     return config, dataclasses.replace(CLASSIFIER, hidden_units=4, steps=3)
-
-
-def open_run(options, config, class_names):
-    """The `Run` in --out: the one that is there, or a new one. Raises `InputError`."""
-    run = Run(options.out, config, class_names, absolute_data(options.data))
-    if (run.folder / "config.json").exists() and Run.open(options.out).config != config:
-        raise InputError(f"{options.out} holds a run with other settings: choose another --out")
-    run.save()
-    return run
 
 
 class Clock:

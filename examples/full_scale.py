@@ -9,7 +9,6 @@ from backends import BackendError
 from vqv2.commands import settings
 from vqv2.commands.arguments import parse_settings
 from vqv2.errors import InputError
-from vqv2.run import Run
 from vqv2.training import TrainingError
 
 
@@ -99,18 +98,6 @@ def _small(config):
         for prior in config.priors
     )
     return dataclasses.replace(config, autoencoder=autoencoder, priors=priors).check()
-
-
-def open_run(options, config, class_names):
-    """The `Run` in --out: the one that is there, or a new one. Raises `InputError`."""
-    run = Run(options.out, config, class_names, options.data)
-    if (run.folder / "config.json").exists():
-        former = Run.open(options.out)
-        if former.config != config:
-            raise InputError(f"{options.out} holds a run with other settings: choose another --out")
-        return former
-    run.save()
-    return run
 
 
 def wanted(options, stage):

@@ -29,7 +29,6 @@ from vqv2.evaluation import distortion, unigram_nats
 from vqv2.hierarchy import Hierarchy
 from vqv2.pictures import save_reconstructions, save_samples
 from vqv2.report import save_image_grid
-from vqv2.run import Run
 from vqv2.training import Schedule
 from vqv2.training.stage2 import evaluate_prior
 
@@ -89,10 +88,7 @@ def open_run(options):
     if options.quick:
         sources = {split: few(source) for split, source in sources.items()}
     folder = options.out / ("run-quick" if options.quick else "run")
-    run = Run(folder, config, sources["train"].class_names, DATA)
-    if not (folder / "config.json").exists():
-        run.save()
-    return run, sources
+    return pipeline.open_or_begin(folder, config, DATA, sources), sources
 
 
 def few(source, count=48):

@@ -30,7 +30,7 @@ def main(options):
     # Settings: Tables 2 and 3, column "FFHQ".
     config = full_scale.changed(preset("ffhq1024"), options)
     sources = pipeline.open_splits(options.data, config.autoencoder)
-    run = full_scale.open_run(options, config, sources["train"].class_names)
+    run = pipeline.open_or_begin(options.out, config, options.data, sources)
 
     # Stage 1, with the augmentation of section A.1: flips, colours, noise.
     if full_scale.wanted(options, "autoencoder") and not run.codes_folder.exists():

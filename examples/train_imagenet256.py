@@ -34,7 +34,7 @@ def main(options):
 
     # Images: a folder whose sub-folders are the classes. A twentieth is held out.
     sources = pipeline.open_splits(options.data, config.autoencoder)
-    run = full_scale.open_run(options, config, sources["train"].class_names)
+    run = pipeline.open_or_begin(options.out, config, options.data, sources)
 
     # Stage 1: the autoencoder (Algorithm 1). 2 207 444 steps of 128 images in the paper.
     # Watch the perplexity of both levels: if it falls to a few codes, something is wrong. Ctrl-C

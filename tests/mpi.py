@@ -3,13 +3,13 @@
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 import backends
+from tests import processes
 
 ROOT = Path(__file__).parents[1]
 _BESIDE_PYTHON = Path(sys.executable).parent / "mpiexec"
@@ -33,29 +33,14 @@ def why_missing():
 needs_mpi = pytest.mark.skipif(why_missing() is not None, reason=str(why_missing()))
 
 
-def start(size, *command, **settings):
-    """A `subprocess.Popen` of `size` processes of a Python command, its output in pipes."""
+def started(size, *command, **settings):
+    """`tests.processes.started` with `size` processes of a Python command."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [_mpiexec(), "-n", str(size), sys.executable, *map(str, command)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **settings,
-    )
-
-
-def finish(process, timeout=240):
-    """(status, standard output, standard error) of what `start` gave; a hang is an error."""
-    try:
-        output, errors = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise AssertionError(f"still running after {timeout} s: {process.args}") from None
-    return process.returncode, output, errors
+    together = [_mpiexec(), "-n", size, sys.executable, *command]
+    return processes.started(together, env=environment, **settings)
 
 
 def run(size, *command, **settings):
-    """`start` and `finish`."""
-    return finish(start(size, *command, **settings))
+    """(status, standard output, standard error) of `size` processes of a Python command."""
+    with started(size, *command, **settings) as process:
+        return processes.finish(process)

@@ -13,6 +13,8 @@ from PIL import Image
 import backends
 from tests.small import AUTOENCODER, write_images
 from vqv2 import cli
+from vqv2.pictures import SHOWN_PIXELS
+from vqv2.report.grid import GAP, MARGIN
 from vqv2.run import Run
 
 SMALL = [
@@ -81,7 +83,7 @@ def test_sample_and_reconstruct_write_pictures(finished, tmp_path, capsys):
                   "--out", out)  # fmt: skip
     assert status == 0
     with Image.open(out) as picture:
-        assert picture.size[0] > 64
+        assert picture.width == 3 * SHOWN_PIXELS + 2 * GAP + 2 * MARGIN  # six times as large
     first = out.read_bytes()
     assert vqv2("sample", run, "--count", 5, "--class", 1, "--temperature", "top=1,bottom=0.5",
                 "--top-k", 4, "--top-p", 0.9, "--seed", 3, "--storage", "bfloat16",

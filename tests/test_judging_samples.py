@@ -15,6 +15,7 @@ from vqv2.evaluation import rejection
 from vqv2.evaluation.features import fitted
 from vqv2.evaluation.networks import open_network
 from vqv2.hierarchy import Hierarchy
+from vqv2.pictures import SHOWN_PIXELS
 from vqv2.run import Run
 from vqv2.training import Schedule, load_classifier, train_classifier
 
@@ -76,7 +77,7 @@ def test_samples_of_all_classes_are_ranked_shown_and_measured(trained, tmp_path,
         assert rows[-1]["confidence"] == pytest.approx(own.mean(), abs=1e-5)
         assert rows[0]["diversity"] is None and rows[-1]["diversity"] > 0
         with Image.open(out / f"class-{label}.png") as picture:
-            assert picture.width > 10 * 64
+            assert picture.width > 10 * SHOWN_PIXELS
     assert content["seed"] == 4 and content["temperature"] == "0.9"
     judged = rejection.class_probabilities(load_classifier(trained / "judges"), images)
     expected = np.mean([(judged[labels == c].argmax(axis=1) == c).mean() for c in range(3)])

@@ -1,5 +1,6 @@
 """Checkpoints: safetensors files, written atomically and sealed with a checksum; several kept."""
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -40,6 +41,13 @@ class Checkpoints:
         """Those that exist, in the order in which to try them: from new to old, the best last."""
         ordered = (self.newest, *self._earlier(), self.best)
         return [path for path in ordered if path.exists()]
+
+    def metadata(self):
+        """What the newest one says whose header can be read, its arrays not looked at; or None."""
+        for path in self.paths():
+            with contextlib.suppress(DamagedError):
+                return read_metadata(path)
+        return None
 
     def check_none(self):
         """Raise `InputError` where there is a checkpoint, the newest or another, to be lost."""

@@ -2,12 +2,10 @@
 
 import dataclasses
 import time
-from pathlib import Path
 
 import backends
 from vqv2 import pipeline
 from vqv2.data.codes import open_codes
-from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy
 from vqv2.presets import preset
 from vqv2.report import Section, save_page
@@ -15,7 +13,7 @@ from vqv2.report.curves import require_matplotlib
 from vqv2.report.sections import EVALUATIONS
 from vqv2.report.sections.results import as_text
 from vqv2.report.sections.subject import Options, Subject
-from vqv2.run import Run
+from vqv2.run import is_run
 from vqv2.training import Schedule
 
 DATA = "emoji:64"
@@ -50,10 +48,11 @@ def run_demo(folder, quick=False, seed=0):
     """
     require_matplotlib()  # before minutes of training, not after
     started = time.monotonic()
-    run = _open_run(Path(folder), configuration(quick))
-    sources = pipeline.open_splits(DATA, run.config.autoencoder)
-    run.class_names = sources["train"].class_names
-    run.save()
+    config, there = configuration(quick), is_run(folder)
+    sources = pipeline.open_splits(DATA, config.autoencoder)
+    run = pipeline.open_or_begin(folder, config, DATA, sources)
+    if there:
+        print(f"Going on with what is in {folder}")
     _announce(run, sources)
     for stage in ("autoencoder", *(f"prior-{level}" for level in run.config.levels)):
         _train_stage(run, stage, sources, seed)
@@ -62,16 +61,6 @@ def run_demo(folder, quick=False, seed=0):
     print(figures)
     print(f"\nKernels: {backends.compilation_summary()}")
     print(f"Open {run.folder / 'report.html'} ({_minutes(time.monotonic() - started)}).")
-
-
-def _open_run(folder, config):
-    if not (folder / "config.json").exists():
-        return Run.new(folder, config, (), DATA)
-    run = Run.open(folder)
-    if run.config != config or run.data != DATA:
-        raise InputError(f"{folder} holds another run: choose another folder with --out")
-    print(f"Going on with what is in {folder}")
-    return run
 
 
 def _announce(run, sources):

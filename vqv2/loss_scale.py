@@ -20,6 +20,7 @@ class Unscaled:
     """No scaling: what every precision but float16 needs. The interface of `LossScale`."""
 
     skipped = 0
+    may_overflow = False  # gradients, without that being a fault
 
     def backward(self, loss):
         """The backward pass of a loss."""
@@ -51,6 +52,11 @@ class LossScale(Unscaled):
 
     def __init__(self):
         self.scale, self.good, self.skipped = FIRST, 0, 0
+
+    @property
+    def may_overflow(self):
+        """Whether there is a smaller scale to try."""
+        return self.scale > LEAST
 
     def backward(self, loss):
         """The backward pass of the scaled loss, in which numbers may overflow."""

@@ -62,5 +62,5 @@ def _words(subset, levels):
 
 
 def shown_scale(images):
-    """How many times images (N, H, W, C) are enlarged, a whole number."""
+    """How many times images (N, H, W, C) are enlarged wherever they are shown, a whole number."""
     return max(1, SHOWN_PIXELS // images.shape[1])

@@ -4,11 +4,13 @@ import contextlib
 
 from vqv2 import checkpoint
 from vqv2.data import images
-from vqv2.data.codes import open_codes
+from vqv2.data.codes import has_source, open_codes
 from vqv2.errors import InputError
+from vqv2.run import Run, is_run
 from vqv2.training import AutoencoderTask, PriorTask, encode_dataset, train
-from vqv2.training.claim import claim
+from vqv2.training.claim import check_unclaimed, claim
 from vqv2.training.extraction import extraction_settings
+from vqv2.training.state import is_same_data
 
 
 def open_splits(data, autoencoder, workers=None):
@@ -19,16 +21,39 @@ def open_splits(data, autoencoder, workers=None):
     return images.open_splits(data, autoencoder.image_size, autoencoder.channels, workers)
 
 
+def open_or_begin(folder, config, data, sources):
+    """The `Run` in `folder`, to go on with, or a new one there: config.json is written either way.
+
+    `data` is what the user calls the images {split: ImageSource}; in a run that is there it may be
+    another path of the same ones. Raises `InputError`, and changes nothing, when that run has
+    another configuration or its autoencoder has learned from other images.
+    """
+    run = Run(folder, config, sources["train"].class_names, images.absolute_data(data))
+    if is_run(folder):
+        if Run.open(folder).config != config:
+            raise InputError(f"{folder} holds another run, with other settings: {_ELSEWHERE}")
+        learned = checkpoint.Checkpoints(run.stage_folder("autoencoder")).metadata()
+        if learned and not is_same_data(learned, sources["train"]):
+            raise InputError(f"{folder} holds another run, of {learned['data']}: {_ELSEWHERE}")
+    run.save()
+    return run
+
+
+_ELSEWHERE = "choose another folder for this one"
+
+
 def check_stage(run, stage, resume):
     """Raise `InputError` when there is a checkpoint to overwrite.
 
-    Neither may an autoencoder be trained further once there are codes of it: these, and priors
-    trained on them, would be another autoencoder's.
+    Neither may an autoencoder be trained while codes of it are being extracted, nor be trained
+    further once there are some: these, and priors trained on them, would be another autoencoder's.
     """
-    path = run.checkpoint_path(stage)
     if not resume:
         checkpoint.Checkpoints(run.stage_folder(stage)).check_none()
-    if stage == "autoencoder" and run.codes_folder.exists() and not _may_go_on(run, path):
+    if stage != "autoencoder" or _may_go_on(run, run.checkpoint_path(stage)):
+        return
+    check_unclaimed(run.folder, f"codes are being extracted in {run.folder} now")
+    if run.codes_folder.exists():
         raise InputError(
             f"{run.codes_folder} holds codes of this autoencoder, which training it further would "
             "make useless: copy the run, or delete its codes and priors first"
@@ -36,11 +61,14 @@ def check_stage(run, stage, resume):
 
 
 def _may_go_on(run, path):
-    """Whether resuming does nothing, or only does again what the damaged newest checkpoint held."""
+    """Whether resuming does nothing, or only does again what the damaged newest checkpoint held.
+
+    Its header says its step, also where the arrays are damaged.
+    """
     if not path.exists():
         return False
     try:
-        return checkpoint.load(path)[1]["step"] >= run.config.autoencoder.steps
+        return checkpoint.read_metadata(path)["step"] >= run.config.autoencoder.steps
     except checkpoint.DamagedError:
         return True
 
@@ -69,14 +97,18 @@ def extract_codes(run, sources, progress=True, copies=1, seed=0, communicator=No
 
     With `resume` nothing is done where these codes are there already. `copies`, `seed` and
     `communicator`: see `vqv2.training.encode_dataset`. Raises `InputError` when the data has other
-    classes than the run was made for, or while another process extracts.
+    classes than the run was made for, while another process extracts, and while the autoencoder is
+    being trained.
     """
+    writes = communicator is None or communicator.rank == 0
+    if writes:
+        folder = run.stage_folder("autoencoder")
+        check_unclaimed(folder, f"the autoencoder in {folder} is being trained now")
     model, identity = run.load_autoencoder()
     check_classes(run, sources)
     if resume and (store := _extracted(run, identity, sources, copies, seed)):
         return store
     settings = {"copies": copies, "seed": seed, "progress": progress}
-    writes = communicator is None or communicator.rank == 0
     with claim(run.folder) if writes else contextlib.nullcontext():
         encode_dataset(
             model, identity, sources, run.codes_folder, **settings, communicator=communicator
@@ -90,9 +122,10 @@ def _extracted(run, identity, sources, copies, seed):
         store = open_codes(run.codes_folder, identity)
     except InputError:
         return None
-    wanted = extraction_settings(copies, seed)
-    source = sources["train"]
-    same = (store.manifest.get("settings"), store.manifest["source"]) == (wanted, source.name)
+    source, settings = sources["train"], extraction_settings(copies, seed)
+    same = store.manifest.get("settings") == settings and has_source(
+        store.manifest, source.name, source.identity
+    )
     return store if same and store.counts.get("train", 0) == copies * len(source) else None
 
 

@@ -10,7 +10,6 @@ RUN/prior-LEVEL/                stage 2, the same files; its training.json has t
                                 prior's configuration, as levels may be trained at the same time
 """
 
-import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -231,10 +230,7 @@ def _record(folder):
     It may have been removed, being damaged, or never written, by an earlier version.
     """
     record = read_stage(folder)
-    for path in checkpoint.Checkpoints(folder).paths() if record is None else ():
-        with contextlib.suppress(checkpoint.DamagedError):
-            return checkpoint.read_metadata(path)
-    return record
+    return checkpoint.Checkpoints(folder).metadata() if record is None else record
 
 
 _REMEDY = "remove it, and give the command that began this stage again with --resume"

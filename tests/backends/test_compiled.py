@@ -9,6 +9,7 @@ import pytest
 
 from backends import compilation_counts
 from tests.cases import CASES, Draw
+from tests.processes import LONG
 
 RUN_GATE = """
 import os
@@ -32,7 +33,7 @@ def run_gate(cache, **environment):
         env={**kept, **variables, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONG,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout.split()

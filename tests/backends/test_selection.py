@@ -9,6 +9,7 @@ import pytest
 
 import backends
 from backends import BackendError, kernel
+from tests.processes import LONG
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,7 @@ def python(code, **environment):
         env={**kept, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONG,
     )
 
 

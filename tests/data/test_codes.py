@@ -168,10 +168,11 @@ def test_a_store_of_imagenets_size_is_written_and_read_without_loading_it(tmp_pa
     assert resident() - before < 100e6
 
 
-def go_on(folder, settings, fill, counts=None):
+def go_on(folder, settings, fill, counts=None, source=("it", None)):
     """Write the maps of one more attempt: `fill(maps)`; what was there before it."""
-    counts = counts or {"train": 6}
-    with write_codes(folder, ("top",), (2,), counts, ("a",), "me", "it", settings) as arrays:
+    counts, (name, identity) = counts or {"train": 6}, source
+    store = write_codes(folder, ("top",), (2,), counts, ("a",), "me", name, settings, identity)
+    with store as arrays:
         maps = arrays["train"]["top"]
         there = [maps.written(slice(i, i + 2)) for i in (0, 2, 4)]
         arrays["train"]["labels"][:] = 0
@@ -232,6 +233,28 @@ def test_what_was_begun_with_other_settings_is_begun_anew(tmp_path, other):
         go_on(folder, {"copies": 1}, ended_after_two)
     again = {"settings": {"copies": 1}, "fill": lambda maps: None, **other}
     assert go_on(folder, **again)[:1] == [False]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "goes_on"),
+    [
+        (("photos", "12ab"), ("moved", "12ab"), True),
+        (("photos", "12ab"), ("photos", "34cd"), False),
+        (("photos", None), ("photos", "12ab"), True),  # begun by an earlier version
+        (("photos", None), ("moved", "12ab"), False),
+    ],
+)
+def test_images_are_known_by_their_identity_where_there_is_one(tmp_path, before, now, goes_on):
+    folder = tmp_path / "codes"
+    with pytest.raises(KeyboardInterrupt):
+        go_on(folder, {}, ended_after_two, source=before)
+
+    def all_of_them(maps):
+        maps[0:6] = np.ones((6, 2, 2), int)
+
+    assert go_on(folder, {}, all_of_them, source=now)[0] == goes_on
+    manifest = open_codes(folder).manifest
+    assert (manifest["source"], manifest["source_identity"]) == now
 
 
 def test_without_settings_nothing_is_left_of_an_attempt(tmp_path):

@@ -1,16 +1,17 @@
 """`vqv2 data`: what it prints and draws, and that its complaints are one sentence."""
 
+import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.test_workers import is_running
+from tests.processes import await_moment, finish, is_gone, started
 from tests.small import AUTOENCODER
 from vqv2 import cli
 from vqv2.bench.loading import loading, waiting
@@ -145,30 +146,26 @@ def test_ctrl_c_in_a_training_with_workers_is_one_sentence_and_leaves_nobody(pho
     small = {"image_size": "64", "hidden_units": "8", "residual_units": "4", "steps": "1000000"}
     for field, value in small.items():
         arguments += ["--set", f"{field}={value}"]
-    # A shell may have the tests ignore Ctrl-C, which processes inherit.
-    start = "import signal, sys; signal.signal(2, signal.default_int_handler); "
-    start += "from vqv2.cli import main; sys.exit(main())"
-    process = subprocess.Popen(
-        [sys.executable, "-c", start, *arguments, "--workers", "2", "--batch", "2"],
-        stderr=subprocess.PIPE,
-        text=True,
-        process_group=0,
-    )
+    arguments += ["--workers", "2", "--batch", "2"]
     log, workers = tmp_path / "run" / "autoencoder" / "log.jsonl", set()
-    while process.poll() is None and not (log.exists() and len(workers) == 2):
-        time.sleep(0.05)
-        workers = _children(process.pid)
-    os.killpg(process.pid, signal.SIGINT)
-    error = process.communicate(timeout=120)[1]
-    assert process.returncode == 130, error
+
+    def both_workers_read():
+        workers.update(_children(process.pid))
+        return log.exists() and len(workers) == 2
+
+    with started([sys.executable, "-m", "vqv2", *arguments], process_group=0) as process:
+        assert await_moment(process, both_workers_read), process.stderr.read()
+        os.killpg(process.pid, signal.SIGINT)
+        status, _, error = finish(process)
+    assert status == 130, error
     assert "Traceback" not in error and "saved at step" in error.splitlines()[-1]
-    assert not any(is_running(worker) for worker in workers)
+    assert all(is_gone(worker) for worker in workers)
 
 
 def _children(process):
-    with open(f"/proc/{process}/task/{process}/children") as file:
-        own = file.read().split()
-    for task in os.listdir(f"/proc/{process}/task"):
-        with open(f"/proc/{process}/task/{task}/children") as file:
-            own += file.read().split()
-    return set(map(int, own))
+    """The processes that any thread of this one has started."""
+    found = set()
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
+            found.update(map(int, task.read_text().split()))
+    return found

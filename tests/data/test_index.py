@@ -12,6 +12,7 @@ from vqv2.data.index import index_file, open_index
 from vqv2.data.listing import list_images
 from vqv2.data.workers import Workers
 from vqv2.errors import InputError
+from vqv2.training.interruption import Stopped
 
 
 def write(path, size=(16, 16)):
@@ -137,6 +138,52 @@ def test_a_file_that_could_not_be_used_is_looked_into_again(images, cache, looke
     before = next(cache.iterdir()).stat().st_mtime_ns
     open_index(images)
     assert next(cache.iterdir()).stat().st_mtime_ns == before  # nothing new to write
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), Stopped("terminated", 15)])
+def test_the_first_time_goes_on_where_it_was_interrupted(
+    images, cache, looked_into, monkeypatch, end
+):
+    monkeypatch.setattr(index_module, "AT_ONCE", 1)
+    inspect = index_module.inspect_files
+
+    def interrupted(paths):
+        if paths[0].endswith("3.png"):
+            raise end
+        return inspect(paths)
+
+    monkeypatch.setattr(index_module, "inspect_files", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        open_index(images)
+    monkeypatch.setattr(index_module, "inspect_files", inspect)
+    goes_on_after_three(images, looked_into)
+
+
+def test_the_first_time_goes_on_after_what_was_kept_when_it_was_killed(
+    images, cache, looked_into, monkeypatch
+):
+    monkeypatch.setattr(index_module, "AT_ONCE", 1)
+    monkeypatch.setattr(index_module, "KEPT_EVERY", 0)
+    keep = index_module._keep
+
+    def keep_until_killed(index, root):
+        keep(index, root)
+        if index.width[2]:
+            monkeypatch.setattr(index_module, "_keep", lambda index, root: None)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(index_module, "_keep", keep_until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        open_index(images)
+    monkeypatch.setattr(index_module, "_keep", keep)
+    goes_on_after_three(images, looked_into)
+
+
+def goes_on_after_three(images, looked_into):
+    del looked_into[:]
+    index = open_index(images)
+    assert sorted(looked_into) == ["3.png", "4.png", "5.png"]
+    assert contents(index) == contents(open_index(images, rebuild=True))
 
 
 @pytest.mark.parametrize("damage", [b"", b"something else", None])

@@ -1,8 +1,8 @@
 """Worker processes: the same batches, and a sentence instead of a hang when something dies."""
 
+import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -10,32 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.processes import finish, is_gone, is_running, started
 from vqv2.data.augment import FFHQ, IMAGENET
 from vqv2.data.folder import FolderImages
 from vqv2.data.prefetch import in_order, prefetched
 from vqv2.data.tree import FolderTree
-from vqv2.data.workers import WorkerDied, Workers, automatic_count
+from vqv2.data.workers import WorkerDied, WorkerHung, Workers, automatic_count
 from vqv2.errors import InputError
 
 
 def about(*arguments):
     return f"trying {arguments}"
-
-
-def is_running(process):
-    """Whether there is such a process, and no zombie."""
-    try:
-        with open(f"/proc/{process}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def gone(process, seconds=20):
-    end = time.monotonic() + seconds
-    while is_running(process) and time.monotonic() < end:
-        time.sleep(0.02)
-    return not is_running(process)
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +151,51 @@ def test_a_call_that_kills_its_worker_twice_is_a_sentence():
         assert list(workers.map(abs, [(-2,)], about)) == [2]
 
 
+@contextlib.contextmanager
+def impatience(workers, seconds):
+    """All workers have been started, which takes its time; inside they are waited for no longer."""
+    list(workers.map(time.sleep, [(0.2,)] * workers.count, about))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vqv2.data.workers.SILENCE", seconds)
+        yield
+
+
+def test_a_worker_that_hangs_is_a_sentence_with_the_call_that_it_hangs_in():
+    with Workers(1) as workers:
+        with impatience(workers, 2):
+            process = workers._workers[0].process.pid
+            results = workers.map(time.sleep, [(0,), (600,), (0,)], about, together=3)
+            with pytest.raises(WorkerHung, match=r"for 2 s while trying \(600,\), and was killed"):
+                list(results)
+        assert not is_running(process)
+        assert list(workers.map(abs, [(-2,)], about)) == [2]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a file that cannot be read to its end")
+def test_the_file_that_hangs_is_named(tmp_path):
+    for number in range(8):
+        Image.new("RGB", (20, 20)).save(tmp_path / f"{number}.png")
+    tree = FolderTree(tmp_path, workers=1)
+    source = FolderImages(tree, 16)
+    source.batch(range(8))
+    (tmp_path / "5.png").unlink()
+    os.mkfifo(tmp_path / "5.png")  # whoever opens it waits for somebody to write
+    with (
+        tree.workers as workers,
+        impatience(workers, 2),
+        pytest.raises(WorkerHung, match=r"for 2 s while reading .*5\.png, and was"),
+    ):
+        source.batch(range(8))
+
+
+def test_calls_of_a_request_after_one_that_fails_are_not_made():
+    with Workers(1) as workers:
+        with pytest.raises(TypeError):
+            list(workers.map(abs, [(-1,), ("text",), (-3,)], about, together=3))
+        results = workers.map(abs, [(-number,) for number in range(10)], about, together=4)
+        assert list(results) == list(range(10))
+
+
 def test_closing_and_forgetting_end_the_processes():
     workers = Workers(2)
     assert list(workers.map(abs, [(-1,), (-2,), (-3,), (-4,)], about)) == [1, 2, 3, 4]
@@ -190,16 +220,14 @@ BUSY = "time.sleep, [(0.5,), (0.5,)]"
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, None])
 def test_workers_end_when_the_process_that_started_them_does(number):
-    script = SCRIPT.format(call=BUSY, seconds=60 if number else 0)
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    workers = [int(text) for text in process.stdout.readline().split()]
-    assert len(workers) == 2
-    if number:
-        process.send_signal(number)
-    process.communicate(timeout=30)
-    assert all(gone(worker) for worker in workers)
+    script = SCRIPT.format(call=BUSY, seconds=600 if number else 0)
+    with started([sys.executable, "-c", script]) as process:
+        workers = [int(text) for text in process.stdout.readline().split()]
+        assert len(workers) == 2
+        if number:
+            process.send_signal(number)
+        finish(process)
+    assert all(is_gone(worker) for worker in workers)
 
 
 def test_senseless_numbers_are_refused():

@@ -1,14 +1,17 @@
 """Going on: by the same command, from older checkpoints, in folders of older versions."""
 
 import dataclasses
+import functools
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.small import AUTOENCODER, CONFIG, write_images
 from tests.training.killed import differences
@@ -16,6 +19,7 @@ from vqv2 import Hierarchy, checkpoint, cli, pipeline
 from vqv2.errors import InputError
 from vqv2.run import Run
 from vqv2.training import Schedule
+from vqv2.training import claim as claim_module
 from vqv2.training.claim import claim, is_claimed
 from vqv2.training.log import read_log
 
@@ -180,6 +184,30 @@ def test_a_second_process_in_the_same_folder_is_refused(tmp_path, sources):
     pipeline.train_autoencoder(run, sources, schedule=QUIET)
 
 
+def test_codes_are_not_extracted_from_an_autoencoder_in_training(tmp_path, sources, monkeypatch):
+    run = run_of(tmp_path / "run", sources, steps=2)
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    with (
+        claim(run.stage_folder("autoencoder")),
+        pytest.raises(InputError, match=r"autoencoder in .* is being trained now: wait for"),
+    ):
+        pipeline.extract_codes(run, sources, progress=False)
+    with claim(run.folder):  # as whoever extracts has it
+        pipeline.check_stage(run, "autoencoder", resume=True)  # has nothing to do
+        run.config = run.config.with_autoencoder(dataclasses.replace(AUTOENCODER, steps=3))
+        with pytest.raises(InputError, match="codes are being extracted in .* now: wait for"):
+            pipeline.check_stage(run, "autoencoder", resume=True)
+    pipeline.check_stage(run, "autoencoder", resume=True)
+
+
+def test_who_looks_for_a_process_does_not_pass_for_one(tmp_path):
+    with claim(tmp_path):
+        pass
+    with open(tmp_path / ".lock", "r+") as file:
+        assert claim_module._lock(file, shared=True)
+        assert not is_claimed(tmp_path)
+
+
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path, sources):
     run = run_of(tmp_path / "run", sources)
     folder = run.stage_folder("autoencoder")
@@ -208,6 +236,93 @@ def test_a_run_of_an_older_version_goes_on(tmp_path, sources):
     first, second = (checkpoint.load(run.checkpoint_path("autoencoder"))[0] for run in (whole, old))
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name], err_msg=name)
+
+
+def folders_of_images(path, size=16):
+    rng = np.random.default_rng(0)
+    for number in range(30):
+        file = path / "abc"[number % 3] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (size, size + 4, 3), dtype=np.uint8)).save(file)
+    return path
+
+
+def test_data_that_was_moved_is_gone_on_with_but_not_other_data(tmp_path, capsys):
+    """The whole way of the command line: the autoencoder, and codes that are there already."""
+    run, former = tmp_path / "run", folders_of_images(tmp_path / "photos")
+    assert cli.main(command(str(former), run)) == 0
+    moved = former.rename(tmp_path / "elsewhere")
+    further = ["train", "autoencoder", "--out", str(run), "--resume", "--steps"]
+    assert cli.main([*further, "4"]) == 2  # where it was there is nothing
+    assert cli.main([*further, "4", "--data", str(moved)]) == 0
+    assert Run.open(run).data == str(moved)
+    assert cli.main(["encode", str(run)]) == 0
+    codes = (run / "codes" / "manifest.json").stat().st_mtime_ns
+    moved = moved.rename(tmp_path / "again")
+    assert cli.main(["encode", str(run), "--resume", "--data", str(moved)]) == 0
+    assert (run / "codes" / "manifest.json").stat().st_mtime_ns == codes
+    shutil.rmtree(run / "codes")
+    other = moved / "a" / "0.png"
+    Image.new("RGB", (16, 16)).save(other)
+    capsys.readouterr()
+    assert cli.main([*further, "5", "--data", str(moved)]) == 2
+    assert "elsewhere, which it has learned from, had other images" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_knows_the_name_of_its_data_only_is_compared_by_it(tmp_path, sources):
+    run = run_of(tmp_path / "run", sources, steps=2)
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    path = run.checkpoint_path("autoencoder")
+    arrays, metadata = checkpoint.load(path)
+    del metadata["data_identity"]
+    run.config = run.config.with_autoencoder(dataclasses.replace(AUTOENCODER, steps=3))
+    for name in ("photos", metadata["data"]):
+        checkpoint.save(path, arrays, {**metadata, "data": name})
+        if name == "photos":
+            with pytest.raises(InputError, match=r"its data is 'photos', not 'images\.npz'"):
+                pipeline.train_autoencoder(run, sources, resume=True, schedule=QUIET)
+    pipeline.train_autoencoder(run, sources, resume=True, schedule=QUIET)
+
+
+def test_a_run_is_opened_or_begun(tmp_path, sources):
+    config, images = CONFIG, str(tmp_path / "images.npz")
+    begin = functools.partial(pipeline.open_or_begin, tmp_path / "run")
+    assert begin(config, images, sources).class_names == ("0", "1", "2")
+    run = begin(config, images, sources)  # begun, and nothing learned yet
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    content = (run.folder / "config.json").read_bytes()
+    with pytest.raises(InputError, match="another run, with other settings: choose another folder"):
+        begin(config.with_autoencoder(dataclasses.replace(AUTOENCODER, steps=9)), images, sources)
+    others = pipeline.open_splits(write_images(tmp_path / "others.npz", count=30), AUTOENCODER)
+    with pytest.raises(InputError, match=r"another run, of images\.npz: choose another folder"):
+        begin(config, str(tmp_path / "others.npz"), others)
+    assert (run.folder / "config.json").read_bytes() == content
+    (tmp_path / "images.npz").rename(tmp_path / "moved.npz")
+    moved = pipeline.open_splits(str(tmp_path / "moved.npz"), AUTOENCODER)
+    assert Run.open(begin(config, tmp_path / "moved.npz", moved).folder).data.endswith("moved.npz")
+    damage_header(run.checkpoint_path("autoencoder"))  # what comes before it is gone on from
+    begin(config, tmp_path / "moved.npz", moved)
+
+
+def damage_header(path):
+    data = bytearray(path.read_bytes())
+    data[20] ^= 0xFF
+    path.unlink()
+    path.write_bytes(data)
+
+
+def test_going_on_beside_codes_reads_a_header_only(tmp_path, sources, monkeypatch):
+    run = run_of(tmp_path / "run", sources, steps=2)
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    pipeline.extract_codes(run, sources, progress=False)
+    further = run.config.with_autoencoder(dataclasses.replace(AUTOENCODER, steps=3))
+    monkeypatch.setattr(checkpoint, "load", None)
+    pipeline.check_stage(run, "autoencoder", resume=True)
+    damage(run.checkpoint_path("autoencoder"))  # the steps before are what its codes are of
+    pipeline.check_stage(run, "autoencoder", resume=True)
+    run.config = further
+    with pytest.raises(InputError, match="holds codes of this autoencoder"):
+        pipeline.check_stage(run, "autoencoder", resume=True)
 
 
 def command(data, run, *more):

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from tests.processes import await_moment, finish, started
 from tests.small import write_images
 from tests.training.killed import differences
 
@@ -51,26 +52,25 @@ def sets(fields):
     return [item for field in fields for item in ("--set", field)]
 
 
-def start(arguments):
-    command = [sys.executable, "-W", "error", "-m", "vqv2", *map(str, arguments)]
-    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.PIPE, text=True)  # fmt: skip
+def vqv2(arguments):
+    command = [sys.executable, "-W", "error", "-m", "vqv2", *arguments]
+    return started(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
 
 
-def finish(arguments):
-    process = start(arguments)
-    error = process.communicate()[1]
-    assert process.returncode == 0, error
+def complete(arguments):
+    with vqv2(arguments) as process:
+        status, _, error = finish(process)
+    assert status == 0, error
 
 
-def killed(process, is_time):
-    """Kill a process as soon as `is_time` says so; whether it had not ended before."""
-    while process.poll() is None and not is_time():
-        time.sleep(0.001)
-    process.kill()
-    error = process.communicate()[1]
-    assert process.returncode in (0, -signal.SIGKILL), error
-    return process.returncode != 0
+def killed(arguments, is_time):
+    """Kill a command as soon as `is_time` says so; whether it had not ended before."""
+    with vqv2(arguments) as process:
+        await_moment(process, is_time, 0.001)
+        process.kill()
+        status, _, error = finish(process)
+    assert status in (0, -signal.SIGKILL), error
+    return status != 0
 
 
 def a_moment_while_starting(rng):
@@ -105,7 +105,7 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_path
     data = write_images(tmp_path / "images.npz", count=400)
     undisturbed, disturbed = tmp_path / "undisturbed" / "run", tmp_path / "disturbed" / "run"
     for arguments in commands(undisturbed, data, steps=STEPS).values():
-        finish(arguments)
+        complete(arguments)
     kills = dict.fromkeys(KILLS, 0)
     for stage, arguments in commands(disturbed, data, steps=STEPS).items():
         for attempt in range(3 * KILLS[stage]):
@@ -118,10 +118,10 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_path
             moment = a_moment_while_writing(rng, path, count)
             if attempt % 5 == 0:
                 moment = a_moment_while_starting(rng)
-            kills[stage] += killed(start(arguments), moment)
-        finish(arguments)
-    print(kills)
-    assert sum(kills.values()) >= 25
+            kills[stage] += killed(arguments, moment)
+        complete(arguments)
+    # On a busy machine some are late, and find that the stage has all its steps.
+    assert min(kills.values()) >= 1 and sum(kills.values()) >= 12, kills
     assert differences(undisturbed, disturbed) == []
     kept = {"checkpoint", "best", *(f"checkpoint-{STEPS - i}" for i in (1, 2))}
     files = {path.name for path in (disturbed / "prior-top").iterdir()}
@@ -190,29 +190,28 @@ def test_it_may_be_killed_at_every_single_operation_on_files(tmp_path):
 def test_a_signal_saves_and_ends_with_its_status(tmp_path, number, status):
     data, run = write_images(tmp_path / "images.npz"), tmp_path / "run"
     arguments = commands(run, data, steps=100000)["autoencoder"]
-    process = start(["--backend", "reference", *arguments])
     path = run / "autoencoder" / "checkpoint.safetensors"
-    while process.poll() is None and not path.exists():
-        time.sleep(0.01)
-    process.send_signal(number)
-    error = process.communicate(timeout=60)[1]
-    assert process.returncode == status, error
+    with vqv2(["--backend", "reference", *arguments]) as process:
+        assert await_moment(process, path.exists), process.stderr.read()
+        process.send_signal(number)
+        ended, _, error = finish(process)
+    assert ended == status, error
     assert "stopped and saved at step" in error and "Traceback" not in error
 
 
 def test_an_extraction_that_is_terminated_goes_on(tmp_path):
-    data, run = write_images(tmp_path / "images.npz", count=2000), tmp_path / "run"
+    data, run = write_images(tmp_path / "images.npz", count=6000), tmp_path / "run"
     stages = commands(run, data, steps=1)
-    finish(["--backend", "reference", *stages["autoencoder"]])
+    complete(["--backend", "reference", *stages["autoencoder"]])
     shutil.copytree(run, tmp_path / "undisturbed")
-    finish(["--backend", "reference", "encode", tmp_path / "undisturbed"])
-    process = start(["--backend", "reference", *stages["encode"]])
-    while process.poll() is None and not (run / "codes.partial" / "begun.json").exists():
-        time.sleep(0.001)
-    process.send_signal(signal.SIGTERM)
-    error = process.communicate(timeout=60)[1]
-    assert process.returncode == 143 and error.endswith("vqv2: terminated\n"), error
+    complete(["--backend", "reference", "encode", tmp_path / "undisturbed"])
+    begun = run / "codes.partial" / "begun.json"
+    with vqv2(["--backend", "reference", *stages["encode"]]) as process:
+        assert await_moment(process, begun.exists, 0.001), process.stderr.read()
+        process.send_signal(signal.SIGTERM)
+        status, _, error = finish(process)
+    assert status == 143 and error.endswith("vqv2: terminated\n"), error
     assert (run / "codes.partial").exists() and not (run / "codes").exists()
-    finish(["--backend", "reference", *stages["encode"]])
+    complete(["--backend", "reference", *stages["encode"]])
     assert not (run / "codes.partial").exists()
     assert differences(run, tmp_path / "undisturbed") == []

@@ -10,11 +10,13 @@ from tests.small import AUTOENCODER, CONFIG, write_images
 from vqv2 import checkpoint, loss_scale, pipeline
 from vqv2.cli import main
 from vqv2.errors import InputError
+from vqv2.models.autoencoder import Autoencoder
 from vqv2.run import Run
-from vqv2.training import Schedule
+from vqv2.training import Schedule, TrainingError
 from vqv2.training.log import read_log
 
 QUIET = Schedule(log_every=1, validate_every=6, progress=False)
+CHECKED = dataclasses.replace(QUIET, check_finite=True)
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def sources(tmp_path):
     return pipeline.open_splits(write_images(tmp_path / "images.npz"), AUTOENCODER)
 
 
-def train(folder, sources, precision, steps=6, resume=False):
+def train(folder, sources, precision, steps=6, resume=False, schedule=QUIET):
     """The arrays of a checkpoint after `steps` steps of stage 1."""
     config = dataclasses.replace(AUTOENCODER, precision=precision, steps=steps)
     run = Run.new(folder, CONFIG, sources["train"].class_names, "images.npz") if not resume else (
@@ -30,7 +32,7 @@ def train(folder, sources, precision, steps=6, resume=False):
     )  # fmt: skip
     run.config = run.config.with_autoencoder(config)
     run.save()
-    pipeline.train_autoencoder(run, sources, 0, resume, QUIET)
+    pipeline.train_autoencoder(run, sources, 0, resume, schedule)
     return checkpoint.load(run.checkpoint_path("autoencoder"))[0]
 
 
@@ -64,6 +66,34 @@ def test_a_scaled_training_with_overflows_continues_exactly(tmp_path, sources, m
     ]
     assert log[0]["skipped_steps"] == 1 and 1 < log[-1]["skipped_steps"] < 24
     assert log[-1]["loss_scale"] == 2.0 ** (30 - log[-1]["skipped_steps"])
+
+
+def test_looking_for_what_is_not_finite_leaves_overflows_of_the_scale_alone(
+    tmp_path, sources, monkeypatch
+):
+    monkeypatch.setattr(loss_scale, "FIRST", 2.0**30)
+    plain = train(tmp_path / "plain", sources, "float16", 20)
+    checked = train(tmp_path / "checked", sources, "float16", 20, schedule=CHECKED)
+    for name, array in plain.items():
+        np.testing.assert_array_equal(array, checked[name], err_msg=name)
+    assert checked["loss_scale"][2] > 1  # steps that were left out
+
+
+def test_what_is_not_finite_is_found_in_float16(tmp_path, sources, monkeypatch):
+    """Going forward always; going backward where no smaller scale is left to try."""
+    monkeypatch.setattr(loss_scale, "FIRST", 2.0**30)
+    monkeypatch.setattr(loss_scale, "LEAST", 2.0**30)
+    with pytest.raises(TrainingError, match="step 1: conv_transpose2d, .*, going backward, made"):
+        train(tmp_path / "backward", sources, "float16", schedule=CHECKED)
+    monkeypatch.undo()
+    monkeypatch.setattr(Autoencoder, "loss", _hot(Autoencoder.loss))
+    with np.errstate(all="ignore"), pytest.raises(TrainingError, match="going forward"):
+        train(tmp_path / "forward", sources, "float16", schedule=CHECKED)
+
+
+def _hot(loss):
+    """A loss of pictures with numbers that float16 does not hold."""
+    return lambda model, images, rng=None: loss(model, images * np.float32(1e6), rng)
 
 
 def test_another_precision_does_not_continue_a_training(tmp_path, sources):

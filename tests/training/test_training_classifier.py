@@ -150,8 +150,11 @@ def test_the_same_command_begins_and_goes_on_after_damage(tmp_path, data, capsys
     assert status == 0 and said.startswith("classifier  complete: 4 steps")
     path = out / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match="is damaged.*--resume goes on from the one before"):
+        load_classifier(out)  # which would judge differently as it was some steps ago
     status, said = doctor()
     assert status == 1 and f"next:\n  vqv2 train classifier --out {out} --resume" in said
     status, error = resume("6")
     assert status == 0 and "is damaged" in error and "checkpoint-3.safetensors, of step 3" in error
     assert checkpoint.load(path)[1]["step"] == 6
+    load_classifier(out)

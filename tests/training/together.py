@@ -1,7 +1,9 @@
 """What test_parallel starts in several processes.
 
 together.py stages FOLDER          the whole pipeline by the command line
+together.py half FOLDER            the training stages in float16
 together.py pieces                 single operations and checks; assertions hold in each process
+together.py refused FOLDER         a command that all processes refuse
 together.py train FOLDER FAULT     a long training with a fault: "none", "broken data", "full disk"
 """
 
@@ -16,8 +18,9 @@ import numpy as np
 import vqv2.functional as F
 from backends.communication import Single, connect, launched
 from tests.small import AUTOENCODER, CONFIG
-from vqv2 import checkpoint, cli
+from vqv2 import checkpoint, cli, loss_scale
 from vqv2.autodiff import Tensor
+from vqv2.commands import processes
 from vqv2.nn import BatchNorm, Module
 from vqv2.optim import Adam
 from vqv2.presets import PRESETS
@@ -54,6 +57,19 @@ def stages(folder):
     small_preset()
     for command in commands(folder):
         assert cli.main(list(command)) == 0
+
+
+def half(folder):
+    """Both stages in float16 from a scale that is too large, --check-finite, and going on."""
+    small_preset()
+    loss_scale.FIRST = 2.0**30
+    autoencoder, encode, *priors, _ = commands(folder)
+    for command in (autoencoder, *priors):
+        half = (*command, "--precision", "float16", "--log-every", "1", "--resume")
+        assert cli.main([*half, "--steps", "8", "--check-finite"]) == 0
+        assert cli.main([*half, "--steps", "24"]) == 0
+        if command is autoencoder:
+            assert cli.main(list(encode)) == 0
 
 
 class Pair(Module):
@@ -154,6 +170,13 @@ def train(folder, fault):
     sys.exit(cli.main([*command, "--steps", "1000000"]))
 
 
+def refused(folder):
+    """A batch that cannot be divided; however late process 0 is, the others let it speak."""
+    processes.FIRST_WORD = 60.0
+    small_preset()
+    sys.exit(cli.main([*commands(folder)[0], "--batch", "5"]))
+
+
 def _break_at(step, batch):
     def broken(task, asked):
         if asked >= step:
@@ -169,4 +192,5 @@ def _full(arrays, path, header):
 
 if __name__ == "__main__":
     mode, *arguments = sys.argv[1:]
-    {"stages": stages, "pieces": pieces, "train": train}[mode](*arguments)
+    modes = {"stages": stages, "half": half, "pieces": pieces, "train": train, "refused": refused}
+    modes[mode](*arguments)

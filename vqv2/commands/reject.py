@@ -13,6 +13,7 @@ from vqv2.errors import InputError
 from vqv2.evaluation import rejection
 from vqv2.files import atomic_write, check_writable
 from vqv2.hierarchy import Hierarchy
+from vqv2.pictures import shown_scale
 from vqv2.report import Panel, format_table, save_curves, save_image_grid
 from vqv2.run import Run
 from vqv2.training import load_classifier
@@ -149,7 +150,7 @@ def _save_grids(path, images, order, seed):
         for start in range(0, len(chosen), COLUMNS):
             rows.append(images[chosen[start : start + COLUMNS]] / np.float32(255))
             labels.append("" if start else f"top {percentage} %")
-    save_image_grid(path, rows, row_labels=labels, scale=max(1, 64 // images.shape[1]))
+    save_image_grid(path, rows, row_labels=labels, scale=shown_scale(images))
 
 
 def _save_images(path, ranked, labels):

@@ -8,6 +8,7 @@ import numpy as np
 from vqv2.commands.arguments import add_command, by_level, check_seed
 from vqv2.files import atomic_write, check_writable
 from vqv2.hierarchy import Hierarchy
+from vqv2.pictures import shown_scale
 from vqv2.report import save_image_grid
 
 
@@ -99,7 +100,7 @@ def _sample(arguments):
 def _save_picture(path, images):
     columns = math.ceil(math.sqrt(len(images)))
     rows = [images[start : start + columns] for start in range(0, len(images), columns)]
-    save_image_grid(path, rows, scale=max(1, 64 // images.shape[1]))
+    save_image_grid(path, rows, scale=shown_scale(images))
 
 
 def _save_data(path, images, labels):

@@ -152,7 +152,17 @@ def open_codes(folder, identity=None):
 
 
 @contextlib.contextmanager
-def write_codes(folder, levels, sizes, counts, class_names, identity, source, settings=None):
+def write_codes(
+    folder,
+    levels,
+    sizes,
+    counts,
+    class_names,
+    identity,
+    source,
+    settings=None,
+    source_identity=None,
+):
     """Context manager for writing a store: yields {split: {level or "labels": what to fill}}.
 
     What is to be filled takes `[start:stop] = ...`; every map has to be written. The store is
@@ -161,6 +171,7 @@ def write_codes(folder, levels, sizes, counts, class_names, identity, source, se
 
     With `settings`, {name: value} of whatever else decides the codes, writing goes on where it was
     ended, even by `kill -9`: `written(slice)` of what is to be filled says what is there already.
+    `source` is what the images are called, `source_identity` tells them from others.
     """
     folder = Path(folder)
     partial = _partial(folder)
@@ -176,6 +187,7 @@ def write_codes(folder, levels, sizes, counts, class_names, identity, source, se
             "counts": counts,
             "class_names": list(class_names),
             "source": source,
+            "source_identity": source_identity,
             "settings": settings or {},
         }
         arrays = _arrays(partial, manifest, settings is not None)
@@ -213,9 +225,25 @@ def _arrays(partial, manifest, may_go_on):
 def _has_begun(partial, manifest):
     """Whether all the files of this store are there, of which some codes may be missing."""
     try:
-        return json.loads((partial / BEGUN).read_text()) == manifest
-    except (OSError, ValueError):
+        begun = json.loads((partial / BEGUN).read_text())
+        return has_source(begun, manifest["source"], manifest["source_identity"]) and (
+            {**begun, **_source(manifest)} == manifest
+        )
+    except (OSError, ValueError, TypeError, AttributeError):
         return False
+
+
+def has_source(manifest, name, identity):
+    """Whether a store with this manifest has codes of the images with this name and identity.
+
+    What they are called decides only where an earlier version has not written their identity.
+    """
+    known = manifest.get("source_identity")
+    return known == identity if known else manifest.get("source") == name
+
+
+def _source(manifest):
+    return {name: manifest[name] for name in ("source", "source_identity")}
 
 
 def partial_settings(folder):

@@ -60,6 +60,9 @@ class EmojiImages(ImageSource):
         """The code points of image `index`, a tuple of int."""
         return self._sequences[index]
 
+    def _what_it_holds(self):
+        return [str(self._sequences).encode()]
+
     def _picture(self, index):
         with self._lock:  # a font cannot draw in two threads at once
             if index not in self._drawn:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from vqv2.data.crop import decoded_size
 from vqv2.data.decode import EXTENSIONS, UnreadableImage, decode
-from vqv2.data.load import load_images
+from vqv2.data.load import load_image
 from vqv2.data.prefetch import in_order
 from vqv2.data.source import ImageSource
 from vqv2.data.split import check_split, split_indices
@@ -17,7 +17,7 @@ from vqv2.data.tree import FolderTree
 from vqv2.errors import InputError
 
 _THREADS = min(16, os.cpu_count() or 1)
-_IMAGES_PER_CALL = 8  # at most, of a worker
+_IMAGES_PER_REQUEST = 8  # at most, to a worker
 
 
 class FolderImages(ImageSource):
@@ -78,6 +78,13 @@ class FolderImages(ImageSource):
         except UnreadableImage as error:
             raise InputError(f"{self._path(index)} cannot be used: {error}") from error
 
+    def _what_it_holds(self):
+        """Paths below the folder, and sizes in bytes, of the files that are used; not their age."""
+        for number, (_, index) in enumerate(self._parts):
+            first, last = self._starts[number : number + 2]
+            own = self._places[(self._places >= first) & (self._places < last)]
+            yield from index.listing.identifying(own - first)
+
     def _path(self, index):
         return self._path_at(int(self._places[index]))
 
@@ -100,34 +107,22 @@ class FolderImages(ImageSource):
             yield found
 
     def _load(self, indices, augmentation, seeds):
-        """Iterator over what `load_images` says of each image."""
-        count = self._images_per_call(len(indices))
+        """Iterator over what `load_image` says of each image."""
         calls = (
-            (
-                [self._path(index) for index in indices[start : start + count]],
-                self.size,
-                self.channels,
-                augmentation,
-                seeds[start : start + count],
-            )
-            for start in range(0, len(indices), count)
+            (self._path(index), self.size, self.channels, augmentation, seed)
+            for index, seed in zip(indices, seeds, strict=True)
         )
-        for results in self._results(calls):
-            yield from results
-
-    def _results(self, calls):
         if self._workers is not None:
-            yield from self._workers.map(load_images, calls, _reading)
+            together = self._images_per_request(len(indices))
+            yield from self._workers.map(load_image, calls, _reading, together)
             return
         Image.init()  # loads the formats once, not in every thread
         with ThreadPoolExecutor(_THREADS) as threads:
-            yield from in_order(threads, lambda call: load_images(*call), calls, 2 * _THREADS)
+            yield from in_order(threads, lambda call: load_image(*call), calls, 2 * _THREADS)
 
-    def _images_per_call(self, count):
-        """Few enough that all workers have the same to do, but not a call for each tiny image."""
-        if self._workers is None:
-            return 1
-        return max(1, min(_IMAGES_PER_CALL, count // (4 * self._workers.count)))
+    def _images_per_request(self, count):
+        """Few enough that all workers have the same to do, but not one for each tiny image."""
+        return max(1, min(_IMAGES_PER_REQUEST, count // (4 * self._workers.count)))
 
     def _readable(self, index):
         """Image `index`, or if it is known to be damaged the one that stands in for it.
@@ -188,9 +183,8 @@ class FolderImages(ImageSource):
         self.labels = np.concatenate(labels)[self._places]
 
 
-def _reading(paths, *_):
-    more = f" or the {len(paths) - 1} files after it" if len(paths) > 1 else ""
-    return f"reading {paths[0]}{more}"
+def _reading(path, *_):
+    return f"reading {path}"
 
 
 def _folder_classes(listing):

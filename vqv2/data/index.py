@@ -8,13 +8,16 @@ user's cache:
 
 `VQV2_CACHE=off` keeps nothing. An index is a cache: it may be deleted at any time. Whenever it is
 used, the folder is listed, and files that are new, or whose size or time of change is another than
-before, are looked into again; so are those that could not be used.
+before, are looked into again; so are those that could not be used. An index that was interrupted
+has what was found until then, and the next one goes on with the rest.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
+import time
 import warnings
 import zipfile
 import zlib
@@ -34,6 +37,7 @@ from vqv2.progress import progress_bar
 FORMAT = "vqv2 index 1"
 KEPT_FROM = 1000  # files; of fewer nothing is kept, as looking into them takes a second
 WORKERS_FROM = 2000  # files; to look into fewer takes no longer than to start workers
+KEPT_EVERY = 60  # seconds, while many files are looked into for the first time
 AT_ONCE = 128  # files that one call of a worker looks into
 DELAY = 1  # seconds without a progress bar
 _ARRAYS = ("folder_of", "names", "ends", "sizes", "changed", "width", "height")
@@ -70,10 +74,11 @@ def open_index(root, workers=None, rebuild=False, progress=True):
     former = None if rebuild else _kept(root)
     index = _blank(listing)
     todo = np.arange(len(listing)) if former is None else _carry_over(index, former)
-    _look_into(index, root, todo, workers, progress)
-    news = former is None or len(former) != len(index) or index.width[todo].any()
-    if news:
-        _keep(index, root)
+    try:
+        _look_into(index, root, todo, workers, progress)
+    finally:  # what has been found is found, also when this is interrupted
+        if former is None or len(former) != len(index) or index.width[todo].any():
+            _keep(index, root)
     return index
 
 
@@ -135,7 +140,11 @@ def _look_into(index, root, todo, workers, progress):
     chunks = [todo[start : start + AT_ONCE] for start in range(0, len(todo), AT_ONCE)]
     calls = ([os.path.join(root, index.listing.path(place)) for place in chunk] for chunk in chunks)
     inspected = _inspected(calls, workers if len(todo) >= WORKERS_FROM else None)
-    with progress_bar(len(todo), "index", "file", progress, delay=DELAY) as bar:
+    kept_at = time.monotonic()
+    with (
+        contextlib.closing(inspected),
+        progress_bar(len(todo), "index", "file", progress, delay=DELAY) as bar,
+    ):
         for chunk, found in zip(chunks, inspected, strict=True):
             for place, one in zip(chunk.tolist(), found, strict=True):
                 if isinstance(one, str):
@@ -143,6 +152,9 @@ def _look_into(index, root, todo, workers, progress):
                 else:
                     index.width[place], index.height[place] = one
             bar.update(len(chunk))
+            if time.monotonic() - kept_at > KEPT_EVERY:  # for who is killed
+                _keep(index, root)
+                kept_at = time.monotonic()
 
 
 def _inspected(calls, workers):
@@ -153,7 +165,7 @@ def _inspected(calls, workers):
     else:
         calls = ((paths,) for paths in calls)
         yield from workers.map(
-            inspect_files, calls, lambda paths: f"looking into {paths[0]} or the files after it"
+            inspect_files, calls, lambda paths: f"looking into {paths[0]} to {paths[-1]}"
         )
 
 

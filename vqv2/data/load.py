@@ -7,17 +7,13 @@ from vqv2.data.decode import UnreadableImage, decode, inspect
 from vqv2.data.prepare import prepare
 
 
-def load_images(paths, size, channels, augmentation, seeds):
-    """[what `prepare` makes of each file, or the `UnreadableImage` that says why it cannot]."""
-    results = []
-    for path, seed in zip(paths, seeds, strict=True):
-        try:
-            picture = decode(path, at_least=decoded_size(size))
-            pixels = prepare(picture, size, channels, augmentation, seed)
-            results.append(np.ascontiguousarray(pixels))
-        except UnreadableImage as error:
-            results.append(error)
-    return results
+def load_image(path, size, channels, augmentation, seed):
+    """What `prepare` makes of an image file, or the `UnreadableImage` that says why it cannot."""
+    try:
+        picture = decode(path, at_least=decoded_size(size))
+        return np.ascontiguousarray(prepare(picture, size, channels, augmentation, seed))
+    except UnreadableImage as error:
+        return error
 
 
 def inspect_files(paths):

@@ -1,9 +1,23 @@
 """Python objects through a pipe, from one process to another; arrays without a copy on the way."""
 
 import pickle
+import select
 import struct
 
-_NUMBER = struct.Struct("<Q")
+PLACE = _NUMBER = struct.Struct("<Q")
+
+
+def await_message(stream, seconds):
+    """Return when `stream`, of which everything has been received, has more, or is at its end.
+
+    Raises `TimeoutError` when it has not after so many seconds. Where the system cannot wait like
+    that (Windows) it returns at once.
+    """
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(stream, select.POLLIN)
+        if not poll.poll(1000 * seconds):
+            raise TimeoutError(f"nothing came for {seconds} s")
 
 
 def send(stream, value):

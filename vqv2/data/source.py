@@ -1,5 +1,8 @@
 """What every source of images can do: say what it holds, read one image, make a batch."""
 
+import functools
+import hashlib
+
 import numpy as np
 from PIL import Image
 
@@ -19,7 +22,8 @@ class ImageSource:
     labels       int64 (N,), places in `class_names`; None when there are no labels
     skipped      list of (path, reason): the files that were found but cannot be used
 
-    A subclass gives `__len__` and `_picture`, and another `_crop` where it has a better one.
+    A subclass gives `__len__`, `_picture` and `_what_it_holds`, and another `_crop` where it has a
+    better one.
     """
 
     def __init__(self, name, size, channels, class_names=(), labels=None):
@@ -44,6 +48,25 @@ class ImageSource:
     def _crop(self, picture, size, draw=None):
         """As `vqv2.data.crop.square`."""
         return square(picture, size, draw)
+
+    @functools.cached_property
+    def identity(self):
+        """What tells these images and labels from others: SHA-256, hexadecimal.
+
+        It does not depend on what the data is called and where it is, so that data that was moved
+        or copied is the same.
+        """
+        digest = hashlib.sha256()
+        labels = () if self.labels is None else (np.ascontiguousarray(self.labels),)
+        about = repr((len(self), self.class_names)).encode()
+        for part in map(memoryview, (about, *labels, *self._what_it_holds())):
+            digest.update(part.nbytes.to_bytes(8, "little"))
+            digest.update(part)
+        return digest.hexdigest()
+
+    def _what_it_holds(self):
+        """An iterable of bytes, or of contiguous arrays, that other images would differ in."""
+        raise NotImplementedError
 
     @property
     def readers(self):

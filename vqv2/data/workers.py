@@ -2,27 +2,34 @@
 
 import contextlib
 import functools
+import itertools
 import os
 import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 from backends.threads import cores
-from vqv2.data.message import receive, send
+from vqv2.data.message import PLACE, await_message, receive, send
 from vqv2.data.prefetch import in_order
 from vqv2.errors import InputError
 
 MOST = 8  # worker processes that are started unless more are asked for
 PATIENCE = 5  # seconds for a worker to end by itself
+SILENCE = 600  # seconds without an answer, after which a worker hangs
 
 
 class WorkerDied(InputError):
     """A worker process ended in the middle of a call, and another one did so, too."""
+
+
+class WorkerHung(InputError):
+    """A worker process has not answered a request for `SILENCE` seconds."""
 
 
 def automatic_count():
@@ -33,9 +40,10 @@ def automatic_count():
 class Workers:
     """`count` processes that call functions; they start when first needed, and end with this.
 
-    Each has one call at a time, so what is under way is bounded by their number. They are programs
-    of their own (`vqv2.data.worker`): no copy of this process, no import of its main script. When
-    this process is gone, for whatever reason, they end; Ctrl-C reaches this process only.
+    Each has one request at a time, so what is under way is bounded by their number. They are
+    programs of their own (`vqv2.data.worker`): no copy of this process, no import of its main
+    script. When this process is gone, for whatever reason, they end; Ctrl-C reaches this process
+    only.
     """
 
     def __init__(self, count):
@@ -55,78 +63,141 @@ class Workers:
     def __exit__(self, *exception):
         self.close()
 
-    def map(self, function, calls, what):
+    def map(self, function, calls, what, together=1):
         """Iterator over `function(*arguments)` for each of `calls`, in order.
 
-        `function` is one that can be imported; `what(*arguments)` says what a call is about. At
-        most 2 `count` results wait. Exceptions come out as they are. A worker that dies is replaced
-        and its call repeated, with a `RuntimeWarning`; after another death `WorkerDied` is raised.
+        `function` is one that can be imported; `what(*arguments)` says what a call is about. A
+        request to a worker has `together` calls; at most 2 `count` requests are not taken yet.
+        Exceptions come out as they are. A worker that dies is replaced and its request repeated,
+        with a `RuntimeWarning`; after another death `WorkerDied` is raised. One that hangs is
+        ended, and `WorkerHung` raised (not on Windows: there it is waited for).
         """
-        call = functools.partial(self._call, function, what)
-        return in_order(self._threads, call, calls, 2 * self.count - 1)
+        request = functools.partial(self._request, function, what)
+        ahead = 2 * self.count - 1
+        with contextlib.closing(
+            in_order(self._threads, request, _grouped(calls, together), ahead)
+        ) as answers:
+            for results in answers:
+                yield from results
 
-    def _call(self, function, what, arguments):
+    def _request(self, function, what, calls):
+        """[result of each of the calls], by one worker."""
         worker = self._idle.get()
         try:
             try:
-                return worker.call(function, arguments)
+                return worker.answers(function, calls)
             except _Death as death:
                 warnings.warn(
-                    f"a worker process {death} while {what(*arguments)}; another one tries again",
+                    f"a worker process {death.how} while {what(*death.arguments)}; another one "
+                    "tries again",
                     RuntimeWarning,
                     stacklevel=1,
                 )
-                return worker.call(function, arguments)
+                return worker.answers(function, calls)
+        except _Hang as hang:
+            raise WorkerHung(
+                f"a worker process gave no sign for {SILENCE} s while {what(*hang.arguments)}, and "
+                f"{hang.how}: look at that file, and at the disk or network that it is on"
+            ) from None
         except _Death as death:
             raise WorkerDied(
-                f"two worker processes, one after the other, ended while {what(*arguments)}: the "
-                f"second {death}; check that file and the machine's memory, or use fewer --workers"
+                "two worker processes, one after the other, ended while "
+                f"{what(*death.arguments)}: the second {death.how}; check that file and the "
+                "machine's memory, or use fewer --workers"
             ) from None
         finally:
             self._idle.put(worker)
 
 
-class _Death(Exception):
-    """How a worker process ended: "was killed by SIGKILL"."""
+def _grouped(calls, together):
+    calls = iter(calls)
+    while group := list(itertools.islice(calls, together)):
+        yield group
+
+
+class _NoReply(Exception):
+    """No reply came to the call with these `arguments`; `how` the worker process ended."""
+
+    def __init__(self, arguments, how):
+        super().__init__()
+        self.arguments = arguments
+        self.how = how
+
+
+class _Hang(_NoReply):
+    """It was ended, having taken too long."""
+
+
+class _Death(_NoReply):
+    """It ended by itself: "was killed by SIGKILL"."""
 
 
 class _Worker:
     """One worker process, started by its first call and again after its death."""
 
     def __init__(self):
-        self.process = None
+        self.process = self._note = None
         self._lock = threading.Lock()
 
-    def call(self, function, arguments):
-        """`function(*arguments)` in the process. Raises `_Death`, or what the function raises."""
+    def answers(self, function, calls):
+        """[`function(*arguments)` for each of `calls`], made in the process.
+
+        Raises `_Death`, `_Hang`, or what the function raises.
+        """
         with self._lock:
-            self.process = self.process or _start_process()
+            if self.process is None:
+                self._start()
             try:
-                send(self.process.stdin, (function, arguments))
+                send(self.process.stdin, (function, calls))
+                await_message(self.process.stdout, SILENCE)
                 good, value = receive(self.process.stdout)
+            except TimeoutError:
+                raise _Hang(self._call_of(calls), self.stop(patience=0)) from None
             except (EOFError, OSError):
-                raise _Death(self.stop()) from None
+                raise _Death(self._call_of(calls), self.stop()) from None
         if good:
             return value
         raise value
 
-    def stop(self):
-        """End the process, if there is one, leaving no zombie; how it ended, in words."""
+    def _start(self):
+        self._note = tempfile.TemporaryFile()  # noqa: SIM115 - `stop` closes it
+        self._note.truncate(PLACE.size)
+        self.process = _start_process(self._note.fileno())
+
+    def _call_of(self, calls):
+        """The one of the calls that the process has begun last; the first where it cannot say."""
+        self._note.seek(0)
+        return calls[PLACE.unpack(self._note.read())[0]]
+
+    def stop(self, patience=PATIENCE):
+        """End the process, if there is one, leaving no zombie; how it ended, in words.
+
+        It has so many seconds to do it by itself.
+        """
         process, self.process = self.process, None
         if process is None:
             return "was not there"
-        for pipe in (process.stdin, process.stdout):
+        for pipe in (process.stdin, process.stdout, self._note):
             with contextlib.suppress(OSError):
                 pipe.close()
         try:
-            status = process.wait(PATIENCE)
+            status = process.wait(patience)
         except subprocess.TimeoutExpired:
             process.kill()
-            status = process.wait()
+            status = _status(process)
         return _words(status)
 
 
-def _start_process():
+def _status(process):
+    """Of a process that was killed; None for one that a disk keeps even from that."""
+    try:
+        return process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _start_process(note):
+    """A worker process that notes in the file `note` which call it makes, where that can be."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
@@ -134,9 +205,12 @@ def _start_process():
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
     }
-    apart = {"process_group": 0} if os.name == "posix" else {}  # out of Ctrl-C's reach
+    command, apart = [sys.executable, "-m", "vqv2.data.worker"], {}
+    if os.name == "posix":
+        command.append(str(note))
+        apart = {"process_group": 0, "pass_fds": (note,)}  # out of Ctrl-C's reach
     return subprocess.Popen(
-        [sys.executable, "-m", "vqv2.data.worker"],
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment,
@@ -145,6 +219,8 @@ def _start_process():
 
 
 def _words(status):
+    if status is None:
+        return "cannot be ended"
     if status >= 0:
         return f"ended with status {status}"
     try:

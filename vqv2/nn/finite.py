@@ -11,25 +11,27 @@ class NotFiniteError(ArithmeticError):
 
 
 @contextlib.contextmanager
-def check_finite(model):
+def check_finite(model, backward=True):
     """Inside, the first operation whose output or gradient holds NaN or infinity raises.
 
     `NotFiniteError` names the operation, the layer of `model` ("blocks.3.first"), and the place in
     the array; what an operation was already given is told from what it made. For debugging: every
-    array is looked at once more, and a device is waited for after every operation.
+    array is looked at once more, and a device is waited for after every operation. Without
+    `backward` gradients are not looked at: those of a scaled loss may overflow (`vqv2.loss_scale`).
     """
     trail = []
     names = {id(p.array): name for name, p in model.parameters().items()}
-    with _traced(model, trail), watched(_Watch(trail, names)):
+    with _traced(model, trail), watched(_Watch(trail, names, backward)):
         yield
 
 
 class _Watch:
     """What `watched` calls after each operation."""
 
-    def __init__(self, trail, parameters):
+    def __init__(self, trail, parameters, backward):
         self.trail = trail  # names of the layers that are being called, outermost first
         self.parameters = parameters  # {id of the array: name}
+        self.backward = backward
 
     def __call__(self, name, inputs, output, gradient):
         where = f"{name}, called by {self.trail[-1] if self.trail else 'the loss'},"
@@ -38,6 +40,8 @@ class _Watch:
             if problem := _problem(array):
                 self._blame_inputs(where, inputs)
                 raise NotFiniteError(f"{where} made {problem} of finite numbers, going forward")
+        if not self.backward:
+            return gradient
 
         def checked(*cotangents):
             gradients = gradient(*cotangents)

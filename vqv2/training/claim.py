@@ -34,17 +34,23 @@ def is_claimed(folder):
     """Whether a process works in `folder` now."""
     try:
         with open(Path(folder) / ".lock", "r+") as file:
-            return not _lock(file)
+            return not _lock(file, shared=True)  # who only looks does not disturb others who do
     except OSError:
         return False
 
 
-def _lock(file):
+def check_unclaimed(folder, problem):
+    """Raise `InputError`, a sentence that begins with `problem`, while a process works there."""
+    if is_claimed(folder):
+        raise InputError(f"{problem}: wait for the process that does it, or end it first")
+
+
+def _lock(file, shared=False):
     """Whether `file` could be locked, or cannot be on this system, until it is closed."""
     if fcntl is None:
         return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # a file system without locks

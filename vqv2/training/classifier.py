@@ -19,6 +19,7 @@ from vqv2.optim import Adam, autoencoder_learning_rate
 from vqv2.run import load_averaged
 from vqv2.training.loop import train
 from vqv2.training.order import batch_generator, batch_indices
+from vqv2.training.state import described
 from vqv2.training.task import Task
 
 STAGE = "classifier"
@@ -33,19 +34,12 @@ class ClassifierTask(Task):
     stage = STAGE
 
     def __init__(self, model, images, held_out, data, seed):
-        self.model = model
-        self.config = model.config
+        super().__init__(model, seed)
         self.images = images
         self.held_out = held_out
-        self.seed = seed
         decay, precision = self.config.polyak_decay, self.config.precision
         self.optimizer = Adam(model.parameters(), decay, precision=precision)
-        self.metadata = {
-            "data": images.name,
-            "images": len(images),
-            "class_names": list(images.class_names),
-            "path": data,
-        }
+        self.metadata = {**described(images), "path": data}
 
     def batch(self, step):
         """(images (N, H, W, C) in [0, 1], augmented, labels (N,)) of a step."""
@@ -98,9 +92,11 @@ def train_classifier(folder, config, sources, data, seed=0, resume=False, schedu
 
 
 def load_classifier(folder):
-    """The `Classifier` in `folder`, with averaged weights.
+    """The `Classifier` in `folder`, with averaged weights, of its newest checkpoint.
 
-    Raises `InputError` when there is none, when it is damaged, or something else.
+    One that is older judges differently: where the newest is damaged it is for `train_classifier`
+    to go on from the one before. Raises `InputError` when there is none, when it is damaged, or
+    something else.
     """
     arrays, metadata = _checkpoint(folder)
     config = from_values(ClassifierConfig, metadata["config"])

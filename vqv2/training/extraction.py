@@ -52,6 +52,7 @@ def encode_dataset(
         identity,
         first.name,
         extraction_settings(copies, seed),
+        first.identity,
     )
     with (
         store if writes else contextlib.nullcontext() as arrays,

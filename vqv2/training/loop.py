@@ -151,7 +151,8 @@ class _Training:
         if not self.schedule.check_finite:
             return _step(self.task, step, data, self.seed)
         try:
-            with check_finite(self.task.model):
+            may_overflow = self.task.optimizer.loss_scale.may_overflow
+            with check_finite(self.task.model, backward=not may_overflow):
                 return _step(self.task, step, data, self.seed)
         except NotFiniteError as error:
             raise TrainingError(

@@ -94,7 +94,8 @@ def average_gradients(parameters, communicator):
     for bucket in _buckets([p for p in parameters.values() if p.grad is not None]):
         xp = array_module(bucket[0].grad)
         flat = xp.concatenate([p.grad.reshape(-1) for p in bucket])
-        total, start = communicator.all_reduce(flat) / communicator.size, 0
+        with np.errstate(over="ignore", invalid="ignore"):  # those of a scaled loss may overflow
+            total, start = communicator.all_reduce(flat) / communicator.size, 0
         for parameter in bucket:
             stop = start + parameter.grad.size
             parameter.grad, start = total[start:stop].reshape(parameter.grad.shape), stop

@@ -13,6 +13,7 @@ from vqv2.models.quantizer import usage
 from vqv2.optim import Adam, autoencoder_learning_rate
 from vqv2.training import parallel
 from vqv2.training.order import batch_generator, batch_indices
+from vqv2.training.state import described
 from vqv2.training.task import Task
 
 
@@ -25,13 +26,9 @@ class AutoencoderTask(Task):
     stage = "autoencoder"
 
     def __init__(self, model, images, held_out, seed, communicator=None):
-        self.communicator = communicator or Single()
-        self.model = model.distribute(self.communicator)
-        self.config = model.config
+        super().__init__(model, seed, communicator)
         self.images = images
         self.held_out = held_out
-        self.seed = seed
-        self.share = parallel.share(self.config.batch, self.communicator, self.config.accumulate)
         parameters = model.parameters()
         codebooks = {name for name in parameters if name.endswith(".codebook")}
         self.optimizer = Adam(
@@ -40,11 +37,7 @@ class AutoencoderTask(Task):
             not_averaged=codebooks,
             precision=self.config.precision,
         )
-        self.metadata = {
-            "data": images.name,
-            "images": len(images),
-            "class_names": list(images.class_names),
-        }
+        self.metadata = described(images)
 
     def batch(self, step):
         """This process's share of a step's images, (n, H, W, C) in [0, 1], augmented."""

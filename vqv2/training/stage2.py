@@ -20,14 +20,10 @@ class PriorTask(Task):
     """
 
     def __init__(self, model, level, store, seed, communicator=None):
-        self.communicator = communicator or Single()
-        self.model = model.distribute(self.communicator)
-        self.config = model.config
+        super().__init__(model, seed, communicator)
         self.stage = f"prior-{level}"
         self.level = level
         self.store = store
-        self.seed = seed
-        self.share = parallel.share(self.config.batch, self.communicator, self.config.accumulate)
         decay, precision = self.config.polyak_decay, self.config.precision
         self.optimizer = Adam(model.parameters(), decay, precision=precision)
         self.metadata = {"autoencoder": store.identity, "codes": store.checksum}

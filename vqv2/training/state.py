@@ -17,6 +17,7 @@ class TrainingError(RuntimeError):
 # step computes, and accumulating changes it as `vqv2.training.accumulation` says.
 FREE = ("steps", "checkpoint", "accumulate")
 PLACE = "path"  # neither does it matter under which path a data set is found now
+NAME, IDENTITY = "data", "data_identity"  # what images are called, and what tells them from others
 
 
 def save_training(task, checkpoints, step, seed, best=None):
@@ -60,10 +61,40 @@ def check_continues(task, metadata, seed, path):
     config = as_json(from_values(type(task.config), metadata["config"]))
     found = {**metadata, **config}
     for name, value in wanted.items():
-        if name not in (*FREE, PLACE) and found.get(name) != value:
+        if name in (*FREE, PLACE, _ignored(metadata)) or found.get(name) == value:
+            continue
+        if name == IDENTITY:
             raise InputError(
-                f"{path} cannot be continued: its {name} is {found.get(name)!r}, not {value!r}"
+                f"{path} cannot be continued: {metadata[NAME]}, which it has learned from, had "
+                f"other images than {wanted[NAME]} has now"
             )
+        raise InputError(
+            f"{path} cannot be continued: its {name} is {found.get(name)!r}, not {value!r}"
+        )
+
+
+def described(images):
+    """What a checkpoint says about the images, an `ImageSource`, that were learned from."""
+    return {
+        NAME: images.name,
+        "images": len(images),
+        "class_names": list(images.class_names),
+        IDENTITY: images.identity,
+    }
+
+
+def is_same_data(metadata, images):
+    """Whether a checkpoint with this metadata has learned from `images`, whatever they are called.
+
+    Checkpoints of earlier versions know only their name, their number and their classes.
+    """
+    now, ignored = described(images), _ignored(metadata)
+    return all(metadata.get(name) == now[name] for name in now if name != ignored)
+
+
+def _ignored(metadata):
+    """What does not say which images they are: their name, where there is something better."""
+    return NAME if IDENTITY in metadata else IDENTITY
 
 
 def as_json(config):

@@ -3,24 +3,32 @@
 import contextlib
 
 from backends.communication import Single
-from vqv2.training import accumulation
+from vqv2.training import accumulation, parallel
 
 
 class Task:
-    """A base class. A task has, besides the methods here,
+    """A base class. A task has, besides what is here,
 
-    stage                      "autoencoder", "prior-LEVEL", "classifier": what its files are called
-    model, optimizer, config   the configuration gives batch, steps, accumulate, clipping
-    batch(step)                the data of a step: a pure function of step
-    loss(data, rng)            (loss tensor, function returning {name: number} to show and log)
+    stage                what its files are called: "autoencoder", "prior-LEVEL", "classifier"
+    optimizer
+    batch(step)          this process's share of a step's data: a pure function of step
+    loss(data, rng)      (loss tensor, function returning {name: number} to show and log)
     learning_rate(step)
-    validate()                 {name: number} on held-out data, with averaged weights; "loss" is one
-    metadata                   what else its checkpoint has to say
-
-    `communicator` says with whom it shares its batches (`backends.communication`).
+    validate()           {name: number} on held-out data, with averaged weights; "loss" is one
+    metadata             what else its checkpoint has to say
     """
 
-    communicator = Single()
+    def __init__(self, model, seed, communicator=None):
+        """The configuration of `model` gives batch, steps, accumulate and clipping.
+
+        With a `communicator` (`backends.communication`) this process trains on its `share`, a
+        slice, of every batch. Raises `InputError` when the batch cannot be divided like that.
+        """
+        self.communicator = communicator or Single()
+        self.model = model.distribute(self.communicator)
+        self.config = model.config
+        self.seed = seed
+        self.share = parallel.share(self.config.batch, self.communicator, self.config.accumulate)
 
     def split(self, data, count):
         """[the data of each of `count` equal parts of a batch] (`vqv2.training.accumulation`)."""

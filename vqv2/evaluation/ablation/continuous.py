@@ -64,11 +64,9 @@ class LatentPriorTask(Task):
     """Training a `LatentPrior` on {split: bins (N, s, s, D) uint8} of an autoencoder."""
 
     def __init__(self, model, bins, identity, seed):
-        self.model = model
-        self.config = model.config
+        super().__init__(model, seed)
         self.stage = f"prior-latents{model.dimensions}"
         self.bins = bins
-        self.seed = seed
         self.optimizer = Adam(model.parameters(), self.config.polyak_decay)
         self.metadata = {"autoencoder": identity, "components": COMPONENTS, "bins": BINS}
 

@@ -23,7 +23,7 @@ from vqv2.evaluation.rate_distortion import distortion
 from vqv2.hierarchy import Hierarchy
 from vqv2.models.continuous_autoencoder import ContinuousAutoencoder
 from vqv2.models.latent_prior import LatentPrior
-from vqv2.run import Run, identity
+from vqv2.run import identity
 from vqv2.training import Schedule, train
 
 VALIDATIONS = 10  # in each training
@@ -101,7 +101,7 @@ class LatentAblation:
 
     def quantized(self):
         """The VQ-VAE's `Row`; its folder, vq, is an ordinary run."""
-        run = self._run()
+        run = pipeline.open_or_begin(self.folder / "vq", self.config, self.data, self.sources)
         schedule = self._schedule(run.config.autoencoder.steps)
         trained = pipeline.train_autoencoder(run, self.sources, self.seed, True, schedule)
         if trained or not (run.codes_folder / "manifest.json").exists():
@@ -127,19 +127,6 @@ class LatentAblation:
             *self._bits(folder / "prior"),
             self._psnr(model, latents["held_out"]),
         )
-
-    def _run(self):
-        folder = self.folder / "vq"
-        if not (folder / "config.json").exists():
-            run = Run.new(folder, self.config, self.sources["train"].class_names, self.data)
-            run.save()
-            return run
-        run = Run.open(folder)
-        if (run.config, run.data) != (self.config, self.data):
-            raise InputError(
-                f"{folder} was trained on other data or settings: choose another --out"
-            )
-        return run
 
     def _autoencoder(self, dimensions, folder):
         """Trained, with averaged weights."""
