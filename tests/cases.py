@@ -117,6 +117,8 @@ CAUSAL_CONVOLUTIONS = {
     "one-pixel": (1, 1, 1, 5, True, 1, 1),
     "one-pixel-without-centre": (1, 1, 1, 3, False, 1, 1),
     "no-maps": (0, 4, 4, 5, True, 2, 3),
+    "many-channels": (2, 9, 18, 5, True, 133, 70),
+    "many-channels-without-centre": (1, 5, 64, 5, False, 32, 33),
 }
 
 
