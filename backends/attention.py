@@ -175,14 +175,15 @@ def _softmax_gradient_loop(
         i = start + r
         row, d_row = block[b, r], d_block[b, r]
         first = np.uint64((b * length + i) * length)
+        normalizer, mean = log_normalizer[b, i], inner[b, i]
         for j in range(i):
             kept = factor
-            if threshold > 0 and hashed(seed, first + np.uint64(j)) < threshold:
-                kept = 0 * factor
+            if threshold > 0:
+                kept = factor if hashed(seed, first + np.uint64(j)) >= threshold else 0 * factor
             on_logit = kept if on_logits else 0 * factor + 1
             on_weight = 0 * factor + 1 if on_logits else kept
-            weight = exp(row[j] * scale * on_logit - log_normalizer[b, i])
-            d_row[j] = weight * (d_row[j] * on_weight - inner[b, i]) * on_logit * scale
+            weight = exp(row[j] * scale * on_logit - normalizer)
+            d_row[j] = weight * (d_row[j] * on_weight - mean) * on_logit * scale
             row[j] = weight * on_weight
         for j in range(i, columns):
             row[j] = 0
