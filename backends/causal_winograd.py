@@ -1,19 +1,20 @@
 """Causal 5x5 convolutions with fewer multiplications: Winograd's algorithm along the rows above.
 
 Four neighbouring outputs see eight neighbouring positions of a row above. A plain sum multiplies 20
-times for each pair of channels; F(4, 5) of Winograd (Lavin and Gray, "Fast algorithms for
-convolutional neural networks", 2016) takes 8 products, with a few sums before and after:
+times for each pair of channels; F(4, 3) for the first three taps and F(4, 2) for the other two
+(Winograd; Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016) take 6 + 5
+products, with a few sums before and after:
 
     y = A^T [(G w) * (B^T x)]        (* elementwise; summed over channels in and rows above)
 
-G w and A^T m are values of polynomials at eight points, and B^T comes from interpolation between
-them. Of the 13 taps, 10 lie in rows above. The three of the row itself are multiplied as they are:
-there a tile would hold later positions, whose rounding errors would reach earlier ones. So this is
-causal to the last bit, and takes 28 products instead of 52.
+G w and A^T m are values of polynomials at six and at five points, and B^T comes from interpolation
+between them. (All five taps at once, at eight points, would be 8 products, and three times the
+rounding errors.) Of the 13 taps, 10 lie in rows above. The three of the row itself are multiplied
+as they are: there a tile would hold later positions, whose rounding errors would reach earlier
+ones. So this is causal to the last bit, and takes 34 products instead of 52.
 
 The gradient with respect to w is the same sum the other way round, dw = G^T [sum over tiles of
-(B^T x) * (A dy)]; there the row itself can be like those above. Rounding errors are up to ten times
-those of a plain sum: a few millionths of the largest number. A number that is not finite reaches
+(B^T x) * (A dy)]; there the row itself can be like those above. A number that is not finite reaches
 all outputs of the tiles that see it, so some of its neighbours in later rows, too. Float32 only;
 the references are those of `causal_conv`.
 """
@@ -23,15 +24,17 @@ import numpy as np
 from backends import windows
 from backends.channelwise import channelwise
 from backends.compiled import compiled, prange
-from backends.tile import BLOCK, TILE_ROWS, add_product, add_rows
+from backends.tile import BLOCK, TILE_ROWS, add_rows
 
 TAPS, HALF = 5, 2
 OUTPUTS = 4  # of a tile
-POINTS = OUTPUTS + TAPS - 1
+PIECES = ((3, (0, 1, -1, 2, -0.5)), (2, (0, 1, -1, 0.5)))  # taps of each, and points but infinity
+POINTS = sum(len(points) + 1 for _, points in PIECES)
 LEAST_CHANNELS = 32  # on both sides: with fewer, the sums before and after take the time saved
-LEAST_POSITIONS = 256  # in all maps: with fewer, making G w does
+LEAST_POSITIONS = 2048  # in all maps: with fewer, making G w does
 GROUP_TILES = 64  # tiles that a task takes at a time, where a line does not have more
 GRADIENT_TILES = 64  # the same of a weight gradient
+CHAIN = 32  # products that are summed up one after the other: more would round more
 GROUP_CHANNELS = 128  # whose B^T x lies in the cache at a time
 PANEL_CHANNELS = 11 * TILE_ROWS  # channels in that a task of a weight gradient takes
 
@@ -44,14 +47,27 @@ def _powers(points, count):
     return values
 
 
-def _matrices():
-    """(B^T, G, A), scaled so that the numbers of B^T are short."""
-    points = [0, 1, -1, 2, -2, 0.5, -0.5]
-    interpolation = np.linalg.inv(_powers(points, POINTS)).T
+def _algorithm(taps, points):
+    """(B^T, G, A) of F(OUTPUTS, taps), scaled so that the numbers of B^T are short."""
+    interpolation = np.linalg.inv(_powers(points, OUTPUTS + taps - 1)).T
     sizes = np.abs(interpolation)
     least = np.where(sizes > 1e-9, sizes, np.inf).min(axis=1, keepdims=True)
     inputs = np.round(interpolation / least, 9)
-    return inputs, least * _powers(points, TAPS), _powers(points, OUTPUTS)
+    return inputs, least * _powers(points, taps), _powers(points, OUTPUTS)
+
+
+def _matrices():
+    """(B^T, G, A) of the pieces together, one below the other."""
+    inputs = np.zeros((POINTS, OUTPUTS + TAPS - 1))
+    weights, outputs = np.zeros((POINTS, TAPS)), np.zeros((POINTS, OUTPUTS))
+    point = tap = 0
+    for taps, points in PIECES:
+        rows = slice(point, point + len(points) + 1)
+        ours = _algorithm(taps, points)
+        inputs[rows, tap : tap + OUTPUTS + taps - 1] = ours[0]
+        weights[rows, tap : tap + taps], outputs[rows] = ours[1:]
+        point, tap = rows.stop, tap + taps
+    return inputs, weights, outputs
 
 
 INPUTS_MATRIX, WEIGHTS_MATRIX, OUTPUTS_MATRIX = _matrices()
@@ -175,37 +191,24 @@ def _convolve_loop(x, above, beside, lines, turned, y):
                     for a in range(HALF):
                         start = p * size + a * across * count
                         w_start = ((p * blocks + block) * HALF + a) * channels + first
-                        add_product(
-                            flat_v,
-                            start,
-                            count,
-                            1,
-                            count,
-                            flat_above,
-                            w_start * BLOCK,
-                            BLOCK,
-                            m[block, p],
-                        )
+                        for k in range(0, count, CHAIN):
+                            add_rows(
+                                *(flat_v, start + k, count, 1, min(CHAIN, count - k)),
+                                *(flat_above, (w_start + k) * BLOCK, BLOCK),
+                                *(m[block, p], 0, tiles),
+                            )
         for block in range(blocks):
             for j in range(OUTPUTS):
                 sums = m[block, POINTS + j]
                 for i in range(top, bottom):
                     start = ((image * height + i + HALF) * width + j) * channels
                     w_start = block * own * channels * BLOCK
-                    length = own * channels
-                    add_rows(
-                        flat_x,
-                        start,
-                        OUTPUTS * channels,
-                        1,
-                        length,
-                        flat_beside,
-                        w_start,
-                        BLOCK,
-                        sums,
-                        (i - top) * across,
-                        across,
-                    )
+                    for k in range(0, own * channels, CHAIN):
+                        add_rows(
+                            *(flat_x, start + k, OUTPUTS * channels, 1),
+                            *(min(CHAIN, own * channels - k), flat_beside, w_start + k * BLOCK),
+                            *(BLOCK, sums, (i - top) * across, across),
+                        )
             left = block * BLOCK
             count = min(BLOCK, channels_out - left)
             m_start, step = block * (POINTS + OUTPUTS) * tiles * BLOCK, tiles * BLOCK
@@ -259,17 +262,8 @@ def _weight_gradient_loop(x, dy, lines, du):
                 for a in range(HALF + 1):
                     start = p * v_step + a * across * count
                     add_rows(
-                        flat_v,
-                        start,
-                        1,
-                        count,
-                        tiles,
-                        flat_dm,
-                        p * dm_step,
-                        BLOCK,
-                        sums[p, a],
-                        0,
-                        count,
+                        *(flat_v, start, 1, count, tiles, flat_dm, p * dm_step, BLOCK),
+                        *(sums[p, a], 0, count),
                     )
         for p in range(POINTS):
             for a in range(HALF + 1):
