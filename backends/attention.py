@@ -175,15 +175,21 @@ def _softmax_gradient_loop(
         i = start + r
         row, d_row = block[b, r], d_block[b, r]
         first = np.uint64((b * length + i) * length)
+        normalizer, mean = log_normalizer[b, i], inner[b, i]
+        on_logit, on_weight = np.empty_like(row), np.empty_like(row)
+        on_logit[:] = 1
+        on_weight[:] = 1
+        if threshold > 0:
+            dropped = on_logit if on_logits else on_weight
+            for j in range(i):
+                kept = hashed(seed, first + np.uint64(j)) >= threshold
+                dropped[j] = factor if kept else 0 * factor
         for j in range(i):
-            kept = factor
-            if threshold > 0 and hashed(seed, first + np.uint64(j)) < threshold:
-                kept = 0 * factor
-            on_logit = kept if on_logits else 0 * factor + 1
-            on_weight = 0 * factor + 1 if on_logits else kept
-            weight = exp(row[j] * scale * on_logit - log_normalizer[b, i])
-            d_row[j] = weight * (d_row[j] * on_weight - inner[b, i]) * on_logit * scale
-            row[j] = weight * on_weight
+            row[j] = exp(row[j] * scale * on_logit[j] - normalizer)
+        for j in range(i):
+            d_row[j] = row[j] * (d_row[j] * on_weight[j] - mean) * on_logit[j] * scale
+        for j in range(i):
+            row[j] *= on_weight[j]
         for j in range(i, columns):
             row[j] = 0
             d_row[j] = 0

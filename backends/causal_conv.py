@@ -8,7 +8,7 @@ true. For k = 5 that is 13 taps, or 12 without the centre, of 25 (section A.2 an
 
 import numpy as np
 
-from backends import cuda, windows
+from backends import causal_winograd, cuda, windows
 from backends.conv import (
     DevicePatches,
     convolve_on_device,
@@ -77,6 +77,8 @@ def causal_conv2d_weight_gradient(x, dy, kernel_size, taps):
 def _causal_conv2d_numba(x, w, kernel_size):
     if x.dtype != np.float32:
         return causal_conv2d.reference(x, w, kernel_size)
+    if causal_winograd.pays(x.shape, w.shape[2], kernel_size):
+        return causal_winograd.convolve(x, w)
     return _convolved(x, w, kernel_size, turned=False)
 
 
@@ -84,6 +86,8 @@ def _causal_conv2d_numba(x, w, kernel_size):
 def _causal_conv2d_input_gradient_numba(dy, w, kernel_size):
     if dy.dtype != np.float32:
         return causal_conv2d_input_gradient.reference(dy, w, kernel_size)
+    if causal_winograd.pays(dy.shape, w.shape[1], kernel_size):
+        return causal_winograd.input_gradient(dy, w)
     # What comes later in raster order comes earlier in a map turned by 180 degrees.
     return _convolved(dy, w.swapaxes(1, 2), kernel_size, turned=True)
 
@@ -101,6 +105,8 @@ def _convolved(x, w, kernel_size, turned):
 def _causal_conv2d_weight_gradient_numba(x, dy, kernel_size, taps):
     if x.dtype != np.float32:
         return causal_conv2d_weight_gradient.reference(x, dy, kernel_size, taps)
+    if causal_winograd.pays(x.shape, dy.shape[-1], kernel_size):
+        return causal_winograd.weight_gradient(x, dy, taps)
     half, channels = kernel_size // 2, x.shape[-1]
     surrounded = windows.padded(x, half, 0, half, half)
     dw = windows.weight_gradient(surrounded, kernel_size, 1, dy, taps * channels)

@@ -1,4 +1,4 @@
-"""Activations, gates and dropout: chains of elementwise work, each fused into one pass over memory.
+"""Additions, activations, gates and dropout: elementwise work, each chain in one pass over memory.
 
 Arrays may have any shape; the last axis is the channel axis where there is one. All kernels keep
 the dtype of their first argument.
@@ -13,6 +13,39 @@ from backends.compiled import compiled, part, prange
 from backends.exponential import exp
 from backends.selection import kernel
 from backends.transfer import array_module
+
+SMALL = 2**14  # numbers that NumPy has added up before a second thread is awake
+
+
+@kernel(also=("cupy",))
+def add(a, b):
+    """a + b, of arrays or numbers whose shapes broadcast."""
+    return a + b
+
+
+@add.version("numba")
+def _add_numba(a, b):
+    if not _alike(a, b) or a.size < SMALL:
+        return a + b
+    y = np.empty(a.shape, a.dtype)
+    _add_loop(_flat(a), _flat(b), y.reshape(-1))
+    return y
+
+
+def _alike(a, b):
+    """Whether both are arrays of one shape and dtype."""
+    arrays = isinstance(a, np.ndarray) and isinstance(b, np.ndarray)
+    return arrays and a.shape == b.shape and a.dtype == b.dtype
+
+
+def _flat(x):
+    return np.ascontiguousarray(x).reshape(-1)
+
+
+@compiled
+def _add_loop(a, b, y):
+    for i in prange(a.size):
+        y[i] = a[i] + b[i]
 
 
 @kernel

@@ -18,6 +18,7 @@ from backends.transfer import array_module
 
 PANEL_ROWS = 40 * TILE_ROWS  # of x, at most: with a chunk of columns they stay in the cache
 STRETCH = 2**19  # numbers of a transposed factor, read across memory, that stay in the cache
+WIDEST = 8 * BLOCK  # columns of a right factor that is read as it lies
 TASKS = 16  # at least, where there are rows enough: the threads should end together
 
 
@@ -94,23 +95,18 @@ class Columns:
         if matrix.dtype != np.float32:
             return
         length, columns = matrix.shape
-        if columns in (BLOCK, 2 * BLOCK) and matrix.flags.c_contiguous:
+        if columns in range(BLOCK, WIDEST + 1, BLOCK) and matrix.flags.c_contiguous:
             self.data, self.block_step, self.step = matrix.reshape(-1), BLOCK, columns
         else:
             self.data, self.block_step, self.step = pack(matrix).reshape(-1), length * BLOCK, BLOCK
 
 
-def multiply(a, columns, out=None, add=False):
-    """a (M, K) times `Columns` (K, N), into the contiguous `out` (M, N) where given.
-
-    With `add` the product is added to what `out` holds.
-    """
+def multiply(a, columns):
+    """a (M, K) times `Columns` (K, N): (M, N)."""
     rows, length = a.shape
-    if out is None:
-        out = np.empty((rows, columns.shape[1]), a.dtype)
     if a.dtype != np.float32:
-        out[...] = a @ columns.matrix + (out if add else 0)
-        return out
+        return a @ columns.matrix
+    out = np.empty((rows, columns.shape[1]), np.float32)
     if a.T.flags.c_contiguous:
         flat, row_step, step = a.T.reshape(-1), 1, rows
     else:
@@ -120,7 +116,7 @@ def multiply(a, columns, out=None, add=False):
     stretch = length if step == 1 else max(CHUNK, STRETCH // max(1, rows))
     for first in range(0, max(1, length), max(1, stretch)):
         count = min(stretch, length - first)
-        _product_loop(flat, row_step, step, first, count, *place, panel, add or first > 0, out)
+        _product_loop(flat, row_step, step, first, count, *place, panel, first > 0, out)
     return out
 
 

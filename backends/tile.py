@@ -69,7 +69,7 @@ def add_product(x, x_start, row_step, step, length, w, w_start, w_step, sums):
         add_rows(x, start, row_step, step, count, w, w_first, w_step, sums, 0, len(sums))
 
 
-def _vector_registers():
+def vector_registers():
     """(float32 numbers in a register, registers that a row of a tile takes) on this processor."""
     import llvmlite.binding
 
@@ -84,7 +84,7 @@ def _intrinsic(rows):
     from numba.core import cgutils, types
     from numba.extending import intrinsic
 
-    lanes, vectors = _vector_registers()
+    lanes, vectors = vector_registers()
 
     @intrinsic
     def add_tile(context, x, x_start, row_step, step, length, w, w_start, w_step, sums, row):

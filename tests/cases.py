@@ -14,6 +14,7 @@ from backends import (
     adam,
     attention,
     causal_conv,
+    channels,
     conv,
     cross_entropy,
     elementwise,
@@ -23,6 +24,7 @@ from backends import (
     quantize,
     sample,
     sampling_step,
+    squared_error,
 )
 from backends.position_step import Window
 
@@ -117,6 +119,8 @@ CAUSAL_CONVOLUTIONS = {
     "one-pixel": (1, 1, 1, 5, True, 1, 1),
     "one-pixel-without-centre": (1, 1, 1, 3, False, 1, 1),
     "no-maps": (0, 4, 4, 5, True, 2, 3),
+    "many-channels": (2, 9, 18, 5, True, 133, 70),
+    "many-channels-without-centre": (1, 5, 64, 5, False, 32, 33),
 }
 
 
@@ -188,6 +192,30 @@ def _extremes(draw):
 
 def _elementwise_cases(arrays):
     return {name: partial(_elementwise, shape, arrays) for name, shape in SHAPES.items()}
+
+
+# rows, channels
+CHANNELS = {
+    "rows": (7, 5),
+    "several-parts": (200, 3),
+    "more-rows-than-parts": (64 * 32 + 37, 2),
+    "one-row": (1, 4),
+    "one-channel": (70, 1),
+}
+
+
+def _channels(letters, rows, count, draw):
+    """Arrays (rows, count) for every R, (count,) for every C."""
+    return tuple(draw(rows, count) if letter == "R" else draw(count) for letter in letters)
+
+
+def _channel_cases(letters, with_empty=True):
+    shapes = {**CHANNELS, "no-rows": (0, 3), "no-channels": (4, 0)} if with_empty else CHANNELS
+    return {name: partial(_channels, letters, *shape) for name, shape in shapes.items()}
+
+
+def _squared_error_gradient(shape, draw):
+    return draw(*shape), draw(*shape), draw()
 
 
 GATES = {
@@ -455,6 +483,29 @@ CASES = {
     causal_conv.causal_conv2d_weight_gradient: _table(_causal_weight_gradient, CAUSAL_CONVOLUTIONS),
     attention.causal_attention: _table(_causal_attention, ATTENTIONS),
     attention.causal_attention_gradient: _table(_causal_attention_gradient, ATTENTIONS),
+    elementwise.add: {
+        **_elementwise_cases(2),
+        "many": partial(_elementwise, (3, elementwise.SMALL), 2),
+        "broadcast": lambda draw: (draw(3, 4), draw(4)),
+        "many-broadcast": lambda draw: (draw(elementwise.SMALL, 2), draw(elementwise.SMALL, 1)),
+        "many-and-a-number": lambda draw: (draw(elementwise.SMALL), 0.5),
+    },
+    channels.add_bias: {
+        **_channel_cases("RC"),
+        "images": lambda draw: (draw(2, 3, 5, 6), draw(6)),
+    },
+    channels.sum_rows: _channel_cases("R"),
+    channels.moments: _channel_cases("R", with_empty=False),
+    channels.normalize: _channel_cases("RCCC"),
+    channels.correlate: _channel_cases("RCR"),
+    channels.combine: _channel_cases("RCRCCC"),
+    squared_error.mean_squared_error: {
+        name: partial(_elementwise, SHAPES[name], 2) for name in ("images", "rows", "one-number")
+    },
+    squared_error.mean_squared_error_gradient: {
+        name: partial(_squared_error_gradient, SHAPES[name])
+        for name in ("images", "rows", "one-number")
+    },
     elementwise.relu: {**_elementwise_cases(1), "extremes": _extremes},
     elementwise.relu_gradient: _elementwise_cases(2),
     elementwise.elu: {**_elementwise_cases(1), "extremes": _extremes},
@@ -516,6 +567,7 @@ CASES = {
 CHANGED = {
     adam.adam_update: (0, 2, 3, 4),
     adam.unscale: (0, 2),
+    channels.add_bias: (0,),
     position_step.affine_at: (9, 11),
     position_step.affine_gate_at: (11, 13),
     position_step.attend_at: (3,),

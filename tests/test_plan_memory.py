@@ -13,8 +13,8 @@ from vqv2.bench.worker import Worker
 
 PRIOR = {"layers": 4, "attention_layers": 1, "output_stack_layers": 2}
 CASES = {
-    "autoencoder": ("autoencoder", 1, {}),
-    "autoencoder, checkpointed": ("autoencoder", 1, {"checkpoint": True}),
+    "autoencoder": ("autoencoder", 2, {}),
+    "autoencoder, checkpointed": ("autoencoder", 2, {"checkpoint": True}),
     "prior": ("prior", 2, PRIOR),
     "prior, checkpointed": ("prior", 2, {**PRIOR, "checkpoint": True}),
 }

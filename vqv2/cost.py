@@ -109,14 +109,14 @@ def autoencoder(config):
         cost += kept(positions, hidden + dimension) if level else Cost()
         cost += linear(positions, hidden + (dimension if level else 0), dimension)
         cost += Cost(operations=3 * positions * config.codebook_size * dimension)  # nearest codes
-        cost += kept(positions, dimension)  # difference of the loss
+        cost += kept(positions, 2 * dimension)  # both sides of the commitment loss
         if not finest or levels == 1:
             cost += kept(
                 positions, dimension
             )  # codes' vectors; a decoder joins those of the finest
         channels_out = config.channels if finest else dimension
         cost += _decoder(sizes[: level + 1], channels_out, factor, config)
-    return cost + kept(config.image_size**2, 2 * config.channels)  # target and difference
+    return cost + kept(config.image_size**2, 3 * config.channels)  # input, output, target
 
 
 def _encoder(channels_in, size, factor, config):
@@ -275,7 +275,7 @@ def _once(config, size, joined):
 
 def _conditioning_block(positions, channels):
     inner = channels // 4
-    normalization = Cost(2 * channels, activations=3 * positions * channels)  # result, two to undo
+    normalization = Cost(2 * channels, activations=positions * channels)  # its input
     block = (
         normalization
         + kept(positions, channels, inner, inner)

@@ -21,7 +21,7 @@ RECORDED_SECONDS = 2e-6  # assumed: from one kernel of a recording to the next
 WORKSPACE = 1.5 * GIB  # the driver's context, cuBLAS, patches of convolutions, partial sums
 USABLE = 0.92  # share of the memory that can be filled in practice
 NUMBER = 4  # bytes of a float32
-WORKING_RESULTS = 4  # of the largest: cotangents and results that come and go
+WORKING_RESULTS = 3  # of the largest: cotangents and results that come and go
 
 
 @dataclasses.dataclass(frozen=True)

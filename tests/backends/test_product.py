@@ -34,13 +34,12 @@ def test_cutting_a_product_in_other_ways_changes_rounding_only(changed, monkeypa
     np.testing.assert_allclose(product.matmul(a, b), expected, atol=1e-4)
 
 
-def test_columns_are_made_once_and_products_added_up():
-    a, b = draw(20, 9), draw(9, 33)
-    columns, total = product.Columns(b), np.zeros((20, 33), np.float32)
-    for start in (0, 10):
-        product.multiply(a[start : start + 10], columns, total[start : start + 10], add=True)
-    product.multiply(a, columns, total, add=True)
-    np.testing.assert_allclose(total, 2 * (a @ b), atol=1e-5)
+@pytest.mark.parametrize("count", [64, 65, 128, 512, 576])
+def test_columns_are_made_once_and_used_often(count):
+    a, b = draw(20, 9), draw(9, count)
+    columns = product.Columns(b)
+    for part in (a, a[:7], a[::2]):
+        np.testing.assert_allclose(product.multiply(part, columns), part @ b, atol=1e-5)
 
 
 def test_errors_are_no_larger_than_twice_those_of_a_plain_float32_product():

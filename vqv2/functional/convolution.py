@@ -1,17 +1,17 @@
 """Convolutions over maps (N, H, W, C); the kernels' files say how they number their weights."""
 
-from backends import causal_conv, conv
+from backends import causal_conv, channels, conv
 from vqv2.autodiff import differentiable
 
 
 def _with_bias(y, b):
     if b is not None:
-        y += b
+        channels.add_bias(y, b)
     return y
 
 
 def _bias_gradient(dy):
-    return dy.reshape(-1, dy.shape[-1]).sum(axis=0)
+    return channels.sum_rows(dy.reshape(-1, dy.shape[-1]))
 
 
 @differentiable

@@ -1,6 +1,6 @@
 """Matrix products."""
 
-from backends import product
+from backends import channels, product
 from vqv2.autodiff import Tensor, differentiable
 
 
@@ -20,14 +20,14 @@ def linear(x, w, b=None):
     rows = x.reshape(-1, x.shape[-1])
     y = product.matmul(rows, w)
     if b is not None:
-        y += b
+        channels.add_bias(y, b)
 
     def gradient(dy):
         d_rows = dy.reshape(-1, dy.shape[-1])
         return (
             lambda: product.matmul(d_rows, w.T).reshape(x.shape),
             lambda: product.matmul(rows.T, d_rows),
-            lambda: d_rows.sum(axis=0),
+            lambda: channels.sum_rows(d_rows),
         )[: 2 if b is None else 3]
 
     return y.reshape(*x.shape[:-1], w.shape[-1]), gradient

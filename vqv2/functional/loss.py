@@ -1,7 +1,7 @@
 """Losses."""
 
 from backends import cross_entropy as kernels
-from backends import logistic_mixture
+from backends import logistic_mixture, squared_error
 from vqv2.autodiff import differentiable
 
 
@@ -22,13 +22,14 @@ def cross_entropy(logits, targets):
 @differentiable
 def mean_squared_error(a, b):
     """Mean over all elements of (a - b)^2, of two arrays of one shape; a number."""
-    difference = a - b
-    scale = 2 / difference.size
 
     def gradient(dy):
-        return lambda: difference * (dy * scale), lambda: difference * (dy * -scale)
+        return (
+            lambda: squared_error.mean_squared_error_gradient(a, b, dy),
+            lambda: squared_error.mean_squared_error_gradient(b, a, dy),
+        )
 
-    return (difference * difference).mean(), gradient
+    return squared_error.mean_squared_error(a, b), gradient
 
 
 @differentiable

@@ -1,6 +1,6 @@
 """Batch normalisation (Ioffe and Szegedy, 2015), as in the conditioning stack's `BatchNorm`."""
 
-from backends import array_module
+from backends import array_module, channels
 from backends.communication import Single
 from vqv2.autodiff import differentiable
 
@@ -21,32 +21,35 @@ def batch_norm(x, scale, offset, epsilon=1e-5, communicator=None):
     """
     xp = array_module(x)
     communicator = communicator or Single()
-    axes = tuple(range(x.ndim - 1))
-    mean = x.mean(axis=axes)
-    centred = x - mean
-    variance = xp.mean(centred * centred, axis=axes)
+    rows = x.reshape(-1, x.shape[-1])
+    mean, variance = channels.moments(rows)
     if communicator.size > 1:
         mean, variance = _of_all_shares(xp, mean, variance, communicator)
-        centred = x - mean
     inverse = 1 / xp.sqrt(variance + epsilon)
-    normalized = centred * inverse
-    count = max(1, x.size // x.shape[-1] * communicator.size)
+    factor = scale * inverse
+    count = max(1, len(rows) * communicator.size)
 
     def gradient(dy, d_mean, d_variance):
-        dx = 0
+        slope, constant = xp.zeros_like(mean), xp.zeros_like(mean)
         d_scale = d_offset = None
         if dy is not None:
-            d_offset = dy.sum(axis=axes)
-            d_scale = (dy * normalized).sum(axis=axes)
+            d_rows = dy.reshape(rows.shape)
+            d_offset, d_centred = channels.correlate(rows, mean, d_rows)
+            d_scale = d_centred * inverse
             total_offset, total_scale = _sum(communicator, d_offset, d_scale)
-            dx = scale * inverse * (dy - total_offset / count - normalized * (total_scale / count))
+            constant -= factor * total_offset / count
+            slope -= factor * inverse * total_scale / count
         if d_mean is not None:
-            dx = dx + communicator.all_reduce(d_mean) / count
+            constant += communicator.all_reduce(d_mean) / count
         if d_variance is not None:
-            dx = dx + (2 / count) * communicator.all_reduce(d_variance) * centred
-        return xp.broadcast_to(dx, x.shape), d_scale, d_offset
+            slope += (2 / count) * communicator.all_reduce(d_variance)
+        if dy is None:
+            d_rows = xp.broadcast_to(xp.zeros_like(mean), rows.shape)
+        dx = channels.combine(rows, mean, d_rows, factor, slope, constant)
+        return dx.reshape(x.shape), d_scale, d_offset
 
-    return (normalized * scale + offset, mean, variance), gradient
+    y = channels.normalize(rows, mean, factor, offset).reshape(x.shape)
+    return (y, mean, variance), gradient
 
 
 def _of_all_shares(xp, mean, variance, communicator):
