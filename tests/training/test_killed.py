@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import pytest
 
@@ -100,29 +101,40 @@ def _version(path):
         return None
 
 
-def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_path):
-    rng = random.Random()  # other moments every time; what must come out is always the same
-    data = write_images(tmp_path / "images.npz", count=400)
-    undisturbed, disturbed = tmp_path / "undisturbed" / "run", tmp_path / "disturbed" / "run"
-    for arguments in commands(undisturbed, data, steps=STEPS).values():
-        complete(arguments)
+def end_under_kills(run, data, rng):
+    """Run all stages, each killed up to KILLS times on its way; {stage: how often it was}."""
     kills = dict.fromkeys(KILLS, 0)
-    for stage, arguments in commands(disturbed, data, steps=STEPS).items():
+    for stage, arguments in commands(run, data, steps=STEPS).items():
         for attempt in range(3 * KILLS[stage]):
             if kills[stage] == KILLS[stage]:
                 break
             if stage == "encode":
-                path, count = disturbed / "codes.partial", 1
+                path, count = run / "codes.partial", 1
             else:
-                path, count = disturbed / stage / "checkpoint.safetensors", SAVES
+                path, count = run / stage / "checkpoint.safetensors", SAVES
             moment = a_moment_while_writing(rng, path, count)
             if attempt % 5 == 0:
                 moment = a_moment_while_starting(rng)
             kills[stage] += killed(arguments, moment)
         complete(arguments)
-    # On a busy machine some are late, and find that the stage has all its steps.
-    assert min(kills.values()) >= 1 and sum(kills.values()) >= 12, kills
-    assert differences(undisturbed, disturbed) == []
+    return kills
+
+
+def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_path):
+    rng = random.Random()  # other moments every time; what must come out is always the same
+    data = write_images(tmp_path / "images.npz", count=400)
+    undisturbed = tmp_path / "undisturbed" / "run"
+    for arguments in commands(undisturbed, data, steps=STEPS).values():
+        complete(arguments)
+    kills = Counter()
+    # On a busy machine a kill may come when all steps are done: then another run makes up for it.
+    for number in range(5):
+        disturbed = tmp_path / f"disturbed-{number}" / "run"
+        kills.update(end_under_kills(disturbed, data, rng))
+        assert differences(undisturbed, disturbed) == []
+        if kills.total() >= 25 and min(kills.values()) >= 1:
+            break
+    assert kills.total() >= 25 and min(kills.values()) >= 1, kills
     kept = {"checkpoint", "best", *(f"checkpoint-{STEPS - i}" for i in (1, 2))}
     files = {path.name for path in (disturbed / "prior-top").iterdir()}
     assert files == {".lock", "training.json", "log.jsonl", *(f"{n}.safetensors" for n in kept)}
