@@ -14,20 +14,19 @@ from vqv2.optim import Adam
 
 LEARNING_RATE = 2e-4  # Table 3; it does not matter to the time
 POLYAK_DECAY = 0.9999  # Tables 1 to 3
-_DEPTHS = ("layers", "attention_layers", "output_stack_layers", "conditioning_blocks")
+_SHALLOW = {"layers": 1, "attention_layers": 1, "output_stack_layers": 1, "conditioning_blocks": 2}
 
 
 def prepare(name):
     """Compile or load the kernels on small models: that is no part of a step's memory.
 
-    A tiny one, and one of full width and few layers, since layers of some size have other kernels.
+    On a tiny one; in compiled loops, which have others for larger maps, on a shallow one, too.
     """
     build(name, quick=True).run()
-    config = training_case(name).config
-    few = {field: 1 for field in _DEPTHS if getattr(config, field, 0)}
-    if few.pop("conditioning_blocks", 0):
-        few["conditioning_blocks"] = 2
-    build(name, settings=few).run()
+    if backends.current() == "numba":
+        config = training_case(name).config
+        shallow = {field: n for field, n in _SHALLOW.items() if getattr(config, field, 0)}
+        build(name, settings=shallow).run()
 
 
 def build(name, **options):
