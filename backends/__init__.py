@@ -7,7 +7,8 @@ which reads like the formula, then its fast versions with the same signature and
     backends.use(precision="float32" | "tf32" | "float16" | "bfloat16")    of matrix products
 """
 
-import backends.threads  # noqa: F401  (first: it is read when NumPy loads)
+import backends.heap
+import backends.threads  # noqa: F401  (first: both are read when NumPy loads)
 from backends.compiled import (
     cached_kernels,
     compilation_counts,
