@@ -110,10 +110,8 @@ def autoencoder(config):
         cost += linear(positions, hidden + (dimension if level else 0), dimension)
         cost += Cost(operations=3 * positions * config.codebook_size * dimension)  # nearest codes
         cost += kept(positions, 2 * dimension)  # both sides of the commitment loss
-        if not finest or levels == 1:
-            cost += kept(
-                positions, dimension
-            )  # codes' vectors; a decoder joins those of the finest
+        if not finest or levels == 1:  # those of the finest are joined to others, and not kept
+            cost += kept(positions, dimension)  # codes' vectors
         channels_out = config.channels if finest else dimension
         cost += _decoder(sizes[: level + 1], channels_out, factor, config)
     return cost + kept(config.image_size**2, 3 * config.channels)  # input, output, target
