@@ -16,6 +16,7 @@ that this process was started for.
 import importlib.util
 import os
 import sys
+import time
 
 import numpy as np
 
@@ -29,6 +30,7 @@ _LAUNCHERS = (
     ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),  # srun
 )
 
+LAST_WORD = 1.0  # seconds for the launcher to pass on what was printed; an end drops the rest
 SMALL = 2**14  # bytes of an array whose message takes longer to start than to send
 
 
@@ -216,6 +218,7 @@ def end_all(status):
     if library is not None:
         sys.stdout.flush()
         sys.stderr.flush()
+        time.sleep(LAST_WORD)
         library.COMM_WORLD.Abort(status)
     sys.exit(status)
 

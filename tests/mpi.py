@@ -1,4 +1,10 @@
-"""Starting a test's program in several processes that speak to each other by MPI."""
+"""Starting a test's program in several processes that speak to each other by MPI.
+
+What each of them says goes into a file of its own. `mpiexec` would mix it, and when it ends all of
+them at once it may drop what it has not passed on yet.
+
+python mpi.py FOLDER COMMAND ...   the Python command, its output in FOLDER/said-RANK
+"""
 
 import importlib.util
 import os
@@ -9,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import backends
+from backends.communication import launched
 from tests import processes
 
 ROOT = Path(__file__).parents[1]
@@ -33,14 +40,28 @@ def why_missing():
 needs_mpi = pytest.mark.skipif(why_missing() is not None, reason=str(why_missing()))
 
 
-def started(size, *command, **settings):
-    """`tests.processes.started` with `size` processes of a Python command."""
+def started(size, folder, *command, **settings):
+    """`tests.processes.started` with `size` processes of a Python command that `said` something."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_NUM_THREADS": "1"}
-    together = [_mpiexec(), "-n", size, sys.executable, *command]
+    together = [_mpiexec(), "-n", size, sys.executable, __file__, folder, *command]
     return processes.started(together, env=environment, **settings)
 
 
-def run(size, *command, **settings):
-    """(status, standard output, standard error) of `size` processes of a Python command."""
-    with started(size, *command, **settings) as process:
-        return processes.finish(process)
+def said(folder):
+    """What all processes have written to either output, in the order of their ranks."""
+    return "".join(path.read_text() for path in sorted(Path(folder).glob("said-*")))
+
+
+def run(size, folder, *command, **settings):
+    """(status, what was said) of `size` processes of a Python command."""
+    with started(size, folder, *command, **settings) as process:
+        status, output, errors = processes.finish(process)
+    return status, said(folder) + output + errors
+
+
+if __name__ == "__main__":
+    rank, _ = launched()
+    with open(Path(sys.argv[1], f"said-{rank}"), "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.execv(sys.executable, [sys.executable, *sys.argv[2:]])

@@ -21,9 +21,9 @@ PROGRAM = Path(__file__).with_name("communicating.py")
 
 
 @mpi.needs_mpi
-def test_three_processes_get_the_same_sums_and_arrays():
-    status, output, errors = mpi.run(3, PROGRAM)
-    assert (status, output.strip()) == (0, "all is well"), errors
+def test_three_processes_get_the_same_sums_and_arrays(tmp_path):
+    status, said = mpi.run(3, tmp_path, PROGRAM)
+    assert (status, said.strip()) == (0, "all is well")
 
 
 def test_one_process_has_what_it_has():

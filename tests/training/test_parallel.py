@@ -34,7 +34,8 @@ def one_and_two(tmp_path_factory):
     for folder in (one, two):
         write_images(folder / "images.npz", count=90)
     starts = []
-    with mpi.started(2, PROGRAM, "stages", two) as running, pytest.MonkeyPatch.context() as patch:
+    together_in_two = mpi.started(2, two, PROGRAM, "stages", two)
+    with together_in_two as running, pytest.MonkeyPatch.context() as patch:
         patch.setattr(presets, "PRESETS", dict(presets.PRESETS))
         patch.setattr(together, "PRESETS", presets.PRESETS)
         choose = Quantizer._choose
@@ -43,7 +44,7 @@ def one_and_two(tmp_path_factory):
         )
         together.stages(one)
         status, _, errors = finish(running)
-    assert status == 0, errors
+    assert status == 0, mpi.said(two) + errors
     return one, two, starts
 
 
@@ -90,8 +91,8 @@ def test_two_processes_scale_the_loss_of_float16_alike(tmp_path):
         folder = tmp_path / str(size)
         folder.mkdir()
         write_images(folder / "images.npz", count=90)
-        status, _, errors = mpi.run(size, "-W", "error", PROGRAM, "half", folder)
-        assert status == 0, errors
+        status, said = mpi.run(size, folder, "-W", "error", PROGRAM, "half", folder)
+        assert status == 0, said
         stages = [folder / "run" / stage for stage in ("autoencoder", "prior-top", "prior-bottom")]
         logs.append([read_log(stage / "log.jsonl") for stage in stages])
     for one, two in zip(*logs, strict=True):
@@ -105,14 +106,14 @@ def test_two_processes_scale_the_loss_of_float16_alike(tmp_path):
 
 
 @mpi.needs_mpi
-def test_batch_statistics_replicas_and_gradients():
-    status, output, errors = mpi.run(2, PROGRAM, "pieces")
-    assert (status, output.strip()) == (0, "all is well"), errors
+def test_batch_statistics_replicas_and_gradients(tmp_path):
+    status, said = mpi.run(2, tmp_path, PROGRAM, "pieces")
+    assert (status, said.strip()) == (0, "all is well")
 
 
 def started(folder, fault):
     write_images(folder / "images.npz")
-    return mpi.started(2, PROGRAM, "train", folder, fault)
+    return mpi.started(2, folder, PROGRAM, "train", folder, fault)
 
 
 def wait_for(path, process):
@@ -141,26 +142,28 @@ def test_a_process_that_is_killed_ends_the_other_and_leaves_a_checkpoint(tmp_pat
         status, output, errors = finish(process, QUIET)
         assert is_gone(number_of(tmp_path, 0)) and is_gone(number_of(tmp_path, 1))
     assert status != 0
-    assert (output + errors).strip()  # who says it, mpiexec or the other process, is a race
+    assert (output + errors + mpi.said(tmp_path)).strip()  # who says it is a race
     assert goes_on_from(tmp_path, 1)
 
 
 @mpi.needs_mpi
 def test_a_process_that_fails_says_so_and_ends_the_other(tmp_path):
     with started(tmp_path, "broken data") as process:
-        status, _, errors = finish(process)
+        status, _, _ = finish(process)
     assert status != 0
-    assert "process 1 of 2: Traceback" in errors
-    assert "RuntimeError: a file came back as nonsense" in errors
+    said = mpi.said(tmp_path)
+    assert "process 1 of 2: Traceback" in said
+    assert "RuntimeError: a file came back as nonsense" in said
 
 
 @mpi.needs_mpi
 def test_a_full_disk_is_one_sentence_and_ends_all(tmp_path):
     with started(tmp_path, "full disk") as process:
-        status, _, errors = finish(process)
+        status, _, _ = finish(process)
     assert status != 0
-    assert errors.count("No space left on device") == 1
-    assert "Traceback" not in errors
+    said = mpi.said(tmp_path)
+    assert said.count("No space left on device") == 1
+    assert "Traceback" not in said
 
 
 @mpi.needs_mpi
@@ -168,18 +171,19 @@ def test_ctrl_c_saves_once_for_all(tmp_path):
     with started(tmp_path, "none") as process:
         wait_for(tmp_path / "run" / "autoencoder" / "log.jsonl", process)
         process.send_signal(signal.SIGINT)
-        status, _, errors = finish(process, QUIET)
+        status, _, _ = finish(process, QUIET)
     assert status != 0
-    assert errors.count("stopped and saved at step") == 1, errors
+    said = mpi.said(tmp_path)
+    assert said.count("stopped and saved at step") == 1, said
     assert goes_on_from(tmp_path, 1)
 
 
 @mpi.needs_mpi
 def test_wrong_arguments_are_one_sentence(tmp_path):
     write_images(tmp_path / "images.npz")
-    status, _, errors = mpi.run(2, PROGRAM, "refused", tmp_path)
+    status, said = mpi.run(2, tmp_path, PROGRAM, "refused", tmp_path)
     assert status == 2
-    assert errors.count("a batch of 5 cannot be divided among 2 processes") == 1, errors
+    assert said.count("a batch of 5 cannot be divided among 2 processes") == 1, said
     assert not (tmp_path / "run").exists()
 
 
