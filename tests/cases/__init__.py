@@ -1,0 +1,58 @@
+"""Inputs for every kernel: ordinary, of size one, empty, off the block sizes, and extreme.
+
+    arguments = CASES[kernel][name](Draw(np.float32, "strided"))
+
+draws the same numbers for every dtype and layout, all of them exact in float32, so that results
+in different dtypes and layouts can be compared with one another.
+
+Each family has a module here of the name that it has in `backends`, with its CASES and, where
+kernels work in place, CHANGED: the numbers of the arguments that they change, which are their
+results.
+"""
+
+from tests.cases import (
+    adam,
+    attention,
+    causal_conv,
+    channels,
+    conv,
+    cross_entropy,
+    elementwise,
+    logistic_mixture,
+    position_step,
+    product,
+    quantize,
+    sample,
+    sampling_step,
+    squared_error,
+)
+from tests.cases.draw import LAYOUTS, Draw
+
+__all__ = ["CASES", "CHANGED", "LAYOUTS", "Draw", "run"]
+
+CASES = {
+    **conv.CASES,
+    **causal_conv.CASES,
+    **attention.CASES,
+    **elementwise.CASES,
+    **channels.CASES,
+    **squared_error.CASES,
+    **quantize.CASES,
+    **cross_entropy.CASES,
+    **logistic_mixture.CASES,
+    **sample.CASES,
+    **product.CASES,
+    **sampling_step.CASES,
+    **position_step.CASES,
+    **adam.CASES,
+}
+CHANGED = {**channels.CHANGED, **position_step.CHANGED, **adam.CHANGED}
+
+
+def run(kernel, function, arguments):
+    """The results, a tuple of arrays, of one version of `kernel`."""
+    results = function(*arguments)
+    if kernel in CHANGED:
+        assert results is None
+        return tuple(arguments[i] for i in CHANGED[kernel])
+    return results if isinstance(results, tuple) else (results,)

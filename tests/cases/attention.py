@@ -1,0 +1,42 @@
+"""Cases of causal attention, around the size of its blocks."""
+
+from backends import attention
+from tests.cases.draw import table
+from tests.cases.elementwise import SEED
+
+BLOCK = attention.QUERY_BLOCK
+
+# images times heads, positions, width of queries, width of values, dropout rate, dropout on
+ATTENTIONS = {
+    "short": (3, 5, 4, 6, 0.0, "logits"),
+    "short-logits-dropped": (3, 5, 4, 6, 0.3, "logits"),
+    "short-weights-dropped": (3, 5, 4, 6, 0.3, "weights"),
+    "one-block": (2, BLOCK, 3, 2, 0.3, "logits"),
+    "one-row-more-than-a-block": (2, BLOCK + 1, 3, 2, 0.3, "weights"),
+    "two-blocks-and-two-rows": (2, 2 * BLOCK + 2, 5, 3, 0.3, "logits"),
+    "two-blocks-and-two-rows-weights": (1, 2 * BLOCK + 2, 5, 3, 0.7, "weights"),
+    "one-position": (2, 1, 4, 3, 0.3, "logits"),
+    "two-positions-of-width-1": (1, 2, 1, 1, 0.0, "weights"),
+    "no-positions": (2, 0, 4, 3, 0.0, "logits"),
+    "no-images": (0, 4, 4, 3, 0.3, "weights"),
+}
+
+
+def _causal_attention(batch, length, width, width_out, rate, dropout_on, draw):
+    queries, keys = draw(batch, length, width), draw(batch, length, width)
+    return queries, keys, draw(batch, length, width_out), rate, SEED, dropout_on
+
+
+def _causal_attention_gradient(*spec_and_draw):
+    *spec, draw = spec_and_draw
+    *arrays, rate, seed, dropout_on = _causal_attention(*spec, draw)
+    output, log_normalizer = attention.causal_attention.reference(*arrays, rate, seed, dropout_on)
+    d_output = draw(*output.shape)
+    forward = (draw.place(output), draw.place(log_normalizer))
+    return *arrays, *forward, d_output, rate, seed, dropout_on
+
+
+CASES = {
+    attention.causal_attention: table(_causal_attention, ATTENTIONS),
+    attention.causal_attention_gradient: table(_causal_attention_gradient, ATTENTIONS),
+}

@@ -1,0 +1,90 @@
+"""Cases of elementwise kernels, of every kind of shape."""
+
+from functools import partial
+
+import numpy as np
+
+from backends import elementwise
+
+SHAPES = {
+    "images": (2, 3, 5, 6),
+    "rows": (7, 2),
+    "one-number": (1, 1),
+    "empty": (0, 4),
+    "scalar": (),
+}
+
+EXTREMES = (-100, -87, -20, -1, -0.001, 0, 0.001, 1, 20, 87, 100)
+
+SEED = 2**63 + 12345  # one that does not fit into a signed number
+
+
+def _elementwise(shape, arrays, draw):
+    return tuple(draw(*shape) for _ in range(arrays))
+
+
+def _extremes(draw):
+    return (draw.place(np.array(EXTREMES, np.float32).astype(draw.dtype)),)
+
+
+def _cases(arrays):
+    return {name: partial(_elementwise, shape, arrays) for name, shape in SHAPES.items()}
+
+
+GATES = {
+    "images": (2, 3, 5, 6),
+    "one-channel": (7, 2),
+    "no-rows": (0, 4),
+    "no-channels": (3, 0),
+    "one-axis": (10,),
+}
+
+
+def _gate(shape, draw):
+    return (draw(*shape),)
+
+
+def _gate_extremes(draw):
+    gates = np.array(EXTREMES, np.float32).astype(draw.dtype)
+    return (draw.place(np.concatenate([np.ones_like(gates), gates])),)
+
+
+def _gate_gradient(shape, draw):
+    return draw(*shape), draw(*shape[:-1], shape[-1] // 2)
+
+
+def _gate_gradient_extremes(draw):
+    return *_gate_extremes(draw), draw(len(EXTREMES))
+
+
+def _dropout(shape, rate, seed, draw):
+    return draw(*shape), rate, seed
+
+
+CASES = {
+    elementwise.add: {
+        **_cases(2),
+        "many": partial(_elementwise, (3, elementwise.SMALL), 2),
+        "broadcast": lambda draw: (draw(3, 4), draw(4)),
+        "many-broadcast": lambda draw: (draw(elementwise.SMALL, 2), draw(elementwise.SMALL, 1)),
+        "many-and-a-number": lambda draw: (draw(elementwise.SMALL), 0.5),
+    },
+    elementwise.relu: {**_cases(1), "extremes": _extremes},
+    elementwise.relu_gradient: _cases(2),
+    elementwise.elu: {**_cases(1), "extremes": _extremes},
+    elementwise.elu_gradient: _cases(2),
+    elementwise.sigmoid: {**_cases(1), "extremes": _extremes},
+    elementwise.gate: {
+        **{name: partial(_gate, shape) for name, shape in GATES.items()},
+        "extremes": _gate_extremes,
+    },
+    elementwise.gate_gradient: {
+        **{name: partial(_gate_gradient, shape) for name, shape in GATES.items()},
+        "extremes": _gate_gradient_extremes,
+    },
+    elementwise.dropout: {
+        **{name: partial(_dropout, shape, 0.3, SEED) for name, shape in SHAPES.items()},
+        "nothing-dropped": partial(_dropout, (40, 5), 0.0, 1),
+        "nearly-all-dropped": partial(_dropout, (40, 5), 0.9, 2**64 - 1),
+    },
+}
