@@ -108,7 +108,8 @@ def _convolved(x, w, turned, channels_out):
     beside = np.empty((blocks, len(w) - HALF * TAPS, channels, BLOCK), np.float32)
     _transform_weights_loop(np.ascontiguousarray(w), turned, above, beside)
     y = np.empty((n, height, width, channels_out), np.float32)
-    _convolve_loop(surrounded, above, beside, _lines(height, across, GROUP_TILES), turned, y)
+    lines = windows.lines_of_task(height, across, GROUP_TILES)
+    _convolve_loop(surrounded, above, beside, lines, turned, y)
     return y
 
 
@@ -119,15 +120,11 @@ def weight_gradient(x, dy, taps):
     across = -(-width // OUTPUTS)
     surrounded = windows.padded(x, HALF, 0, HALF, OUTPUTS * across - width + HALF)
     du = np.empty((POINTS, HALF + 1, channels, channels_out), np.float32)
-    lines = _lines(height, across, GRADIENT_TILES)
+    lines = windows.lines_of_task(height, across, GRADIENT_TILES)
     _weight_gradient_loop(surrounded, np.ascontiguousarray(dy), lines, du)
     dw = np.empty((taps, channels, channels_out), np.float32)
     _transform_gradient_loop(du, dw)
     return dw
-
-
-def _lines(height, across, tiles):
-    return max(1, min(height, tiles // max(1, across)))
 
 
 @compiled

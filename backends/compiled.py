@@ -10,6 +10,8 @@ import time
 import types
 from pathlib import Path
 
+import numpy as np
+
 # NaN and infinity keep their meaning (no "nnan", "ninf"); sums may be reordered to vectorise.
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 
@@ -121,6 +123,14 @@ def part(function):
     kernels of other files use, delete their `__pycache__`.
     """
     return Part(function)
+
+
+def flat(x):
+    """The numbers of a host array one after the other, as elementwise loops take them.
+
+    A copy where they do not lie so in memory.
+    """
+    return np.ascontiguousarray(x).reshape(-1)
 
 
 def compilation_counts():

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from backends import cuda
-from backends.compiled import compiled, part, prange
+from backends.compiled import compiled, flat, part, prange
 from backends.exponential import exp
 from backends.selection import kernel
 from backends.transfer import array_module
@@ -28,7 +28,7 @@ def _add_numba(a, b):
     if not _alike(a, b) or a.size < SMALL:
         return a + b
     y = np.empty(a.shape, a.dtype)
-    _add_loop(_flat(a), _flat(b), y.reshape(-1))
+    _add_loop(flat(a), flat(b), y.reshape(-1))
     return y
 
 
@@ -36,10 +36,6 @@ def _alike(a, b):
     """Whether both are arrays of one shape and dtype."""
     arrays = isinstance(a, np.ndarray) and isinstance(b, np.ndarray)
     return arrays and a.shape == b.shape and a.dtype == b.dtype
-
-
-def _flat(x):
-    return np.ascontiguousarray(x).reshape(-1)
 
 
 @compiled
@@ -57,7 +53,7 @@ def relu(x):
 @relu.version("numba")
 def _relu_numba(x):
     y = np.empty(x.shape, x.dtype)
-    _relu_loop(np.ascontiguousarray(x).reshape(-1), y.reshape(-1))
+    _relu_loop(flat(x), y.reshape(-1))
     return y
 
 
@@ -76,8 +72,7 @@ def relu_gradient(y, dy):
 @relu_gradient.version("numba")
 def _relu_gradient_numba(y, dy):
     dx = np.empty(y.shape, y.dtype)
-    flat_y = np.ascontiguousarray(y).reshape(-1)
-    _relu_gradient_loop(flat_y, np.ascontiguousarray(dy).reshape(-1), dx.reshape(-1))
+    _relu_gradient_loop(flat(y), flat(dy), dx.reshape(-1))
     return dx
 
 
@@ -97,7 +92,7 @@ def elu(x):
 @elu.version("numba")
 def _elu_numba(x):
     y = np.empty(x.shape, x.dtype)
-    _elu_loop(np.ascontiguousarray(x).reshape(-1), y.reshape(-1))
+    _elu_loop(flat(x), y.reshape(-1))
     return y
 
 
@@ -117,8 +112,7 @@ def elu_gradient(y, dy):
 @elu_gradient.version("numba")
 def _elu_gradient_numba(y, dy):
     dx = np.empty(y.shape, y.dtype)
-    flat_y = np.ascontiguousarray(y).reshape(-1)
-    _elu_gradient_loop(flat_y, np.ascontiguousarray(dy).reshape(-1), dx.reshape(-1))
+    _elu_gradient_loop(flat(y), flat(dy), dx.reshape(-1))
     return dx
 
 
@@ -231,9 +225,8 @@ def dropout(x, rate, seed):
 @dropout.version("numba")
 def _dropout_numba(x, rate, seed):
     y = np.empty(x.shape, x.dtype)
-    flat = np.ascontiguousarray(x).reshape(-1)
-    scale = x.dtype.type(1 / (1 - rate))
-    _dropout_loop(flat, np.uint64(int(rate * 2**24)), np.uint64(seed), scale, y.reshape(-1))
+    threshold, scale = np.uint64(int(rate * 2**24)), x.dtype.type(1 / (1 - rate))
+    _dropout_loop(flat(x), threshold, np.uint64(seed), scale, y.reshape(-1))
     return y
 
 

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from backends import device_product
-from backends.compiled import compiled, prange
+from backends.compiled import compiled, flat, prange
 from backends.precision import ProductKernel
 from backends.tile import BLOCK, CHUNK, TILE_ROWS, add_product
 from backends.transfer import array_module
@@ -108,15 +108,15 @@ def multiply(a, columns):
         return a @ columns.matrix
     out = np.empty((rows, columns.shape[1]), np.float32)
     if a.T.flags.c_contiguous:
-        flat, row_step, step = a.T.reshape(-1), 1, rows
+        numbers, row_step, step = a.T.reshape(-1), 1, rows
     else:
-        flat, row_step, step = np.ascontiguousarray(a).reshape(-1), length, 1
+        numbers, row_step, step = flat(a), length, 1
     panel = panel_rows(rows, math.ceil(columns.shape[1] / BLOCK))
     place = (columns.data, columns.block_step, columns.step)
     stretch = length if step == 1 else max(CHUNK, STRETCH // max(1, rows))
     for first in range(0, max(1, length), max(1, stretch)):
         count = min(stretch, length - first)
-        _product_loop(flat, row_step, step, first, count, *place, panel, first > 0, out)
+        _product_loop(numbers, row_step, step, first, count, *place, panel, first > 0, out)
     return out
 
 

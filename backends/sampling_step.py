@@ -16,7 +16,7 @@ import math
 import numpy as np
 
 from backends import cuda
-from backends.compiled import compiled, part, prange
+from backends.compiled import compiled, flat, part, prange
 from backends.elementwise import elu, gate
 from backends.exponential import exp
 from backends.precision import bfloat16_bits
@@ -90,7 +90,7 @@ def _affine_numba(x, w, offset, activated):
         return affine.reference(x, w, offset, activated)
     offset = np.ascontiguousarray(offset)
     y, panel = np.empty(offset.shape, x.dtype), panel_rows(len(x), len(w))
-    _affine_loop(np.ascontiguousarray(x).reshape(-1), w, offset, panel, activated, y)
+    _affine_loop(flat(x), w, offset, panel, activated, y)
     return y
 
 
@@ -100,7 +100,7 @@ def _affine_gate_numba(x, w, offset, residual):
         return affine_gate.reference(x, w, offset, residual)
     offset, residual = np.ascontiguousarray(offset), np.ascontiguousarray(residual)
     y, activation = np.empty(residual.shape, x.dtype), np.empty(residual.shape, x.dtype)
-    _affine_gate_loop(np.ascontiguousarray(x).reshape(-1), w, offset, residual, y, activation)
+    _affine_gate_loop(flat(x), w, offset, residual, y, activation)
     return y, activation
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from backends.compiled import compiled, prange
+from backends.compiled import compiled, flat, prange
 from backends.selection import kernel
 
 PARTS = 256  # whose sums are added up in order, whatever the number of threads
@@ -18,12 +18,8 @@ def mean_squared_error(a, b):
 @mean_squared_error.version("numba")
 def _mean_squared_error_numba(a, b):
     partial = np.zeros(PARTS, a.dtype)
-    _sum_squares_loop(_flat(a), _flat(b), partial)
+    _sum_squares_loop(flat(a), flat(b), partial)
     return partial.sum() / a.dtype.type(a.size)
-
-
-def _flat(x):
-    return np.ascontiguousarray(x).reshape(-1)
 
 
 @compiled
@@ -49,7 +45,7 @@ def mean_squared_error_gradient(a, b, d_error):
 def _mean_squared_error_gradient_numba(a, b, d_error):
     da = np.empty(a.shape, a.dtype)
     factor = a.dtype.type(2 * d_error.item() / a.size)
-    _difference_loop(_flat(a), _flat(b), factor, da.reshape(-1))
+    _difference_loop(flat(a), flat(b), factor, da.reshape(-1))
     return da
 
 

@@ -43,7 +43,7 @@ def convolve(x, row, column, taps, stride, w, y):
     line = width * channels
     place = (x.reshape(-1), height * line, line, row * line + column * channels, stride)
     weights = (blocks.data, blocks.block_step, blocks.step, len(w), window)
-    lines = max(1, min(y.shape[1], LINE_ROWS // max(1, y.shape[2])))
+    lines = lines_of_task(y.shape[1], y.shape[2], LINE_ROWS)
     _convolve_loop(*place, stride * channels, *weights, lines, y)
 
 
@@ -59,6 +59,11 @@ def weight_gradient(x, taps, stride, dy, rows):
     place = (x.reshape(-1), height * line, line, stride, stride * channels)
     _weight_gradient_loop(*place, taps * channels, blocks, dy.shape[1], dy.shape[2], dw)
     return dw
+
+
+def lines_of_task(lines, width, most):
+    """How many of a map's lines a task takes: at least one, otherwise `most` positions at most."""
+    return max(1, min(lines, most // max(1, width)))
 
 
 @compiled

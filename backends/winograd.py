@@ -36,6 +36,7 @@ import numpy as np
 from backends.compiled import compiled, part, prange
 from backends.threads import cores
 from backends.tile import BLOCK, TILE_ROWS, add_rows
+from backends.windows import lines_of_task
 
 LEAST_CHANNELS = 32  # on both sides: with fewer, the sums before and after take the time saved,
 LEAST_POSITIONS = 256  # and on smaller maps the sums of the weights
@@ -110,10 +111,10 @@ def weight_gradient(x, dy, kernel_size, stride, padding):
     du = np.empty((count, count, stride, stride * channels, channels_out), np.float32)
     source = (channels, stride, padding)
     shares = min(math.ceil(stride * channels / PANEL), math.ceil(cores() / (count * stride)))
-    lines = _lines(*dy.shape[1:3], GRADIENT_TILES)
+    lines = _lines_of_task(*dy.shape[1:3], GRADIENT_TILES)
     dy = np.ascontiguousarray(dy)
     _weight_gradient_loop(
-        _flat(x), source, dy, algorithm.inputs, algorithm.outputs, lines, max(1, shares), du
+        _as_lines(x), source, dy, algorithm.inputs, algorithm.outputs, lines, max(1, shares), du
     )
     dw = np.empty((kernel_size, kernel_size, channels, channels_out), np.float32)
     _transform_gradient_loop(du.reshape(-1, *du.shape[2:]), algorithm.weights, stride, dw)
@@ -130,19 +131,19 @@ def _convolve(x, pixels, w, transposed, grid, pixels_out, y):
     every = u.reshape(-1, *u.shape[2:])
     _transform_weights_loop(np.ascontiguousarray(w), transposed, algorithm.weights, every)
     source, target = (channels, side, padding), (channels_out, side_out, cropped)
-    lines = _lines(*grid, GROUP_TILES)
-    _convolve_loop(_flat(x), source, algorithm.inputs, u, grid, lines, target, _flat(y))
+    lines = _lines_of_task(*grid, GROUP_TILES)
+    _convolve_loop(_as_lines(x), source, algorithm.inputs, u, grid, lines, target, _as_lines(y))
 
 
-def _flat(x):
+def _as_lines(x):
     """(N, H, W, C) as lines of numbers (N, H, W * C)."""
     n, height, width, channels = x.shape
     return np.ascontiguousarray(x).reshape(n, height, width * channels)
 
 
-def _lines(rows, columns, tiles):
-    """Lines of tiles, at least one, that make about so many tiles."""
-    return max(1, min(math.ceil(rows / 2), tiles // max(1, math.ceil(columns / 2))))
+def _lines_of_task(rows, columns, tiles):
+    """Lines of tiles of 2x2 outputs that a task takes, of a map of so many rows and columns."""
+    return lines_of_task(math.ceil(rows / 2), math.ceil(columns / 2), tiles)
 
 
 @part
