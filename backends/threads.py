@@ -2,9 +2,9 @@
 
 Both pools keep their idle threads spinning by default, each for itself, and one pool's idle threads
 then take the cores from the other's busy ones. So idle threads sleep: OpenBLAS's at once, OpenMP's
-after a fraction of a millisecond. That bridges the gaps between the kernels of a step. A thread
-that was asleep may wake on the very core that woke it, and share it for milliseconds, while another
-core is idle.
+after a fraction of a millisecond. That bridges the gaps between the kernels of a step; waking takes
+longer than a small kernel. What a step loses after a pause is mostly not the waking but page faults
+of memory that had been freed: see `backends/heap.py`.
 
 Processes that `mpiexec` starts on one machine share its cores: each has its part of the threads.
 A value set by the user stays.
