@@ -45,16 +45,21 @@ def unscale(gradient, factor, overflow):
 def _adam_update_numba(
     parameter, gradient, mean, square, average, step, learning_rate, beta1, beta2, epsilon, decay
 ):
-    rate = learning_rate / (1 - beta1**step)
-    root = 1 / math.sqrt(1 - beta2**step)
-    weights = (beta1, 1 - beta1, beta2, 1 - beta2, 1 - decay)  # differences before rounding
-    constants = [parameter.dtype.type(c) for c in (rate, root, epsilon, *weights)]
+    constants = _constants(parameter.dtype, step, learning_rate, beta1, beta2, epsilon, decay)
     updated = (parameter, mean, square, average)
     flat = [array.reshape(-1) for array in updated]
     _adam_loop(*flat, gradient.reshape(-1), *constants)
     for array, values in zip(updated, flat, strict=True):
         if not array.flags.c_contiguous:  # then `values` is a copy
             array[...] = values.reshape(array.shape)
+
+
+def _constants(dtype, step, learning_rate, beta1, beta2, epsilon, decay):
+    """What the loops multiply and add, the same for all numbers: in the order they take it."""
+    rate = learning_rate / (1 - beta1**step)
+    root = 1 / math.sqrt(1 - beta2**step)
+    weights = (beta1, 1 - beta1, beta2, 1 - beta2, 1 - decay)  # differences before rounding
+    return [dtype.type(c) for c in (rate, root, epsilon, *weights)]
 
 
 @compiled
@@ -76,10 +81,7 @@ _cuda = cuda.Source("adam.cu")
 def _adam_update_cupy(
     parameter, gradient, mean, square, average, step, learning_rate, beta1, beta2, epsilon, decay
 ):
-    rate = learning_rate / (1 - beta1**step)
-    root = 1 / math.sqrt(1 - beta2**step)
-    weights = (beta1, 1 - beta1, beta2, 1 - beta2, 1 - decay)  # differences before rounding
-    constants = [parameter.dtype.type(c) for c in (rate, root, epsilon, *weights)]
+    constants = _constants(parameter.dtype, step, learning_rate, beta1, beta2, epsilon, decay)
     arrays = (parameter, gradient, mean, square, average)
     flat = [cuda.contiguous(array) for array in arrays]
     _cuda.each("adam", parameter.size, *flat, *constants)
