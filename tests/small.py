@@ -5,7 +5,9 @@ import struct
 
 import numpy as np
 
+from vqv2 import pipeline
 from vqv2.config import AutoencoderConfig, Config, PriorConfig
+from vqv2.run import Run
 
 AUTOENCODER = AutoencoderConfig(
     image_size=16,
@@ -64,3 +66,15 @@ def write_fashion_mnist(folder, train=60, test=40):
             header = struct.pack(f">{values.ndim + 1}I", 0x0800 + values.ndim, *values.shape)
             (folder / f"{prefix}-{name}-ubyte").write_bytes(header + values.tobytes())
     return f"fashion-mnist:{folder}"
+
+
+def train_all(folder, schedule):
+    """(run, sources): `CONFIG` trained on random pictures, all of it in `folder`."""
+    sources = pipeline.open_splits(write_images(folder / "images.npz"), AUTOENCODER)
+    run = Run.new(folder / "run", CONFIG, sources["train"].class_names, "images.npz")
+    run.save()
+    pipeline.train_autoencoder(run, sources, schedule=schedule)
+    pipeline.extract_codes(run, sources, progress=False)
+    for level in run.config.levels:
+        pipeline.train_prior(run, level, schedule=schedule)
+    return run, sources

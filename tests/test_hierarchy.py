@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import vqv2
-from tests.small import AUTOENCODER, CONFIG, write_images
+from tests.small import CONFIG, train_all
 from vqv2 import Hierarchy, checkpoint, pipeline
 from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
@@ -21,15 +21,7 @@ QUIET = Schedule(progress=False)
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run folder with everything trained for a few steps, and its sources."""
-    folder = tmp_path_factory.mktemp("trained")
-    sources = pipeline.open_splits(write_images(folder / "images.npz"), AUTOENCODER)
-    run = Run.new(folder / "run", CONFIG, sources["train"].class_names, "images.npz")
-    run.save()
-    pipeline.train_autoencoder(run, sources, schedule=QUIET)
-    pipeline.extract_codes(run, sources, progress=False)
-    for level in run.config.levels:
-        pipeline.train_prior(run, level, schedule=QUIET)
-    return run, sources
+    return train_all(tmp_path_factory.mktemp("trained"), QUIET)
 
 
 @pytest.fixture

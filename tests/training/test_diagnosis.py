@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.small import AUTOENCODER, CONFIG, write_images
+from tests.small import AUTOENCODER, train_all, write_images
 from vqv2 import cli, pipeline
 from vqv2.run import Run
 from vqv2.training import Schedule
@@ -16,14 +16,7 @@ QUIET = Schedule(log_every=1, validate_every=2, checkpoint_seconds=0, progress=F
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("doctor")
-    sources = pipeline.open_splits(write_images(folder / "images.npz"), AUTOENCODER)
-    run = Run.new(folder / "run", CONFIG, sources["train"].class_names, "images.npz")
-    run.save()
-    pipeline.train_autoencoder(run, sources, schedule=QUIET)
-    pipeline.extract_codes(run, sources, progress=False)
-    for level in run.config.levels:
-        pipeline.train_prior(run, level, schedule=QUIET)
+    run, _ = train_all(tmp_path_factory.mktemp("doctor"), QUIET)
     return run.folder
 
 
