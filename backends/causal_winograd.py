@@ -11,7 +11,8 @@ G w and A^T m are values of polynomials at six and at five points, and B^T comes
 between them. (All five taps at once, at eight points, would be 8 products, and three times the
 rounding errors.) Of the 13 taps, 10 lie in rows above. The three of the row itself are multiplied
 as they are: there a tile would hold later positions, whose rounding errors would reach earlier
-ones. So this is causal to the last bit, and takes 34 products instead of 52.
+ones. So this is causal to the last bit, and takes 34 products instead of 52. A sampler needs the
+rows above alone, of one row at a time (`above`).
 
 The gradient with respect to w is the same sum the other way round, dw = G^T [sum over tiles of
 (B^T x) * (A dy)]; there the row itself can be like those above. A number that is not finite reaches
@@ -24,6 +25,7 @@ import numpy as np
 from backends import windows
 from backends.channelwise import channelwise
 from backends.compiled import compiled, prange
+from backends.product import panel_rows
 from backends.tile import BLOCK, TILE_ROWS, add_rows
 
 TAPS, HALF = 5, 2
@@ -33,6 +35,7 @@ POINTS = sum(len(points) + 1 for _, points in PIECES)
 LEAST_CHANNELS = 32  # on both sides: with fewer, the sums before and after take the time saved
 LEAST_POSITIONS = 2048  # in all maps: with fewer, making G w does
 GROUP_TILES = 64  # tiles that a task takes at a time, where a line does not have more
+LEAST_WIDTH = 16  # of a row whose rows above are multiplied alone
 GRADIENT_TILES = 64  # the same of a weight gradient
 CHAIN = 32  # products that are summed up one after the other: more would round more
 GROUP_CHANNELS = 128  # whose B^T x lies in the cache at a time
@@ -75,7 +78,7 @@ from_inputs = channelwise(INPUTS_MATRIX)
 from_weights = channelwise(WEIGHTS_MATRIX)
 to_weights = channelwise(WEIGHTS_MATRIX.T)
 from_outputs = channelwise(OUTPUTS_MATRIX)
-# What the points say about an output, and what the taps of its own row do.
+# What the points say about an output, and what else is added to it.
 to_outputs = channelwise(np.concatenate([OUTPUTS_MATRIX.T, np.eye(OUTPUTS)], axis=1))
 
 
@@ -110,6 +113,45 @@ def _convolved(x, w, turned, channels_out):
     y = np.empty((n, height, width, channels_out), np.float32)
     lines = windows.lines_of_task(height, across, GROUP_TILES)
     _convolve_loop(surrounded, above, beside, lines, turned, y)
+    return y
+
+
+def pays_above(width, w):
+    """Whether `above` is for rows of `width` positions and these taps (10, C, D), and gains."""
+    enough = min(w.shape[1:]) >= LEAST_CHANNELS and width >= LEAST_WIDTH
+    return len(w) == HALF * TAPS and w.dtype == np.float32 and enough
+
+
+def prepare_above(w):
+    """G w of the taps above (10, C, D): (POINTS, D / BLOCK, HALF, C, BLOCK)."""
+    _, channels, channels_out = w.shape
+    blocks = -(-channels_out // BLOCK)
+    above = np.empty((POINTS, blocks, HALF, channels, BLOCK), np.float32)
+    beside = np.empty((blocks, 0, channels, BLOCK), np.float32)
+    _transform_weights_loop(np.ascontiguousarray(w), False, above, beside)
+    return above
+
+
+def taps_above(above, channels_out):
+    """The inverse of `prepare_above`, but for rounding: (10, C, D)."""
+    taps = np.einsum("tp,pbacd->atcbd", np.linalg.pinv(WEIGHTS_MATRIX), above)
+    return taps.reshape(HALF * TAPS, above.shape[3], -1)[:, :, :channels_out]
+
+
+def above(rows, w, offset):
+    """What the rows above say about every position of a row, and `offset`: (N, W, D).
+
+    rows (N, 2, 2 + W + 2, C) with zeros on both sides, w as `prepare_above` returns it, (N, W, D).
+    An image's numbers do not depend on how many others there are.
+    """
+    n, width, channels_out = offset.shape
+    across = -(-width // OUTPUTS)
+    rows = windows.padded(rows, 0, 0, 0, OUTPUTS * across - width)
+    v = np.empty((POINTS, HALF, n * across, rows.shape[-1]), np.float32)
+    _inputs_loop(rows, v)
+    y = np.empty(offset.shape, np.float32)
+    panel = panel_rows(n * across, w.shape[1])
+    _above_loop(v, w, np.ascontiguousarray(offset), panel, y)
     return y
 
 
@@ -218,6 +260,50 @@ def _convolve_loop(x, above, beside, lines, turned, y):
                     else:
                         line = y[image, i, column + j]
                     line[left : left + count] = final[j, :count]
+
+
+@compiled
+def _inputs_loop(rows, v):
+    n, lines, width, channels = rows.shape
+    tiles = v.shape[2]
+    across = (width - TAPS + 1) // OUTPUTS
+    flat = rows.reshape(-1)
+    for task in prange(tiles * lines):
+        a, tile = task // tiles, task % tiles
+        image, column = tile // across, tile % across * OUTPUTS
+        start = ((image * lines + a) * width + column) * channels
+        from_inputs(flat, start, channels, channels, v, task * channels, v.size // POINTS)
+
+
+@compiled
+def _above_loop(v, w, offset, panel, y):
+    images, columns, channels_out = y.shape
+    _, blocks, lines, channels, _ = w.shape
+    tiles = v.shape[2]
+    across = (columns + OUTPUTS - 1) // OUTPUTS
+    flat_v, flat_w = v.reshape(-1), w.reshape(-1)
+    for task in prange((tiles + panel - 1) // panel * blocks):
+        top, block = task // blocks * panel, task % blocks
+        count, left = min(panel, tiles - top), block * BLOCK
+        width = min(BLOCK, channels_out - left)
+        m = np.zeros((POINTS + OUTPUTS, count, BLOCK), np.float32)
+        final = np.empty((OUTPUTS, BLOCK), np.float32)
+        for p in range(POINTS):
+            for a in range(lines):
+                start = ((p * lines + a) * tiles + top) * channels
+                w_start = ((p * blocks + block) * lines + a) * channels
+                for k in range(0, channels, CHAIN):
+                    add_rows(
+                        *(flat_v, start + k, channels, 1, min(CHAIN, channels - k)),
+                        *(flat_w, (w_start + k) * BLOCK, BLOCK, m[p], 0, count),
+                    )
+        for tile in range(count):
+            image, column = (top + tile) // across, (top + tile) % across * OUTPUTS
+            for j in range(min(OUTPUTS, columns - column)):
+                m[POINTS + j, tile, :width] = offset[image, column + j, left : left + width]
+            to_outputs(m, tile * BLOCK, count * BLOCK, width, final, 0, BLOCK)
+            for j in range(min(OUTPUTS, columns - column)):
+                y[image, column + j, left : left + width] = final[j, :width]
 
 
 @compiled

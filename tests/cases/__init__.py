@@ -22,6 +22,7 @@ from tests.cases import (
     position_step,
     product,
     quantize,
+    rows_above,
     sample,
     sampling_step,
     squared_error,
@@ -43,6 +44,7 @@ CASES = {
     **sample.CASES,
     **product.CASES,
     **sampling_step.CASES,
+    **rows_above.CASES,
     **position_step.CASES,
     **adam.CASES,
 }

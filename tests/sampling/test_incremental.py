@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import backends
-from backends import sampling_step
+from backends import causal_winograd, sampling_step
 from vqv2.autodiff import no_grad
 from vqv2.config import PriorConfig
 from vqv2.errors import InputError
@@ -71,16 +71,27 @@ def assert_follows(stepper, codes, full, atol):
         stepper.append(codes[:, row, column])
 
 
+@pytest.fixture(params=["product", "winograd"])
+def above(request, monkeypatch):
+    """How the rows above are multiplied: Winograd's algorithm else waits for wider layers."""
+    if request.param == "winograd":
+        monkeypatch.setattr(causal_winograd, "LEAST_CHANNELS", 1)
+        monkeypatch.setattr(causal_winograd, "LEAST_WIDTH", 1)
+    return request.param
+
+
 @pytest.mark.parametrize("count", [1, 3, 7])
 @pytest.mark.parametrize("coarser", [(), ((5, 2), (6, 4))], ids=["top", "conditioned"])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_float32_logits_equal_the_full_pass_to_rounding(variant, coarser, count):
+def test_float32_logits_equal_the_full_pass_to_rounding(variant, coarser, count, above):
     """In float32 the weights are laid out in blocks, and another kernel multiplies them."""
     label, coarse = given(coarser, count)
     codes = np.random.default_rng(3).integers(0, K, (count, SIZE, SIZE))
     with no_grad():
         full = prior(variant, coarser)(codes, label, coarse).array
     stepper = IncrementalPrior(prior(variant, coarser, dtype=np.float32), count, label, coarse)
+    by_winograd = above == "winograd" and not variant.startswith("kernel")
+    assert (stepper.first.above.ndim == 5) == by_winograd
     assert_follows(stepper, codes, full, 2e-5 * np.abs(full).max())
 
 
@@ -162,7 +173,7 @@ def _inputs_of_causal_convolutions(model, codes, label):
 
 
 @pytest.mark.parametrize("coarser", [(), ((5, 4),)])
-def test_naive_and_incremental_draw_the_same_codes(coarser):
+def test_naive_and_incremental_draw_the_same_codes(coarser, above):
     model = prior("top", coarser, dtype=np.float32)
     label, coarse = given(coarser)
     for settings in (Settings(), Settings(0.7, 3), Settings(1.3, 0, 0.8)):

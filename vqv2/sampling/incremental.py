@@ -15,7 +15,7 @@ The weights are the `Prior`'s; what every position reads of them is laid out ane
 
 import numpy as np
 
-from backends import array_module, elementwise
+from backends import array_module, elementwise, rows_above
 from backends.sampling_step import STORAGES, affine, affine_gate, attend, prepare
 from vqv2.autodiff import no_grad
 from vqv2.errors import InputError
@@ -153,8 +153,8 @@ class CausalConvolution:
         half = layer.kernel_size // 2
         upper = half * layer.kernel_size
         weight = layer.weight.array
-        self.half, self.size, self.kernel_size = half, maps.size, layer.kernel_size
-        self.upper_weight = maps.prepare(weight[:upper].reshape(-1, channels_out))
+        self.half = half
+        self.above = rows_above.prepare(weight[:upper], maps.storage, maps.size)
         self.weight = maps.prepare(weight[upper:].reshape(-1, channels_out), halves)
         self.row_taps = taps - upper
         self.bias = layer.bias.array
@@ -171,18 +171,8 @@ class CausalConvolution:
         if row:
             self.rows[:, :-1] = self.rows[:, 1:].copy()
             self.rows[:, -1] = 0
-        taps = [
-            self.rows[:, a, b : b + self.size]
-            for a in range(self.half)
-            for b in range(self.kernel_size)
-        ]
-        xp = array_module(self.rows)
-        patches = xp.concatenate(taps, axis=-1)
-        n, size, length = patches.shape
-        offsets = xp.broadcast_to(self.bias + more, (n, size, len(self.bias)))
-        offsets = offsets.reshape(n * size, -1)
-        sums = affine(patches.reshape(n * size, length), self.upper_weight, offsets, False)
-        self.offsets = sums.reshape(n, size, -1)
+        offset = array_module(self.rows).broadcast_to(self.bias + more, self.offsets_shape)
+        self.offsets = rows_above.add(self.rows[:, :-1], self.above, offset)
 
     def put(self, x, column):
         """Set the inputs (N * n, C) at n columns of the current row from `column` on."""

@@ -1,0 +1,33 @@
+"""Cases of the rows above as a plain product; `test_rows_above` has those of Winograd's algorithm.
+
+Its weights are laid out for the host alone.
+"""
+
+from functools import partial
+
+from backends import rows_above, sampling_step
+
+# images, half of the kernel, width, channels in, channels out
+ROWS = {
+    "5x5": (2, 2, 7, 5, 6),
+    "3x3": (3, 1, 6, 4, 70),
+    "one-number": (1, 1, 1, 1, 1),
+    "one-column": (2, 2, 1, 33, 65),
+    "no-images": (0, 2, 4, 3, 2),
+}
+
+
+def _add(images, half, width, channels, channels_out, storage, draw):
+    taps = half * (2 * half + 1)
+    w = rows_above.prepare(draw(taps, channels, channels_out), storage, width)
+    rows = draw(images, half, width + 2 * half, channels)
+    return rows, w, draw(images, width, channels_out)
+
+
+CASES = {
+    rows_above.add: {
+        f"{name}-{storage}": partial(_add, *row, storage)
+        for name, row in ROWS.items()
+        for storage in sampling_step.STORAGES
+    },
+}
