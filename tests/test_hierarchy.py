@@ -197,8 +197,9 @@ def test_priors_remember_the_configuration_that_they_were_trained_with(copy):
 def test_a_prior_is_not_continued_on_other_codes_of_the_same_autoencoder(copy, trained):
     _, sources = trained
     swapped = {"train": sources["held_out"], "held_out": sources["train"]}
+    shutil.rmtree(copy.codes_folder)  # while they are there, others are refused
     pipeline.extract_codes(copy, swapped, progress=False)
-    with pytest.raises(InputError, match="its codes is"):
+    with pytest.raises(InputError, match="has learned other codes than those"):
         pipeline.train_prior(copy, "top", resume=True, schedule=QUIET)
 
 
