@@ -327,3 +327,11 @@ def test_the_backend_is_chosen_for_one_command(capsys, monkeypatch):
     assert vqv2("--backend", "cupy", "info") == 2
     assert capsys.readouterr().err == "vqv2: no device here\n"
     assert backends.current() == former
+
+
+@pytest.mark.parametrize("command", ["sample nowhere --count 1", "reconstruct nowhere"])
+def test_a_picture_is_not_written_under_the_name_of_an_array(tmp_path, capsys, command):
+    out = tmp_path / "samples.npy"
+    assert cli.main([*command.split(), "--out", str(out)]) == 2
+    assert "the name must end in .png" in capsys.readouterr().err
+    assert not out.exists()
