@@ -177,7 +177,10 @@ class Hierarchy:
         return codes
 
     def labels(self, label, count, rng):
-        """Class numbers (count,) of a label as `sample_codes` takes it, or None without classes."""
+        """Class numbers (count,) of a label as `sample_codes` takes it, or None without classes.
+
+        Raises `InputError` for an unknown class, and for another number of labels than `count`.
+        """
         if not self.class_names:
             if label is not None:
                 raise InputError(f"class {label!r} was given, but this hierarchy has no classes")
