@@ -28,7 +28,7 @@ def _sum_squares_loop(a, b, partial):
     for part in prange(parts):
         first, last = len(a) * part // parts, len(a) * (part + 1) // parts
         x, y = a[first:last], b[first:last]
-        total = x[:1].sum() * 0
+        total = partial[part]  # zero, of the arrays' dtype
         for i in range(len(x)):
             difference = x[i] - y[i]
             total += difference * difference

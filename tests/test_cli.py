@@ -13,6 +13,8 @@ from PIL import Image
 import backends
 from tests.small import AUTOENCODER, write_images
 from vqv2 import cli
+from vqv2.commands.arguments import by_level
+from vqv2.errors import InputError
 from vqv2.pictures import SHOWN_PIXELS
 from vqv2.report.grid import GAP, MARGIN
 from vqv2.run import Run
@@ -327,3 +329,18 @@ def test_the_backend_is_chosen_for_one_command(capsys, monkeypatch):
     assert vqv2("--backend", "cupy", "info") == 2
     assert capsys.readouterr().err == "vqv2: no device here\n"
     assert backends.current() == former
+
+
+@pytest.mark.parametrize("command", ["sample nowhere --count 1", "reconstruct nowhere"])
+def test_a_picture_is_not_written_under_the_name_of_an_array(tmp_path, capsys, command):
+    out = tmp_path / "samples.npy"
+    assert cli.main([*command.split(), "--out", str(out)]) == 2
+    assert "the name must end in .png" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("text", ["top=1,top=2", "1,2", "top=", "top=1=2", ""])
+def test_values_by_level_that_cannot_be_read_are_refused(text):
+    with pytest.raises(InputError, match="--temperature .* cannot be read"):
+        by_level(text, float, "temperature")
+    assert by_level("top=0.9, bottom=1", float, "temperature") == {"top": 0.9, "bottom": 1.0}

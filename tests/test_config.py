@@ -85,6 +85,8 @@ def test_text_is_read_as_the_fields_type():
     )
     assert (config.image_size, config.latent_sizes) == (64, (8, 16))
     assert (config.learning_rate, config.decay_learning_rate) == (1e-3, True)
+    as_shown = replace(AutoencoderConfig(), {"image_size": "64", "latent_sizes": "[8, 16]"})
+    assert as_shown.latent_sizes == (8, 16)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,7 @@ def test_text_is_read_as_the_fields_type():
         ({"hidden_units": "many"}, "hidden_units is a whole number"),
         ({"learning_rate": "x"}, "is a number"),
         ({"latent_sizes": "8;16"}, "commas"),
+        ({"latent_sizes": "[]"}, "commas"),
         ({"latent_sizes": "16,8"}, "latent_sizes"),
         ({"latent_sizes": "32,96"}, "latent_sizes"),
         ({"hidden_units": "0"}, "greater than 0"),

@@ -162,6 +162,13 @@ def test_no_name_is_refused(write):
         write("")
 
 
+def test_a_name_that_promises_something_else_is_refused(former):
+    check_writable(former.with_name("a.PNG"), (".png", ".npz"))
+    for name in ("a.npy", "a", "a.png.txt"):
+        with pytest.raises(InputError, match="the name must end in .png or .npz"):
+            check_writable(former.with_name(name), (".png", ".npz"))
+
+
 def test_a_folder_that_may_not_be_written_in_is_known_beforehand(former, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(InputError, match="is not permitted"):

@@ -135,7 +135,12 @@ def test_windows_change_no_code_of_any_level(trained):
         ({"label": 0, "batch": 0}, "batch 0"),
         ({"label": 0, "window": 0}, "window 0"),
         ({"label": 0, "seed": -1}, "seed -1"),
+        ({"label": 0, "batch": 1.5}, "batch 1.5 must be a whole number"),
+        ({"label": 1.0}, "no class 1.0"),
         ({"label": "²"}, "no class"),
+        ({"label": 0, "temperature": "1"}, "temperature '1' must be a number"),
+        ({"label": 0, "top_k": 1.5}, "top-k 1.5 must be a whole number"),
+        ({"label": 0, "top_p": {"top": None, "bottom": 1}}, "top-p None must be a number"),
         ({"label": 0, "temperature": {"top": 1}}, "given for top, but the levels are top, bottom"),
         ({"label": 0, "given": {"left": np.zeros((2, 4, 4), int)}}, "no level 'left'"),
         ({"label": 0, "given": {"top": np.zeros((1, 4, 4), int)}}, r"shape \(1, 4, 4\)"),
@@ -161,6 +166,16 @@ def test_wrong_requests_are_one_sentence(trained, arguments, message):
 def test_wrong_images_are_one_sentence(trained, images, message):
     with pytest.raises(InputError, match=message):
         Hierarchy.load(trained[0].folder).encode(images)
+
+
+@pytest.mark.parametrize("batch", [0, -1, 1.5, None])
+def test_a_batch_that_makes_no_sense_is_one_sentence(trained, batch):
+    hierarchy = Hierarchy.load(trained[0].folder, priors=False)
+    images = np.zeros((2, 16, 16, 3), np.float32)
+    with pytest.raises(InputError, match="batch"):
+        hierarchy.encode(images, batch=batch)
+    with pytest.raises(InputError, match="batch"):
+        hierarchy.decode(hierarchy.encode(images), batch=batch)
 
 
 def test_codes_of_another_autoencoder_are_refused(copy, trained):
@@ -189,8 +204,9 @@ def test_priors_remember_the_configuration_that_they_were_trained_with(copy):
 def test_a_prior_is_not_continued_on_other_codes_of_the_same_autoencoder(copy, trained):
     _, sources = trained
     swapped = {"train": sources["held_out"], "held_out": sources["train"]}
+    shutil.rmtree(copy.codes_folder)  # while they are there, others are refused
     pipeline.extract_codes(copy, swapped, progress=False)
-    with pytest.raises(InputError, match="its codes is"):
+    with pytest.raises(InputError, match="has learned other codes than those"):
         pipeline.train_prior(copy, "top", resume=True, schedule=QUIET)
 
 

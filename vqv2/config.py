@@ -324,7 +324,9 @@ def _number(value):
 
 
 def _whole_numbers(value):
-    return tuple(map(_whole_number, value.split(",") if isinstance(value, str) else value))
+    if isinstance(value, str):  # "8,16", or as `vqv2 config show` prints it: "[8, 16]"
+        value = value.removeprefix("[").removesuffix("]").split(",")
+    return tuple(map(_whole_number, value))
 
 
 def _truth(value):

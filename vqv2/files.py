@@ -59,15 +59,19 @@ def remove_partial(folder):
         path.unlink(missing_ok=True)
 
 
-def check_writable(path):
+def check_writable(path, endings=()):
     """Raise `InputError` when `atomic_write` could not write to `path`; changes nothing.
 
-    For work that is long and written at its end. A disk that is full is not noticed.
+    For work that is long and written at its end. A disk that is full is not noticed. Where there
+    are `endings`, such as ".png", the name must have one of them, in capitals or not: nothing else
+    is known of what is to be written.
     """
     path = _file(path)
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if path.is_dir():
         raise InputError(f"cannot write {path}: it is a folder; give the name of a file")
+    if endings and path.suffix.lower() not in endings:
+        raise InputError(f"cannot write {path}: the name must end in {' or '.join(endings)}")
     if not folder.is_dir():
         raise InputError(f"cannot write {path}: {folder} is a file, not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):

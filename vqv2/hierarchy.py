@@ -59,6 +59,7 @@ class Hierarchy:
 
         Raises `InputError` for another shape or dtype, and for pixels outside [0, 1] or NaN.
         """
+        _check_at_least(1, batch=batch)
         images = self._check_images(images)
         parts = [
             self.autoencoder.encode(images[start : start + batch])
@@ -75,6 +76,7 @@ class Hierarchy:
         `levels` names the levels to use, default all; what the others would say is replaced by
         their average (Figure 8). Raises `InputError` for codes or levels that do not fit.
         """
+        _check_at_least(1, batch=batch)
         count = max((len(c) for c in codes.values()), default=0)
         if count == 0:
             raise InputError("there are no codes to decode")
@@ -124,9 +126,8 @@ class Hierarchy:
 
         Raises `InputError` when a level's prior is not trained, and for an unknown class.
         """
-        for name, value, least in (("count", count, 1), ("batch", batch, 1), ("seed", seed, 0)):
-            if value < least:
-                raise InputError(f"{name} {value} must be at least {least}")
+        _check_at_least(1, count=count, batch=batch)
+        _check_at_least(0, seed=seed)
         communicator = communicator or Single()
         given = self._check_given(given or {}, count)
         rng = np.random.default_rng(seed)
@@ -176,14 +177,17 @@ class Hierarchy:
         return codes
 
     def labels(self, label, count, rng):
-        """Class numbers (count,) of a label as `sample_codes` takes it, or None without classes."""
+        """Class numbers (count,) of a label as `sample_codes` takes it, or None without classes.
+
+        Raises `InputError` for an unknown class, and for another number of labels than `count`.
+        """
         if not self.class_names:
             if label is not None:
                 raise InputError(f"class {label!r} was given, but this hierarchy has no classes")
             return None
         if label is None:
             return rng.integers(len(self.class_names), size=count)
-        if isinstance(label, str | int | np.integer):
+        if np.ndim(label) == 0:
             return np.full(count, self._class_number(label))
         numbers = np.array([self._class_number(one) for one in label], dtype=np.int64)
         if len(numbers) != count:
@@ -249,3 +253,12 @@ class Hierarchy:
         if not (images.min() >= 0 and images.max() <= 1):  # false for NaN, too
             raise InputError("images must be numbers from 0 to 1: some are not, or are NaN")
         return images.astype(np.float32)
+
+
+def _check_at_least(least, **numbers):
+    """Raise `InputError` for one of these that is no whole number from `least` up."""
+    for name, number in numbers.items():
+        if not isinstance(number, int | np.integer):
+            raise InputError(f"{name} {number!r} must be a whole number")
+        if number < least:
+            raise InputError(f"{name} {number} must be at least {least}")

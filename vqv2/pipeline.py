@@ -97,8 +97,8 @@ def extract_codes(run, sources, progress=True, copies=1, seed=0, communicator=No
 
     With `resume` nothing is done where these codes are there already. `copies`, `seed` and
     `communicator`: see `vqv2.training.encode_dataset`. Raises `InputError` when the data has other
-    classes than the run was made for, while another process extracts, and while the autoencoder is
-    being trained.
+    classes than the run was made for, while another process extracts, while the autoencoder or a
+    prior is being trained, and when other codes would replace those that a prior has learned.
     """
     writes = communicator is None or communicator.rank == 0
     if writes:
@@ -106,8 +106,11 @@ def extract_codes(run, sources, progress=True, copies=1, seed=0, communicator=No
         check_unclaimed(folder, f"the autoencoder in {folder} is being trained now")
     model, identity = run.load_autoencoder()
     check_classes(run, sources)
-    if resume and (store := _extracted(run, identity, sources, copies, seed)):
+    store = _extracted(run, identity, sources, copies, seed)
+    if resume and store:
         return store
+    if writes:
+        _check_priors(run, identity, replaced=not store)
     settings = {"copies": copies, "seed": seed, "progress": progress}
     with claim(run.folder) if writes else contextlib.nullcontext():
         encode_dataset(
@@ -127,6 +130,33 @@ def _extracted(run, identity, sources, copies, seed):
         store.manifest, source.name, source.identity
     )
     return store if same and store.counts.get("train", 0) == copies * len(source) else None
+
+
+def _check_priors(run, identity, replaced):
+    """Raise `InputError` while a prior is being trained, or where it would lose its codes.
+
+    `replaced`: the codes to be written are not those that are there. A prior cannot go on without
+    the codes that it has learned from. Where these are damaged, or another autoencoder's, there is
+    nothing to lose.
+    """
+    for level in run.config.levels:
+        folder = run.stage_folder(f"prior-{level}")
+        check_unclaimed(folder, f"the prior in {folder} is being trained on codes of this run now")
+    if not replaced:
+        return
+    try:
+        store = open_codes(run.codes_folder, identity)
+    except InputError:
+        return
+    for level in run.config.levels:
+        folder = run.stage_folder(f"prior-{level}")
+        learned = checkpoint.Checkpoints(folder).metadata()
+        if learned and learned.get("codes") == store.checksum:
+            raise InputError(
+                f"{folder} has learned the codes that are in {run.codes_folder}, and could not go "
+                "on with others: give the data, copies and seed of these, copy the run, or remove "
+                "this prior first"
+            )
 
 
 def check_classes(run, sources):

@@ -143,7 +143,10 @@ class Run:
             )
 
     def load_autoencoder(self):
-        """(autoencoder with averaged weights, its identity), of its checkpoint's configuration."""
+        """(autoencoder with averaged weights, its identity), of its checkpoint's configuration.
+
+        Raises `InputError` when there is none, when it is damaged, or when it does not fit the run.
+        """
         arrays, metadata = self._load("autoencoder")
         config = from_values(AutoencoderConfig, metadata["config"])
         if config.latent_sizes != self.config.autoencoder.latent_sizes:
@@ -159,7 +162,8 @@ class Run:
     def load_prior(self, level, autoencoder_identity, best=False):
         """The prior of `level` with averaged weights, learned from this autoencoder's codes.
 
-        The newest one, or the one whose held-out loss was lowest.
+        The newest one, or the one whose held-out loss was lowest. Raises `InputError` when there is
+        none, when it is damaged, or when it has learned another autoencoder's codes.
         """
         stage = f"prior-{level}"
         path = checkpoint.Checkpoints(self.stage_folder(stage)).best if best else None

@@ -145,5 +145,8 @@ def test_pickled_objects_and_misnamed_files_are_refused(tmp_path):
     (tmp_path / "b.npy").rename(tmp_path / "b.npz")
     with pytest.raises(InputError, match="b.npz is a single array"):
         ArrayImages(tmp_path / "b.npz")
+    (tmp_path / "d.npz").write_bytes(b"PK")
+    with pytest.raises(InputError, match="d.npz cannot be read.*does not begin like one"):
+        ArrayImages(tmp_path / "d.npz")
     with pytest.raises(InputError, match="there is no file"):
         ArrayImages(tmp_path / "c.npy")

@@ -408,6 +408,23 @@ def test_codes_that_are_there_are_not_extracted_again(tmp_path, sources, monkeyp
     assert made == [2, 1]
 
 
+def test_codes_that_a_prior_has_learned_are_not_replaced_by_others(tmp_path, sources):
+    run = run_of(tmp_path / "run", sources, steps=1)
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    checksum = pipeline.extract_codes(run, sources, progress=False).checksum
+    pipeline.train_prior(run, "top", schedule=QUIET)
+    for resume in (False, True):
+        with pytest.raises(InputError, match="has learned the codes that are in"):
+            pipeline.extract_codes(run, sources, progress=False, copies=2, resume=resume)
+    assert pipeline.extract_codes(run, sources, progress=False).checksum == checksum
+    (run.codes_folder / "train-top.npy").write_bytes(b"damaged")  # there is nothing to lose now
+    assert pipeline.extract_codes(run, sources, progress=False).checksum == checksum
+    with claim(run.stage_folder("prior-top")), pytest.raises(InputError, match="is being tr"):
+        pipeline.extract_codes(run, sources, progress=False)
+    shutil.rmtree(run.stage_folder("prior-top"))
+    pipeline.extract_codes(run, sources, progress=False, copies=2)
+
+
 def test_two_processes_do_not_extract_at_once(tmp_path, sources):
     run = run_of(tmp_path / "run", sources, steps=1)
     pipeline.train_autoencoder(run, sources, schedule=QUIET)

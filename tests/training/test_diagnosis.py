@@ -122,6 +122,7 @@ def test_half_extracted_and_damaged_codes(run, capsys):
 
 def test_damaged_codes_are_made_again_as_they_were(run, capsys):
     sources = pipeline.open_splits(write_images(run.parent / "images.npz"), AUTOENCODER)
+    shutil.rmtree(run / "codes")
     pipeline.extract_codes(Run.open(run), sources, progress=False, copies=2, seed=5)
     (run / "codes" / "train-labels.npy").write_bytes(b"")
     assert doctor(run, capsys)[2] == [f"vqv2 encode {run} --copies 2 --seed 5"]
@@ -130,6 +131,7 @@ def test_damaged_codes_are_made_again_as_they_were(run, capsys):
 def test_codes_and_priors_of_another_autoencoder(run, finished, capsys):
     sources = pipeline.open_splits(write_images(run.parent / "images.npz"), AUTOENCODER)
     swapped = {"train": sources["held_out"], "held_out": sources["train"]}
+    shutil.rmtree(run / "codes")  # while they are there, others are refused
     pipeline.extract_codes(Run.open(run), swapped, progress=False)
     _, parts, commands = doctor(run, capsys)
     assert "of other codes than those that are in this run now" in parts["prior-top"]

@@ -24,7 +24,10 @@ def import_seconds(module, repetitions):
 
 
 def demo_compilations(folder=None):
-    """[(seconds, compiled, loaded), ...] of `vqv2 demo --quick` twice, from an empty cache."""
+    """[(seconds, compiled, loaded), ...] of `vqv2 demo --quick` twice, from an empty cache.
+
+    Raises `InputError` when the demo does not say them.
+    """
     found = []
     with tempfile.TemporaryDirectory(dir=folder) as work:
         for number in (1, 2):

@@ -68,7 +68,10 @@ def names():
 
 
 def parse(name, quick):
-    """ "conv 3x3 backward" -> ("conv 3x3", `Shapes`, "backward"); no direction -> "forward"."""
+    """ "conv 3x3 backward" -> ("conv 3x3", `Shapes`, "backward"); no direction -> "forward".
+
+    Raises `InputError` for an unknown case.
+    """
     case, _, direction = name.rpartition(" ")
     if direction not in ("forward", "backward"):
         case, direction = name, "forward"

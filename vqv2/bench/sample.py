@@ -55,7 +55,10 @@ def extrapolate(amounts, size, fraction):
 
 
 def level_case(preset_name, level, classes, batch, quick=False):
-    """The prior of a preset's level as a `TrainingCase`; `quick` takes a tiny one instead."""
+    """The prior of a preset's level as a `TrainingCase`; `quick` takes a tiny one instead.
+
+    Raises `InputError` for an unknown preset or level.
+    """
     if quick:
         return training_case("prior" if level == "top" else "conditioned prior", True, batch)
     config = preset(preset_name)

@@ -51,12 +51,18 @@ def check_seed(seed):
 
 
 def by_level(text, kind, name):
-    """ "0.9" -> 0.9; "top=0.9,bottom=1" -> {"top": 0.9, "bottom": 1.0}, read as `kind`."""
+    """ "0.9" -> 0.9; "top=0.9,bottom=1" -> {"top": 0.9, "bottom": 1.0}, read as `kind`.
+
+    Raises `InputError` for anything else, and for a level that is named twice.
+    """
     try:
         if "=" not in text:
             return kind(text)
         pairs = [pair.split("=") for pair in text.split(",")]
-        return {level.strip(): kind(value) for level, value in pairs}
+        values = {level.strip(): kind(value) for level, value in pairs}
+        if len(values) < len(pairs):
+            raise ValueError("a level is named twice")
+        return values
     except ValueError:
         raise InputError(
             f"--{name} {text} cannot be read: give a number, or one for each level as in "

@@ -126,7 +126,7 @@ def _preview(arguments):
     check_seed(arguments.seed)
     if arguments.count < 1:
         raise InputError(f"--count {arguments.count} must be at least 1")
-    check_writable(arguments.out)
+    check_writable(arguments.out, (".png",))
     source = _open_all(arguments.data, arguments.size)
     chosen = spread_indices(len(source), arguments.count)
     augmentation = AUGMENTATIONS[arguments.augmentation]

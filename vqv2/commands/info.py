@@ -86,7 +86,8 @@ def _version(package):
 def print_parameters(config, classes):
     """A table of trained parameters per part of every model of a configuration.
 
-    Builds each in turn; the largest of the paper needs 2 GB for a quarter of a minute.
+    Builds each in turn; the largest of the paper needs 2 GB for a quarter of a minute. Raises
+    `InputError` for less than no class.
     """
     if classes < 0:
         raise InputError(f"--classes {classes} must be at least 0")

@@ -36,7 +36,7 @@ def add_parser(subparsers):
 def _reconstruct(arguments):
     if arguments.count < 1:
         raise InputError(f"--count {arguments.count} must be at least 1")
-    check_writable(arguments.out)
+    check_writable(arguments.out, (".png",))
     run = Run.open(arguments.run_folder)
     hierarchy = Hierarchy.load(arguments.run_folder, priors=False)
     config = hierarchy.autoencoder.config

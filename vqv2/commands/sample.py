@@ -68,7 +68,7 @@ def add_parser(subparsers):
 
 def _sample(arguments):
     check_seed(arguments.seed)
-    check_writable(arguments.out)
+    check_writable(arguments.out, (".png", ".npz"))
     hierarchy = Hierarchy.load(arguments.run_folder, best=arguments.best)
     as_data = Path(arguments.out).suffix.lower() == ".npz"
     label = arguments.label

@@ -76,6 +76,7 @@ def _load(path):
         if path.suffix.lower() == ".npy":
             return np.load(path, mmap_mode="r", allow_pickle=False), None
         with open(path, "rb") as file:
+            _check_beginning(file)
             return _fields(np.load(file, allow_pickle=False), path)
     except InputError:
         raise
@@ -83,6 +84,13 @@ def _load(path):
         raise InputError(
             f"{path} cannot be read as {path.suffix}: it is damaged or something else ({error})"
         ) from error
+
+
+def _check_beginning(file):
+    """Raise `ValueError` for what `np.load` would take for pickled objects, and advise to trust."""
+    if not file.read(6).startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY")):
+        raise ValueError("it does not begin like one")
+    file.seek(0)
 
 
 def _fields(archive, path):

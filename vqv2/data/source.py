@@ -83,7 +83,8 @@ class ImageSource:
         Without an `augmentation` (`vqv2.data.augment`) they are what `read` gives, over 255. With
         one, `rng`, a `numpy.random.Generator`, makes the choices: the same generator state gives
         the same batch. `share`, a slice, reads only these places of the batch: what several
-        processes read of one batch is together, to the last bit, what one of them would.
+        processes read of one batch is together, to the last bit, what one of them would. Raises
+        `InputError` for an augmentation without `rng`, and when no image can be read any more.
         """
         augmentation = augmentation or NONE
         if augmentation != NONE and rng is None:

@@ -76,7 +76,10 @@ class Prior(nn.Module):
         return self.output(x)
 
     def condition(self, coarser, rng=None):
-        """What the coarser levels' codes say about every position, (N, H, W, C), or None."""
+        """What the coarser levels' codes say about every position, (N, H, W, C), or None.
+
+        Raises `InputError` for another number of levels, and for codes that do not fit.
+        """
         if len(coarser) != len(self.coarser):
             raise InputError(
                 f"this prior is conditioned on {len(self.coarser)} coarser levels, "
@@ -92,7 +95,11 @@ class Prior(nn.Module):
         return F.mean(F.cross_entropy(self._logits(codes, label, coarser, rng), codes))
 
     def check(self, codes, label):
-        """(codes, label) on the device as int64, or `InputError`."""
+        """(codes (N, H, W), label (N,) or None) on the device as int64.
+
+        Raises `InputError` for codes or classes that do not fit, and without classes where they are
+        needed.
+        """
         _check_codes(codes, self.codebook_size, self.size, "codes")
         codes = to_device(codes, np.int64)
         if not self.classes:

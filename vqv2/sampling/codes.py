@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import numbers
 
 import numpy as np
 
@@ -26,6 +27,13 @@ class Settings:
 
     def check(self):
         """Raise `InputError` for settings that mean nothing; returns self."""
+        for name, kind, words in (
+            ("temperature", numbers.Real, "a number"),
+            ("top_k", numbers.Integral, "a whole number"),
+            ("top_p", numbers.Real, "a number"),
+        ):
+            if not isinstance(value := getattr(self, name), kind):
+                raise InputError(f"{name.replace('_', '-')} {value!r} must be {words}")
         if self.temperature != 0 and not 1e-3 <= self.temperature < float("inf"):
             raise InputError(f"temperature {self.temperature} must be 0, or at least 0.001")
         if self.top_k < 0:

@@ -10,6 +10,7 @@ from vqv2.data.split import spread_indices
 from vqv2.optim import Adam, prior_learning_rate
 from vqv2.training import parallel
 from vqv2.training.order import batch_indices
+from vqv2.training.state import CODES
 from vqv2.training.task import Task
 
 
@@ -26,7 +27,7 @@ class PriorTask(Task):
         self.store = store
         decay, precision = self.config.polyak_decay, self.config.precision
         self.optimizer = Adam(model.parameters(), decay, precision=precision)
-        self.metadata = {"autoencoder": store.identity, "codes": store.checksum}
+        self.metadata = {"autoencoder": store.identity, CODES: store.checksum}
 
     def batch(self, step):
         """(codes, labels or None, coarser codes) of this process's share of a step."""

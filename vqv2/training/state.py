@@ -17,6 +17,7 @@ class TrainingError(RuntimeError):
 # step computes, and accumulating changes it as `vqv2.training.accumulation` says.
 FREE = ("steps", "checkpoint", "accumulate")
 PLACE = "path"  # neither does it matter under which path a data set is found now
+CODES = "codes"  # what tells those that a prior has learned from others
 NAME, IDENTITY = "data", "data_identity"  # what images are called, and what tells them from others
 
 
@@ -67,6 +68,11 @@ def check_continues(task, metadata, seed, path):
             raise InputError(
                 f"{path} cannot be continued: {metadata[NAME]}, which it has learned from, had "
                 f"other images than {wanted[NAME]} has now"
+            )
+        if name == CODES:
+            raise InputError(
+                f"{path} cannot be continued: it has learned other codes than those that are in "
+                f"this run now: restore those, or remove {path.parent} and train it again"
             )
         raise InputError(
             f"{path} cannot be continued: its {name} is {found.get(name)!r}, not {value!r}"

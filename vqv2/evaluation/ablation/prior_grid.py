@@ -123,7 +123,10 @@ class PriorAblation:
             cell_config(base, cell, grid.steps)
 
     def train(self, cell, progress=True):
-        """Train one cell as far as it is not done yet: its `Outcome`."""
+        """Train one cell as far as it is not done yet: its `Outcome`.
+
+        Raises `InputError` when the folder has another grid's trainings.
+        """
         folder = self.folder / cell.name
         marks = self.grid.marks(cell.batch, self.store.counts["train"])
         schedule = Schedule(validate_every=max(1, max(marks) // VALIDATIONS), progress=progress)
