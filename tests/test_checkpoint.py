@@ -1,6 +1,9 @@
 """Checkpoints: exact, atomic, and particular about what they read."""
 
 import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from safetensors.numpy import save_file
 from vqv2 import checkpoint
 from vqv2.checkpoint import Checkpoints, DamagedError
 from vqv2.errors import InputError
+from vqv2.files import remove_partial
 
 ARRAYS = {
     "a": np.arange(6, dtype=np.float32).reshape(2, 3).T,  # not contiguous
@@ -72,6 +76,28 @@ def test_a_full_disk_leaves_the_former_checkpoint(tmp_path, monkeypatch):
         checkpoint.save(path, ARRAYS, {"step": 2})
     assert checkpoint.load(path)[1] == {"step": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+KILLED = """
+import os, signal, sys
+from vqv2 import checkpoint
+
+def killed(arrays, target, header):
+    target.with_name(".tmpAbCdEf").write_bytes(b"half")  # as the library does
+    os.kill(os.getpid(), signal.SIGKILL)
+
+checkpoint.save_file = killed
+checkpoint.save(sys.argv[1], {}, {})
+"""
+
+
+def test_what_the_library_leaves_of_a_file_when_it_is_killed_is_found(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(path)])
+    assert ended.returncode == -signal.SIGKILL
+    assert any(tmp_path.rglob(".tmp*"))
+    remove_partial(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_checksum_tells_names_shapes_and_values_apart():

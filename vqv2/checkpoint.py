@@ -4,6 +4,8 @@ import contextlib
 import errno
 import hashlib
 import json
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -131,13 +133,18 @@ def save(path, arrays, metadata):
 
 
 def _save_file(arrays, path, header):
-    path.touch()
-    mode = path.stat().st_mode  # as for any file; the library would let the owner only read it
-    try:
-        save_file(arrays, path, header)
-    except SafetensorError as error:  # how the library reports a full disk
-        raise OSError(str(error)) from error
-    path.chmod(mode)
+    # The library writes under a name of its own first, beside the file, and leaves that one there
+    # when it is killed: in this folder it is found and removed (`vqv2.files`).
+    with tempfile.TemporaryDirectory(".partial", f"{path.name}.", path.parent) as folder:
+        written = Path(folder) / path.name.lstrip(".")
+        written.touch()
+        mode = written.stat().st_mode  # as for any file; the library lets the owner only read it
+        try:
+            save_file(arrays, written, header)
+        except SafetensorError as error:  # how the library reports a full disk
+            raise OSError(str(error)) from error
+        written.chmod(mode)
+        os.replace(written, path)
 
 
 def load(path):

@@ -56,7 +56,7 @@ def link(source, target):
 def remove_partial(folder):
     """Remove what killed processes left of files in `folder` that nobody else writes now."""
     for path in Path(folder).glob(".*.partial"):
-        path.unlink(missing_ok=True)
+        _remove(path)
 
 
 def check_writable(path, endings=()):
@@ -100,4 +100,11 @@ def _remove_abandoned(path):
     for other in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - other.stat().st_mtime > ABANDONED:
-                other.unlink()
+                _remove(other)
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

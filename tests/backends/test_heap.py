@@ -19,7 +19,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 faults()
-print(faults())
+print(min(faults() for _ in range(5)))  # the system may move pages meanwhile, never spare them
 """
 
 

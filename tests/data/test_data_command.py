@@ -91,7 +91,9 @@ def test_a_slow_reader_is_seen_to_be_waited_for(photos):
 
     source.batch = slow
     result = loading(source, 4, None, 3)
-    assert len(result.seconds) == 3 and result.images_per_second < 2 * 4 / 0.2
+    # Two batches are read at a time, and two may be there when the time of the first one begins:
+    # the third one's reading has begun after that, whenever this process was given the processor.
+    assert len(result.seconds) == 3 and result.images_per_second <= 3 * 4 / 0.2
     model = Autoencoder(AUTOENCODER, np.random.default_rng(0))
     found = waiting(AutoencoderTask(model, source, source, 0), 4)
     assert len(found.step_seconds) == 4

@@ -122,7 +122,8 @@ def test_an_error_in_a_worker_is_that_error_here():
         assert list(workers.map(abs, [(-3,)], about)) == [3]  # and it goes on
 
 
-def test_what_a_worker_prints_does_not_disturb(capfd):
+def test_what_a_worker_prints_does_not_disturb(capfd, monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     with Workers(1) as workers:
         assert list(workers.map(print, [("a word",)], about)) == [None]
     assert "a word" in capfd.readouterr().err

@@ -73,7 +73,9 @@ def test_a_killed_training(run, capsys):
     (folder / "checkpoint.safetensors").unlink()
     (folder / "best.safetensors").unlink()
     (folder / "checkpoint-4.safetensors").rename(folder / "checkpoint.safetensors")
-    (folder / ".checkpoint.safetensors.12.partial").write_bytes(bytes(5000))
+    (folder / ".checkpoint.safetensors.12.partial").write_bytes(bytes(4000))
+    (folder / ".checkpoint.safetensors.12.partial.x.partial").mkdir()
+    (folder / ".checkpoint.safetensors.12.partial.x.partial" / ".tmp").write_bytes(bytes(1000))
     status, parts, commands = doctor(run, capsys)
     assert status == 0
     assert "stopped at step 4 of 5" in parts["prior-top"]

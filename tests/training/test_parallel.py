@@ -169,7 +169,8 @@ def test_a_full_disk_is_one_sentence_and_ends_all(tmp_path):
 @mpi.needs_mpi
 def test_ctrl_c_saves_once_for_all(tmp_path):
     with started(tmp_path, "none") as process:
-        wait_for(tmp_path / "run" / "autoencoder" / "log.jsonl", process)
+        # After a step of both: a process that has not begun its first one is ended at once.
+        wait_for(tmp_path / "run" / "autoencoder" / "checkpoint.safetensors", process)
         process.send_signal(signal.SIGINT)
         status, _, _ = finish(process, QUIET)
     assert status != 0

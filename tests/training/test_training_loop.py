@@ -8,12 +8,13 @@ import signal
 import numpy as np
 import pytest
 
+from backends.communication import Single
 from tests.small import AUTOENCODER, CONFIG, write_images
 from vqv2 import checkpoint, pipeline
 from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
 from vqv2.run import Run
-from vqv2.training import AutoencoderTask, PriorTask, Schedule, TrainingError, train
+from vqv2.training import AutoencoderTask, PriorTask, Schedule, TrainingError, parallel, train
 from vqv2.training.interruption import interruption
 from vqv2.training.log import read_log
 
@@ -106,6 +107,16 @@ def test_ctrl_c_finishes_the_step_and_saves(tmp_path, sources, on_ctrl_c):
         train(task, run.stage_folder("autoencoder"), 0, schedule=QUIET)
     assert contents(run.checkpoint_path("autoencoder"))[1] == 3
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_may_come_later_than_to_the_others(tmp_path, sources, on_ctrl_c, monkeypatch):
+    on_ctrl_c(signal.default_int_handler)
+    run, told = new_run(tmp_path / "run", sources), iter((False, True))  # others, in step 2
+    monkeypatch.setattr(parallel, "anywhere", lambda condition, communicator: next(told))
+    monkeypatch.setattr(Single, "barrier", lambda _: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt, match="saved at step 2"):
+        pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    assert contents(run.checkpoint_path("autoencoder"))[1] == 2
 
 
 def test_ctrl_c_stays_ignored_where_it_was(on_ctrl_c):

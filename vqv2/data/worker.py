@@ -24,6 +24,7 @@ def main():
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     note = mmap.mmap(int(sys.argv[1]), PLACE.size) if len(sys.argv) > 1 else bytearray(PLACE.size)
     os.dup2(2, 1)  # what a library prints must not come between the replies
+    sys.stdout.reconfigure(line_buffering=True)  # nor wait for an end, which drops it
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             function, calls = receive(requests)

@@ -148,10 +148,12 @@ def _progress(diagnosis, good, steps, log):
 
 
 def _leftovers(folder, diagnosis, running):
-    left = [path.stat().st_size for path in folder.glob(".*.partial")]
-    if left and not running:
+    partial = list(folder.glob(".*.partial"))
+    left = [path for one in partial for path in (one, *one.rglob("*")) if path.is_file()]
+    if partial and not running:
+        size = _bytes(sum(path.stat().st_size for path in left))
         diagnosis.notes.append(
-            f"a killed process left {_bytes(sum(left))} half written; the next one removes it"
+            f"a killed process left {size} half written; the next one removes it"
         )
 
 

@@ -142,7 +142,9 @@ class _Training:
                 bar.update()
                 if stopped:
                     break
-        task.communicator.barrier()  # the last checkpoint is there before anyone leaves
+            # The last checkpoint is there before anyone leaves. A signal that reaches this process
+            # later than the one whose stop it has followed must not end it here.
+            task.communicator.barrier()
         if stopped:
             message = f"stopped and saved at step {step}: continue with --resume"
             raise Stopped(message, interrupted.number or signal.SIGTERM)  # another process's
