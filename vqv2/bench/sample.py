@@ -14,11 +14,12 @@ import functools
 
 import numpy as np
 
+import backends
 from backends import seconds_of, to_device
 from vqv2.bench.cases import TrainingCase, training_case, training_data
 from vqv2.bench.counting import counted
 from vqv2.bench.subject import Subject
-from vqv2.bench.train import build_model
+from vqv2.bench.train import build_model, shallow
 from vqv2.bench.weights import QuickNormal
 from vqv2.errors import InputError
 from vqv2.models.autoencoder import Autoencoder
@@ -72,8 +73,14 @@ def level_case(preset_name, level, classes, batch, quick=False):
 
 
 def prepare(name):
-    """Compile or load the kernels on a tiny model: that is no part of a map's memory."""
-    build("map", {"case": "conditioned prior", "quick": True}).run()
+    """Compile or load the kernels on small models: that is no part of a map's time or memory.
+
+    On a tiny one; in compiled loops, which have others for wider rows, on a shallow one, too.
+    """
+    case = "conditioned prior"
+    build("map", {"case": case, "quick": True}).run()
+    if backends.current() == "numba":
+        build("map", {"case": case, "settings": shallow(case)}, fraction=1e-9).run()
 
 
 def build(name, model, fraction=1.0, storage="float32", window=1):

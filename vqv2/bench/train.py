@@ -24,9 +24,13 @@ def prepare(name):
     """
     build(name, quick=True).run()
     if backends.current() == "numba":
-        config = training_case(name).config
-        shallow = {field: n for field, n in _SHALLOW.items() if getattr(config, field, 0)}
-        build(name, settings=shallow).run()
+        build(name, settings=shallow(name)).run()
+
+
+def shallow(name):
+    """Settings that leave one layer of each kind of a training case, as wide as it is."""
+    config = training_case(name).config
+    return {field: n for field, n in _SHALLOW.items() if getattr(config, field, 0)}
 
 
 def build(name, **options):
