@@ -5,7 +5,8 @@ code is added. Each layer keeps what later positions will read of it:
 
 * A causal convolution keeps its input's last rows. Of 13 taps, 10 lie in the rows above, which are
   complete when a row starts: their share of the whole row is one matrix product, and reads those
-  weights once per row. The taps of the current row are left for each position.
+  weights once per row (`backends.rows_above`). The taps of the current row are left for each
+  position.
 * An attention block keeps keys and values of all earlier positions.
 * What the coarser levels say is computed once per sample, and projected for a row at a time.
 
