@@ -24,7 +24,7 @@ import numpy as np
 
 from backends import windows
 from backends.channelwise import channelwise
-from backends.compiled import compiled, prange
+from backends.compiled import compiled, copy, prange
 from backends.product import panel_rows
 from backends.tile import BLOCK, TILE_ROWS, add_rows
 
@@ -191,12 +191,15 @@ def _transform_weights_loop(w, transposed, above, beside):
                     for c in range(count):
                         taps[tap, c, d] = w[tap, left + d, first + c]
             else:
-                taps[tap, :count, :width] = w[tap, first : first + count, left : left + width]
+                for c in range(count):
+                    copy(w[tap, first + c, left : left + width], taps[tap, c, :width])
         size = count * BLOCK
         for a in range(HALF):
             start, at = a * TAPS * stretch * BLOCK, ((block * HALF + a) * channels + first) * BLOCK
             from_weights(taps, start, stretch * BLOCK, size, above, at, above_step)
-        beside[block, :, first : first + count] = taps[HALF * TAPS :, :count]
+        for tap in range(own):
+            for c in range(count):
+                copy(taps[HALF * TAPS + tap, c], beside[block, tap, first + c])
 
 
 @compiled
@@ -259,7 +262,7 @@ def _convolve_loop(x, above, beside, lines, turned, y):
                         line = y[image, rows - 1 - i, columns - 1 - column - j]
                     else:
                         line = y[image, i, column + j]
-                    line[left : left + count] = final[j, :count]
+                    copy(final[j], line[left : left + count])
 
 
 @compiled
@@ -300,10 +303,11 @@ def _above_loop(v, w, offset, panel, y):
         for tile in range(count):
             image, column = (top + tile) // across, (top + tile) % across * OUTPUTS
             for j in range(min(OUTPUTS, columns - column)):
-                m[POINTS + j, tile, :width] = offset[image, column + j, left : left + width]
+                added = offset[image, column + j]
+                copy(added[left : left + width], m[POINTS + j, tile, :width])
             to_outputs(m, tile * BLOCK, count * BLOCK, width, final, 0, BLOCK)
             for j in range(min(OUTPUTS, columns - column)):
-                y[image, column + j, left : left + width] = final[j, :width]
+                copy(final[j], y[image, column + j, left : left + width])
 
 
 @compiled
@@ -339,7 +343,8 @@ def _weight_gradient_loop(x, dy, lines, du):
                     from_outputs(flat_dy, start, channels_out, size, dm, tile * BLOCK, dm_step)
                 else:
                     for j in range(columns - column):
-                        last[j, :size] = dy[image, line, column + j, left : left + size]
+                        numbers = dy[image, line, column + j]
+                        copy(numbers[left : left + size], last[j, :size])
                     from_outputs(flat_last, 0, BLOCK, size, dm, tile * BLOCK, dm_step)
             for p in range(POINTS):
                 for a in range(HALF + 1):
@@ -351,7 +356,7 @@ def _weight_gradient_loop(x, dy, lines, du):
         for p in range(POINTS):
             for a in range(HALF + 1):
                 for c in range(count):
-                    du[p, a, first + c, left : left + size] = sums[p, a, c, :size]
+                    copy(sums[p, a, c], du[p, a, first + c, left : left + size])
 
 
 @compiled
@@ -364,4 +369,4 @@ def _transform_gradient_loop(du, dw):
         taps = np.empty((TAPS, columns), np.float32)
         to_weights(du, (a * channels + c) * columns, rows * size, columns, taps, 0, columns)
         for b in range(min(TAPS, len(dw) - a * TAPS)):
-            dw[a * TAPS + b, c] = taps[b]
+            copy(taps[b], dw[a * TAPS + b, c])

@@ -125,6 +125,17 @@ def part(function):
     return Part(function)
 
 
+@part
+def copy(source, target):
+    """target[i] = source[i] for all of target; in compiled code.
+
+    Assigning to a slice does the same, but Numba compiles a message about shapes with it, which
+    takes seconds.
+    """
+    for i in range(len(target)):
+        target[i] = source[i]
+
+
 def flat(x):
     """The numbers of a host array one after the other, as elementwise loops take them.
 

@@ -7,7 +7,7 @@ N x K matrix of distances.
 import numpy as np
 
 from backends import cuda
-from backends.compiled import compiled, prange
+from backends.compiled import compiled, copy, prange
 from backends.selection import kernel
 from backends.transfer import array_module
 
@@ -68,7 +68,7 @@ def _nearest_code_loop(vectors, codebook, codes):
                 if found and smallest[m] == smallest[m]:
                     best[m] = k
                     smallest[m] = distance[m]
-        codes[start:stop] = best[: stop - start]
+        copy(best, codes[start:stop])
 
 
 @kernel

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from backends.compiled import compiled, prange
+from backends.compiled import compiled, copy, prange
 from backends.product import Columns, pack
 from backends.tile import BLOCK, CHUNK, add_rows
 
@@ -76,11 +76,9 @@ def _pad_loop(x, top, left, turned, y):
         if 0 <= row < height:
             line[:left] = 0
             line[left + width :] = 0
-            if turned:
-                for j in range(width):
-                    line[left + j] = x[image, height - 1 - row, width - 1 - j]
-            else:
-                line[left : left + width] = x[image, row]
+            for j in range(width):
+                at, beside = (height - 1 - row, width - 1 - j) if turned else (row, j)
+                copy(x[image, at, beside], line[left + j])
         else:
             line[:] = 0
 

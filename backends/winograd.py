@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backends.compiled import compiled, part, prange
+from backends.compiled import compiled, copy, part, prange
 from backends.threads import cores
 from backends.tile import BLOCK, TILE_ROWS, add_rows
 from backends.windows import lines_of_task
@@ -188,7 +188,7 @@ def _transform_weights_loop(w, transposed, both_ways, u):
                         column, d = column + 1, 0
             else:
                 numbers = w[side * a + p, side * b + c // fewer, c % fewer, first : first + BLOCK]
-                pixel[tap, : len(numbers)] = numbers
+                copy(numbers, pixel[tap, : len(numbers)])
         for i in range(len(both_ways)):
             target = u[i, p_out, block, p, c]
             target[:] = 0
@@ -238,7 +238,7 @@ def _from_inputs(x, source, line, inputs, i, p, first, mixed, v, at):
         if upper_inside and lower_inside:
             _add(x[upper, place], x[lower, place], np.float32(inputs[i, 2]), target)
         elif upper_inside:
-            target[:] = x[upper, place]
+            copy(x[upper, place], target)
         elif lower_inside:
             _add(target, x[lower, place], np.float32(inputs[i, 2]), target)
     for j in range(len(inputs)):
@@ -336,7 +336,7 @@ def _from_outputs(dy, row, outputs, i, block, mixed, dm, at):
         if has_upper and has_lower:
             _add(dy[row, column, left:right], dy[row + 1, column, left:right], lower, target)
         elif has_upper:
-            target[:] = dy[row, column, left:right]
+            copy(dy[row, column, left:right], target)
         else:
             target[:] = 0
             if has_lower:
@@ -392,5 +392,5 @@ def _weight_gradient_loop(x, source, dy, inputs, outputs, lines, shares, du):
                 block, j = product // count, product % count
                 left, right = block * BLOCK, min(block * BLOCK + BLOCK, channels_out)
                 for c in range(min(PANEL, length - panel * PANEL)):
-                    numbers = sums[panel - begin, block, j, c, : right - left]
-                    du[i, j, p, panel * PANEL + c, left:right] = numbers
+                    numbers = sums[panel - begin, block, j, c]
+                    copy(numbers, du[i, j, p, panel * PANEL + c, left:right])
