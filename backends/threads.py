@@ -2,9 +2,10 @@
 
 Both pools keep their idle threads spinning by default, each for itself, and one pool's idle threads
 then take the cores from the other's busy ones. So idle threads sleep: OpenBLAS's at once, OpenMP's
-after a fraction of a millisecond. That bridges the gaps between the kernels of a step; waking takes
-longer than a small kernel. What a step loses after a pause is mostly not the waking but page faults
-of memory that had been freed: see `backends/heap.py`.
+after a fraction of a millisecond. That bridges the gaps between the kernels of a step. After a
+longer pause a thread may wake on the very core that woke it, and share it for milliseconds while
+another core is idle. OMP_PROC_BIND=true prevents that. It is left to the user: it binds the first
+thread to one core as well, and with it every process that this thread starts.
 
 Processes that `mpiexec` starts on one machine share its cores: each has its part of the threads.
 A value set by the user stays.
