@@ -7,6 +7,7 @@ hierarchy.sample(16, label="faces", temperature=0.9, seed=1)
 """
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -77,7 +78,8 @@ class Hierarchy:
         their average (Figure 8). Raises `InputError` for codes or levels that do not fit.
         """
         _check_at_least(1, batch=batch)
-        count = max((len(c) for c in codes.values()), default=0)
+        self._check_by_level("codes", codes)
+        count = max((_map_count(level, maps) for level, maps in codes.items()), default=0)
         if count == 0:
             raise InputError("there are no codes to decode")
         parts = [
@@ -129,7 +131,7 @@ class Hierarchy:
         _check_at_least(1, count=count, batch=batch)
         _check_at_least(0, seed=seed)
         communicator = communicator or Single()
-        given = self._check_given(given or {}, count)
+        given = self._check_given({} if given is None else given, count)
         rng = np.random.default_rng(seed)
         labels = self.labels(label, count, rng)
         settings = {level: self.settings(level, temperature, top_k, top_p) for level in self.levels}
@@ -229,7 +231,15 @@ class Hierarchy:
             chosen.append(value)
         return Settings(*chosen).check()
 
+    def _check_by_level(self, name, codes):
+        if not isinstance(codes, Mapping):
+            raise InputError(
+                f"{name} must be a dictionary {{level: codes}} of the levels "
+                f"{', '.join(self.levels)}, not {type(codes).__name__}"
+            )
+
     def _check_given(self, given, count):
+        self._check_by_level("given", given)
         for level, codes in given.items():
             if level not in self.levels:
                 raise InputError(
@@ -240,7 +250,10 @@ class Hierarchy:
         return {level: np.asarray(codes) for level, codes in given.items()}
 
     def _check_images(self, images):
-        images = np.asarray(images)
+        try:
+            images = np.asarray(images)
+        except ValueError:
+            raise InputError("images are of several shapes: give one array of them") from None
         size, channels = self.config.autoencoder.image_size, self.config.autoencoder.channels
         if images.ndim != 4 or images.shape[1:] != (size, size, channels):
             raise InputError(
@@ -253,6 +266,17 @@ class Hierarchy:
         if not (images.min() >= 0 and images.max() <= 1):  # false for NaN, too
             raise InputError("images must be numbers from 0 to 1: some are not, or are NaN")
         return images.astype(np.float32)
+
+
+def _map_count(level, codes):
+    """N of codes (N, size, size)."""
+    try:
+        shape = np.shape(codes)
+    except ValueError:  # lists of several lengths
+        shape = None
+    if shape is None or len(shape) != 3:
+        raise InputError(f"codes of {level} must be an array (N, size, size), not of shape {shape}")
+    return shape[0]
 
 
 def _check_at_least(least, **numbers):
