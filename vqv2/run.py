@@ -96,11 +96,7 @@ class Run:
         for level in self.config.levels:
             folder = self.stage_folder(f"prior-{level}")
             if stage := _record(folder):
-                try:
-                    prior = from_values(PriorConfig, stage["config"])
-                except InputError as error:
-                    path = folder / "training.json"
-                    raise StageError(f"{path} cannot be used: {error}; {_REMEDY}") from None
+                prior = stage_config(PriorConfig, stage, folder)
                 self.config = self.config.with_prior(level, prior)
         return self
 
@@ -182,8 +178,7 @@ class Run:
     def _load(self, stage, path=None):
         path = path or self.checkpoint_path(stage)
         arrays, metadata = checkpoint.load(path)
-        if metadata.get("stage") != stage:
-            raise InputError(f"{path} holds {metadata.get('stage')!r}, not {stage!r}")
+        checkpoint.check_stage(path, metadata, stage)
         return arrays, metadata
 
 
@@ -228,13 +223,28 @@ def read_stage(folder):
     return content
 
 
+def stage_config(kind, record, folder):
+    """The configuration, a dataclass `kind`, in what `read_stage` read from `folder`.
+
+    Raises `StageError` when it is none.
+    """
+    try:
+        return from_values(kind, record["config"])
+    except InputError as error:
+        path = Path(folder) / "training.json"
+        raise StageError(f"{path} cannot be used: {error}; {_REMEDY}") from None
+
+
 def _record(folder):
     """The training.json of a stage; where there is none, what the newest checkpoint says; or None.
 
     It may have been removed, being damaged, or never written, by an earlier version.
     """
     record = read_stage(folder)
-    return checkpoint.Checkpoints(folder).metadata() if record is None else record
+    if record is None:
+        metadata = checkpoint.Checkpoints(folder).metadata() or {}
+        return metadata if metadata.get("stage") == folder.name else None
+    return record
 
 
 _REMEDY = "remove it, and give the command that began this stage again with --resume"
