@@ -25,6 +25,8 @@ from vqv2.models.prior import Prior
 
 FORMAT = "vqv2 run 1"
 STAGE_FORMAT = "vqv2 stage 1"
+# What codes, priors and the images of all of them are made by: fields of the autoencoder.
+OF_LATER_STAGES = ("image_size", "channels", "latent_sizes", "codebook_size")
 
 
 class StageError(InputError):
@@ -145,15 +147,23 @@ class Run:
         """
         arrays, metadata = self._load("autoencoder")
         config = from_values(AutoencoderConfig, metadata["config"])
-        if config.latent_sizes != self.config.autoencoder.latent_sizes:
-            raise InputError(
-                f"{self.checkpoint_path('autoencoder')} was trained with latent_sizes "
-                f"{config.latent_sizes}, but config.json says "
-                f"{self.config.autoencoder.latent_sizes}"
-            )
+        self.check_autoencoder(config)
         model = Autoencoder(config, np.random.default_rng(0))
         load_averaged(model, arrays)
         return model, identity(model.state())
+
+    def check_autoencoder(self, trained):
+        """Raise `InputError` unless config.json says what the later stages need to know of it.
+
+        `trained` is the configuration that the autoencoder's checkpoint was trained with.
+        """
+        for name in OF_LATER_STAGES:
+            found, said = getattr(trained, name), getattr(self.config.autoencoder, name)
+            if found != said:
+                raise InputError(
+                    f"{self.checkpoint_path('autoencoder')} was trained with {name} {found}, but "
+                    f"{self._path} says {said}: change it back there, or restore the file"
+                )
 
     def load_prior(self, level, autoencoder_identity, best=False):
         """The prior of `level` with averaged weights, learned from this autoencoder's codes.

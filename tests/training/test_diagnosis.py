@@ -7,6 +7,7 @@ import pytest
 
 from tests.small import AUTOENCODER, train_all, write_images
 from vqv2 import cli, pipeline
+from vqv2.errors import InputError
 from vqv2.run import Run
 from vqv2.training import Schedule
 from vqv2.training.claim import claim
@@ -134,6 +135,23 @@ def test_the_configuration_of_an_unknown_autoencoder_does_not_hide_the_other_sta
     status, parts, _ = doctor(run, capsys)
     assert status == 1 and f"DAMAGED: {path} cannot be used: there is no field" in str(parts)
     assert "complete" in parts["autoencoder"] and "complete" in parts["prior-bottom"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("codebook_size", 13), ("latent_sizes", [2, 8]), ("channels", 1)]
+)
+def test_a_configuration_that_the_autoencoder_was_not_trained_with(run, capsys, name, value):
+    path = run / "config.json"
+    content = json.loads(path.read_text())
+    content["config"]["autoencoder"][name] = value
+    path.write_text(json.dumps(content))
+    status, parts, commands = doctor(run, capsys)
+    assert (status, commands) == (1, [])
+    assert f"was trained with {name} " in parts["autoencoder"]
+    assert f"but {path} says" in parts["autoencoder"] and "restore the file" in parts["autoencoder"]
+    assert "complete" in parts["prior-bottom"]
+    with pytest.raises(InputError, match=f"was trained with {name} .* change it back"):
+        Run.open(run).load_autoencoder()
 
 
 def test_half_extracted_and_damaged_codes(run, capsys):

@@ -61,6 +61,7 @@ def diagnose(folder, quick=False):
             *((f"prior-{level}", PriorConfig) for level in run.config.levels),
         )
     ]
+    _compare_with_configuration(run, autoencoder)
     codes = _codes(run, autoencoder, quick)
     for prior in priors:
         _compare_with_codes(run, prior, codes)
@@ -162,6 +163,20 @@ def _leftovers(folder, diagnosis, running):
         diagnosis.notes.append(
             f"a killed process left {_bytes(sum(left))} half written; the next one removes it"
         )
+
+
+def _compare_with_configuration(run, autoencoder):
+    """What config.json says of the autoencoder is true of the newest checkpoint."""
+    path = run.checkpoint_path("autoencoder")
+    if not path.exists() or autoencoder.damaged:
+        return
+    trained = from_values(AutoencoderConfig, checkpoint.read_metadata(path)["config"])
+    try:
+        run.check_autoencoder(trained)
+    except InputError as error:
+        autoencoder.damaged.append(str(error))
+        autoencoder.state = f"of another configuration; {autoencoder.state}"
+        autoencoder.command = ""
 
 
 def _codes(run, autoencoder, quick):
