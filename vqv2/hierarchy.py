@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from backends.communication import Single
+from vqv2.data.codes import training_classes
 from vqv2.errors import InputError
 from vqv2.run import Run
 from vqv2.sampling import Settings, check_given, sample_codes
@@ -23,15 +24,17 @@ class Hierarchy:
     config       the `Config` they were built from
     levels       names, coarse to fine
     class_names  names of the classes, empty for an unconditional hierarchy
+    learned      (C,) numbers of the classes that training had images of, ascending
     autoencoder  the `Autoencoder`
     priors       {level: Prior} of the levels that have been trained
     identity     what tells this autoencoder from another
     """
 
-    def __init__(self, config, class_names, autoencoder, priors, identity=""):
+    def __init__(self, config, class_names, autoencoder, priors, identity="", learned=None):
         self.config = config
         self.levels = config.levels
         self.class_names = tuple(class_names) if config.conditional else ()
+        self.learned = np.arange(len(self.class_names)) if learned is None else learned
         self.autoencoder = autoencoder
         self.priors = priors
         self.identity = identity
@@ -41,8 +44,9 @@ class Hierarchy:
         """The hierarchy in a run folder, with those priors that are there (none: `priors=False`).
 
         Priors are as their training left them, or, with `best`, as they were when their held-out
-        loss was lowest. Raises `InputError` when the folder is no run, when a file in it is
-        damaged, or when a prior learned the codes of another autoencoder.
+        loss was lowest. Which classes they have learned the run's codes tell; without these all
+        of them count. Raises `InputError` when the folder is no run, when a file in it is damaged,
+        or when a prior learned the codes of another autoencoder.
         """
         run = Run.open(folder)
         autoencoder, identity = run.load_autoencoder()
@@ -53,7 +57,8 @@ class Hierarchy:
             if priors and run.checkpoint_path(f"prior-{level}").exists()
         ]
         loaded = {level: run.load_prior(level, identity, best) for level in trained}
-        return cls(run.config, run.class_names, autoencoder, loaded, identity)
+        learned = training_classes(run.codes_folder, identity) if run.config.conditional else None
+        return cls(run.config, run.class_names, autoencoder, loaded, identity, learned)
 
     def encode(self, images, batch=32):
         """Images (N, H, W, C) in [0, 1] -> {level: codes (N, size, size) uint16}.
@@ -114,7 +119,8 @@ class Hierarchy:
     ):
         """New codes {level: (count, size, size) int64}, from the top level down.
 
-        label        class name or number for all, or a list of `count`; None draws classes evenly
+        label        class name or number for all, or a list of `count`; None draws evenly from the
+                     classes that were learned
         temperature, top_k, top_p    `vqv2.sampling.Settings`: one value, or {level: value}
         given        {level: (count, size, size)} codes to keep, -1 where to draw: a whole top map,
                      or the rows to continue from
@@ -188,7 +194,7 @@ class Hierarchy:
                 raise InputError(f"class {label!r} was given, but this hierarchy has no classes")
             return None
         if label is None:
-            return rng.integers(len(self.class_names), size=count)
+            return self.learned[rng.integers(len(self.learned), size=count)]
         if np.ndim(label) == 0:
             return np.full(count, self._class_number(label))
         numbers = np.array([self._class_number(one) for one in label], dtype=np.int64)
