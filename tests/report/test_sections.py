@@ -197,6 +197,25 @@ def test_what_cannot_be_measured_is_named_and_the_page_has_the_rest(
     )
 
 
+def test_figures_of_other_images_of_the_same_name_and_number_do_not_stay(trained, tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "images.npz"
+        np.savez(path, images=rng.integers(0, 256, (9, 16, 16, 3), dtype=np.uint8),
+                 labels=np.arange(9) % 3)  # fmt: skip
+    common = ("evaluate", trained.folder, "--out", tmp_path / "evaluation")
+    for folder, name, found in (
+        ("one", "usage", ["usage"]),
+        ("one", "training", ["usage", "training"]),
+        ("two", "training", ["training"]),
+    ):
+        held_out = ("--held-out", tmp_path / folder / "images.npz")
+        assert vqv2(*common, *held_out, "--only", name) == 0
+        assert list(figures(tmp_path / "evaluation")) == found
+    assert "other images: its figures are replaced" in capsys.readouterr().out
+
+
 def test_other_images_can_be_held_out(trained, tmp_path):
     other = write_images(tmp_path / "other.npz", count=9)
     folder = tmp_path / "evaluation"

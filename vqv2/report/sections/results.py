@@ -106,7 +106,7 @@ def _identities(hierarchy):
 
 def _data(subject):
     return {
-        split: {"name": source.name, "images": len(source)}
+        split: {"name": source.name, "images": len(source), "identity": source.identity}
         for split, source in subject.sources.items()
     }
 
