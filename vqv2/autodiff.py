@@ -110,9 +110,10 @@ class Node:
             if parent is None or cotangent is None:
                 continue
             value = cotangent() if callable(cotangent) else cotangent
-            if not _is_stretched(np.shape(value), parent.shape):
+            shape = getattr(value, "shape", ())  # a number has none; it may be a device's array
+            if not _is_stretched(shape, parent.shape):
                 raise GradientError(
-                    f"the gradient of '{self.name}' gives a cotangent of shape {np.shape(value)} "
+                    f"the gradient of '{self.name}' gives a cotangent of shape {shape} "
                     f"for an input of shape {parent.shape}: it must have that shape"
                 )
             yield parent, _undo_broadcasting(value, parent.shape)
