@@ -84,6 +84,27 @@ def test_wrong_cotangents_are_refused():
         Tensor(np.ones(1)).backward()
 
 
+@pytest.mark.parametrize(
+    ("gradient", "message"),
+    [
+        (lambda dy: dy, "'product' gives 1 cotangents for 2 inputs: return a tuple"),
+        (lambda dy: (dy, dy, dy), "gives 3 cotangents for 2 inputs"),
+        (lambda dy: (dy, dy.sum()), r"of shape \(\) for an input of shape \(4,\)"),
+        (lambda dy: (dy.sum(axis=0), dy), r"of shape \(4,\) for an input of shape \(3, 4\)"),
+        (lambda dy: (dy, dy[:, :1]), r"of shape \(3, 1\) for an input of shape \(4,\)"),
+        (lambda dy: (2.0, None), r"of shape \(\) for an input of shape \(3, 4\)"),
+    ],
+)
+def test_an_operation_whose_gradient_does_not_fit_is_named(gradient, message):
+    @differentiable
+    def product(a, b):
+        return a * b, gradient
+
+    a, b = (Tensor(np.ones(shape), requires_grad=True) for shape in ((3, 4), (4,)))
+    with pytest.raises(GradientError, match=message):
+        product(a, b).backward(np.ones((3, 4)))
+
+
 def test_memory_is_freed_without_the_garbage_collector():
     gc.disable()
     try:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -126,6 +127,13 @@ def test_a_run_without_a_checkpoint_may_begin_again(tmp_path, finished, capsys):
     foreign = ("train", "autoencoder", "--data", finished[1], "--out", tmp_path, *SMALL)
     assert "not the configuration" in refused(capsys, *foreign)
     assert (tmp_path / "config.json").read_text() == '{"something": "else"}'
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as ended:
+        vqv2("--version")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"vqv2 {metadata.version('vqv2')}\n"
 
 
 def test_info_names_backends_and_counts_parameters(capsys):

@@ -104,6 +104,9 @@ def test_text_is_read_as_the_fields_type():
         ({"codebook_size": "70000"}, "65536"),
         ({"codebook_update": "magic"}, "ema, loss"),
         ({"polyak_decay": "1"}, "less than 1"),
+        ({"gradient_clipping": "inf"}, "gradient_clipping=inf must be finite: 0 lets"),
+        ({"gradient_clipping": "-inf"}, "gradient_clipping=-inf must be at least 0"),
+        ({"learning_rate": "inf"}, "learning_rate=inf must be finite$"),
         ({"upsampling_filter_size": "3"}, "even"),
     ],
 )

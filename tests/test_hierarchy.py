@@ -145,6 +145,9 @@ def test_windows_change_no_code_of_any_level(trained):
         ({"label": 0, "given": {"left": np.zeros((2, 4, 4), int)}}, "no level 'left'"),
         ({"label": 0, "given": {"top": np.zeros((1, 4, 4), int)}}, r"shape \(1, 4, 4\)"),
         ({"label": 0, "given": {"top": np.full((2, 4, 4), 99)}}, "99"),
+        ({"label": 0, "given": {"top": [[0], [1, 2]]}}, "several lengths"),
+        ({"label": 0, "given": np.zeros((2, 4, 4), int)}, "given must be a dictionary.*top, bot"),
+        ({"label": 0, "given": []}, "dictionary .* not list"),
     ],
 )
 def test_wrong_requests_are_one_sentence(trained, arguments, message):
@@ -161,11 +164,28 @@ def test_wrong_requests_are_one_sentence(trained, arguments, message):
         (np.zeros((2, 16, 16, 3), np.uint8), "uint8"),
         (np.full((2, 16, 16, 3), 255.0), "from 0 to 1"),
         (np.full((2, 16, 16, 3), np.nan), "NaN"),
+        ([np.zeros((16, 16, 3)), np.zeros((8, 8, 3))], "several shapes"),
     ],
 )
 def test_wrong_images_are_one_sentence(trained, images, message):
     with pytest.raises(InputError, match=message):
         Hierarchy.load(trained[0].folder).encode(images)
+
+
+@pytest.mark.parametrize(
+    ("codes", "levels", "message"),
+    [
+        (np.zeros((2, 4, 4), int), None, "codes must be a dictionary .* not ndarray"),
+        (None, None, "not NoneType"),
+        ({"top": 3, "bottom": 4}, None, r"codes of top must be an array \(N, size, size\)"),
+        ({"top": [[0], [1, 2]], "bottom": 4}, None, "codes of top must be an array"),
+        ({"top": np.zeros((2, 4, 4), int)}, "top", "levels 'top' must be a list"),
+        ({"top": np.zeros((2, 4, 4), int)}, None, "codes of level bottom are missing"),
+    ],
+)
+def test_wrong_codes_are_one_sentence(trained, codes, levels, message):
+    with pytest.raises(InputError, match=message):
+        Hierarchy.load(trained[0].folder, priors=False).decode(codes, levels)
 
 
 @pytest.mark.parametrize("batch", [0, -1, 1.5, None])

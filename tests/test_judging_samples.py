@@ -125,6 +125,34 @@ def test_what_cannot_be_done_is_one_sentence(trained, tmp_path, capsys):
     assert not out.exists()
 
 
+def test_a_class_without_images_is_left_out_with_a_sentence(tmp_path, capsys):
+    data = write_images(tmp_path / "images.npz")
+    with np.load(data) as content:
+        images = content["images"]
+    np.savez(data, images=images, labels=np.array([0, 2] * 12))  # classes "0", "1" and "2"
+    run = hierarchy(tmp_path / "run", data)
+    loaded = Hierarchy.load(run)
+    assert set(loaded.labels(None, 50, np.random.default_rng(0))) == {0, 2}
+    assert loaded.labels("1", 2, None).tolist() == [1, 1]  # who asks for it gets it
+    out = tmp_path / "samples.npz"
+    assert vqv2("sample", run, "--count", 5, "--out", out) == 0
+    assert "no image of them: 1 (--class" in capsys.readouterr().out
+    assert np.load(out)["labels"].tolist() == [0, 2, 0, 2, 0]
+    config = ClassifierConfig(image_size=8, channels=1, hidden_units=4, steps=1, batch=2)
+    sources = {split: open_images(data, 8, 1, split) for split in ("train", "held_out")}
+    train_classifier(tmp_path / "ranks", config, sources, data, schedule=QUIET)
+    arguments = ("reject", run, "--classifier", tmp_path / "ranks", "--count", 4)
+    assert vqv2(*arguments, "--out", tmp_path / "rejected") == 0
+    assert "left out: images.npz has 0 training images of class 1" in capsys.readouterr().out
+    content = json.loads((tmp_path / "rejected" / "rejection.json").read_text())
+    assert list(content["classes"]) == ["0", "2"]
+    assert np.load(tmp_path / "rejected" / "ranked.npz")["labels"].tolist() == [0] * 4 + [2] * 4
+    assert vqv2(*arguments, "--class", "1", "--out", tmp_path / "one") == 2
+    assert "0 training images of class 1" in capsys.readouterr().err
+    (run / "codes" / "train-labels.npy").write_bytes(b"")  # then nobody knows
+    assert set(Hierarchy.load(run).labels(None, 50, np.random.default_rng(0))) == {0, 1, 2}
+
+
 def test_a_hierarchy_without_classes_is_refused(trained, tmp_path, capsys):
     data = write_images(tmp_path / "images.npz")
     run = hierarchy(tmp_path / "run", data, conditional=False)

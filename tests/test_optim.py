@@ -70,5 +70,12 @@ def test_the_printed_schedule_crosses_at_46908(preset, level, peak):
 def test_table_3_rate_is_constant_unless_asked():
     assert autoencoder_learning_rate(10**6, AutoencoderConfig()) == 2e-4
     config = AutoencoderConfig(decay_learning_rate=True, steps=100)
-    assert autoencoder_learning_rate(50, config) == pytest.approx(1e-4)
-    assert autoencoder_learning_rate(100, config) == pytest.approx(0)
+    assert autoencoder_learning_rate(51, config) == pytest.approx(1e-4)
+    rates = [autoencoder_learning_rate(step, config) for step in range(1, 102)]
+    assert rates[0] == 2e-4 and rates == sorted(rates, reverse=True)
+    assert rates[99] > 0 and rates[100] == pytest.approx(0)
+
+
+def test_a_cosine_of_a_single_step_learns():
+    config = AutoencoderConfig(decay_learning_rate=True, steps=1)
+    assert autoencoder_learning_rate(1, config) == config.learning_rate

@@ -16,14 +16,14 @@ from vqv2.autodiff import Tensor, differentiable, no_grad
 from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy
 from vqv2.presets import PRESETS, preset
-
-__version__ = "0.1.0"
+from vqv2.version import __version__
 
 __all__ = [
     "PRESETS",
     "Hierarchy",
     "InputError",
     "Tensor",
+    "__version__",
     "backends",
     "differentiable",
     "no_grad",

@@ -101,11 +101,30 @@ class Node:
         parents, self.gradient, self.parents = self.parents, None, ()
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
+        if len(gradients) != len(parents):
+            raise GradientError(
+                f"the gradient of '{self.name}' gives {len(gradients)} cotangents for "
+                f"{len(parents)} inputs: return a tuple with one for each, None where there is none"
+            )
         for parent, cotangent in zip(parents, gradients, strict=True):
             if parent is None or cotangent is None:
                 continue
             value = cotangent() if callable(cotangent) else cotangent
+            shape = getattr(value, "shape", ())  # a number has none; it may be a device's array
+            if not _is_stretched(shape, parent.shape):
+                raise GradientError(
+                    f"the gradient of '{self.name}' gives a cotangent of shape {shape} "
+                    f"for an input of shape {parent.shape}: it must have that shape"
+                )
             yield parent, _undo_broadcasting(value, parent.shape)
+
+
+def _is_stretched(stretched, shape):
+    """Whether NumPy stretches an array of `shape` to the shape `stretched`, or leaves it."""
+    if stretched == shape:
+        return True
+    extra = len(stretched) - len(shape)
+    return extra >= 0 and all(n in (1, m) for n, m in zip(shape, stretched[extra:], strict=True))
 
 
 def _undo_broadcasting(cotangent, shape):

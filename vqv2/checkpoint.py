@@ -56,12 +56,14 @@ class Checkpoints:
         for path in self.paths()[:1]:
             raise InputError(f"{path} exists: continue it with --resume, or choose another folder")
 
-    def load(self):
+    def load(self, check=lambda path, metadata: None):
         """(path, arrays, metadata, [sentence about each damaged one]) of the newest good one.
 
-        Raises `InputError` when there is none.
+        `check` may refuse it before anything in the folder is changed. Raises `InputError` when
+        there is none.
         """
         path, arrays, metadata, damaged = self.look()
+        check(path, metadata)
         # What `save` does last may be missing when the program was ended.
         if is_best(metadata) and path != self.best:
             link(path, self.best)
@@ -117,6 +119,15 @@ def _step_in_name(path):
 def is_best(metadata):
     """Whether a checkpoint is the one that had the lowest held-out loss when it was written."""
     return (metadata.get("best") or {}).get("step") == metadata["step"]
+
+
+def check_stage(path, metadata, stage):
+    """Raise `InputError` unless the metadata of the checkpoint at `path` is of `stage`."""
+    if metadata.get("stage") != stage:
+        raise InputError(
+            f"{path} holds {metadata.get('stage')!r}, not {stage!r}: move it to where it belongs, "
+            "and restore the right one from a copy (--resume goes on from the one before it)"
+        )
 
 
 def save(path, arrays, metadata):

@@ -32,6 +32,7 @@ from vqv2.errors import InputError
 from vqv2.training import TrainingError
 from vqv2.training.interruption import terminable
 from vqv2.training.parallel import ReplicaError
+from vqv2.version import __version__
 
 COMMANDS = (
     demo,
@@ -72,6 +73,7 @@ def build_parser():
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"vqv2 {__version__}")
     parser.add_argument(
         "--backend",
         choices=backends.BACKENDS,

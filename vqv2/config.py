@@ -357,14 +357,22 @@ def _check_choice(name, value, choices):
 
 def _check_positive(config, names):
     for name in names.split():
-        if not 0 < getattr(config, name) < math.inf:  # false for NaN, too
+        if not _finite(config, name) > 0:  # false for NaN, too
             raise InputError(f"{name}={getattr(config, name)} must be greater than 0")
 
 
 def _check_not_negative(config, names):
     for name in names.split():
-        if not 0 <= getattr(config, name) < math.inf:
+        if not _finite(config, name) >= 0:
             raise InputError(f"{name}={getattr(config, name)} must be at least 0")
+
+
+def _finite(config, name):
+    value = getattr(config, name)
+    if value == math.inf:
+        remedy = ": 0 lets the gradient have any norm" if name == "gradient_clipping" else ""
+        raise InputError(f"{name}={value} must be finite{remedy}")
+    return value
 
 
 def _check_parts(config):

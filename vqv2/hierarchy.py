@@ -7,10 +7,12 @@ hierarchy.sample(16, label="faces", temperature=0.9, seed=1)
 """
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from backends.communication import Single
+from vqv2.data.codes import training_classes
 from vqv2.errors import InputError
 from vqv2.run import Run
 from vqv2.sampling import Settings, check_given, sample_codes
@@ -22,15 +24,17 @@ class Hierarchy:
     config       the `Config` they were built from
     levels       names, coarse to fine
     class_names  names of the classes, empty for an unconditional hierarchy
+    learned      (C,) numbers of the classes that training had images of, ascending
     autoencoder  the `Autoencoder`
     priors       {level: Prior} of the levels that have been trained
     identity     what tells this autoencoder from another
     """
 
-    def __init__(self, config, class_names, autoencoder, priors, identity=""):
+    def __init__(self, config, class_names, autoencoder, priors, identity="", learned=None):
         self.config = config
         self.levels = config.levels
         self.class_names = tuple(class_names) if config.conditional else ()
+        self.learned = np.arange(len(self.class_names)) if learned is None else learned
         self.autoencoder = autoencoder
         self.priors = priors
         self.identity = identity
@@ -40,8 +44,9 @@ class Hierarchy:
         """The hierarchy in a run folder, with those priors that are there (none: `priors=False`).
 
         Priors are as their training left them, or, with `best`, as they were when their held-out
-        loss was lowest. Raises `InputError` when the folder is no run, when a file in it is
-        damaged, or when a prior learned the codes of another autoencoder.
+        loss was lowest. Which classes they have learned the run's codes tell; without these all
+        of them count. Raises `InputError` when the folder is no run, when a file in it is damaged,
+        or when a prior learned the codes of another autoencoder.
         """
         run = Run.open(folder)
         autoencoder, identity = run.load_autoencoder()
@@ -52,7 +57,8 @@ class Hierarchy:
             if priors and run.checkpoint_path(f"prior-{level}").exists()
         ]
         loaded = {level: run.load_prior(level, identity, best) for level in trained}
-        return cls(run.config, run.class_names, autoencoder, loaded, identity)
+        learned = training_classes(run.codes_folder, identity) if run.config.conditional else None
+        return cls(run.config, run.class_names, autoencoder, loaded, identity, learned)
 
     def encode(self, images, batch=32):
         """Images (N, H, W, C) in [0, 1] -> {level: codes (N, size, size) uint16}.
@@ -77,7 +83,8 @@ class Hierarchy:
         their average (Figure 8). Raises `InputError` for codes or levels that do not fit.
         """
         _check_at_least(1, batch=batch)
-        count = max((len(c) for c in codes.values()), default=0)
+        self._check_by_level("codes", codes)
+        count = max((_map_count(level, maps) for level, maps in codes.items()), default=0)
         if count == 0:
             raise InputError("there are no codes to decode")
         parts = [
@@ -112,7 +119,8 @@ class Hierarchy:
     ):
         """New codes {level: (count, size, size) int64}, from the top level down.
 
-        label        class name or number for all, or a list of `count`; None draws classes evenly
+        label        class name or number for all, or a list of `count`; None draws evenly from the
+                     classes that were learned
         temperature, top_k, top_p    `vqv2.sampling.Settings`: one value, or {level: value}
         given        {level: (count, size, size)} codes to keep, -1 where to draw: a whole top map,
                      or the rows to continue from
@@ -129,7 +137,7 @@ class Hierarchy:
         _check_at_least(1, count=count, batch=batch)
         _check_at_least(0, seed=seed)
         communicator = communicator or Single()
-        given = self._check_given(given or {}, count)
+        given = self._check_given({} if given is None else given, count)
         rng = np.random.default_rng(seed)
         labels = self.labels(label, count, rng)
         settings = {level: self.settings(level, temperature, top_k, top_p) for level in self.levels}
@@ -186,7 +194,7 @@ class Hierarchy:
                 raise InputError(f"class {label!r} was given, but this hierarchy has no classes")
             return None
         if label is None:
-            return rng.integers(len(self.class_names), size=count)
+            return self.learned[rng.integers(len(self.learned), size=count)]
         if np.ndim(label) == 0:
             return np.full(count, self._class_number(label))
         numbers = np.array([self._class_number(one) for one in label], dtype=np.int64)
@@ -229,7 +237,15 @@ class Hierarchy:
             chosen.append(value)
         return Settings(*chosen).check()
 
+    def _check_by_level(self, name, codes):
+        if not isinstance(codes, Mapping):
+            raise InputError(
+                f"{name} must be a dictionary {{level: codes}} of the levels "
+                f"{', '.join(self.levels)}, not {type(codes).__name__}"
+            )
+
     def _check_given(self, given, count):
+        self._check_by_level("given", given)
         for level, codes in given.items():
             if level not in self.levels:
                 raise InputError(
@@ -240,7 +256,10 @@ class Hierarchy:
         return {level: np.asarray(codes) for level, codes in given.items()}
 
     def _check_images(self, images):
-        images = np.asarray(images)
+        try:
+            images = np.asarray(images)
+        except ValueError:
+            raise InputError("images are of several shapes: give one array of them") from None
         size, channels = self.config.autoencoder.image_size, self.config.autoencoder.channels
         if images.ndim != 4 or images.shape[1:] != (size, size, channels):
             raise InputError(
@@ -253,6 +272,17 @@ class Hierarchy:
         if not (images.min() >= 0 and images.max() <= 1):  # false for NaN, too
             raise InputError("images must be numbers from 0 to 1: some are not, or are NaN")
         return images.astype(np.float32)
+
+
+def _map_count(level, codes):
+    """N of codes (N, size, size)."""
+    try:
+        shape = np.shape(codes)
+    except ValueError:  # lists of several lengths
+        shape = None
+    if shape is None or len(shape) != 3:
+        raise InputError(f"codes of {level} must be an array (N, size, size), not of shape {shape}")
+    return shape[0]
 
 
 def _check_at_least(least, **numbers):

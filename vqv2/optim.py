@@ -165,7 +165,14 @@ def prior_learning_rate(step, config):
 
 
 def autoencoder_learning_rate(step, config):
-    """Table 3's constant rate; with `decay_learning_rate`, half a cosine from it to zero."""
+    """Table 3's constant rate for step 1, 2, ...; with `decay_learning_rate`, half a cosine.
+
+        rate * (1 + cos(pi * (step - 1) / steps)) / 2
+
+    It begins with the whole rate, and would be zero one step after the last, so that every step
+    learns. The paper has no such schedule.
+    """
     if not config.decay_learning_rate:
         return config.learning_rate
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.steps)))
+    done = min(1.0, (step - 1) / config.steps)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))

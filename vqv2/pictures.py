@@ -23,10 +23,10 @@ def save_reconstructions(path, hierarchy, images):
 def save_samples(path, hierarchy, per_class, seed=0, progress=False, classes=None, **how):
     """One row of new images per class, or one of all without classes. Writes a PNG to `path`.
 
-    `classes` names those to show, default all; `how` as in `Hierarchy.sample_codes`. Returns the
-    images (N, H, W, C) in [0, 1].
+    `classes` names those to show, default all that were learned; `how` as in
+    `Hierarchy.sample_codes`. Returns the images (N, H, W, C) in [0, 1].
     """
-    names = classes or hierarchy.class_names or ("samples",)
+    names = classes or [hierarchy.class_names[i] for i in hierarchy.learned] or ("samples",)
     labels = [name for name in names for _ in range(per_class)] if hierarchy.class_names else None
     images = hierarchy.sample(len(names) * per_class, labels, seed, progress=progress, **how)
     rows = [images[i * per_class : (i + 1) * per_class] for i in range(len(names))]

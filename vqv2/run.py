@@ -25,6 +25,8 @@ from vqv2.models.prior import Prior
 
 FORMAT = "vqv2 run 1"
 STAGE_FORMAT = "vqv2 stage 1"
+# What codes, priors and the images of all of them are made by: fields of the autoencoder.
+OF_LATER_STAGES = ("image_size", "channels", "latent_sizes", "codebook_size")
 
 
 class StageError(InputError):
@@ -96,11 +98,7 @@ class Run:
         for level in self.config.levels:
             folder = self.stage_folder(f"prior-{level}")
             if stage := _record(folder):
-                try:
-                    prior = from_values(PriorConfig, stage["config"])
-                except InputError as error:
-                    path = folder / "training.json"
-                    raise StageError(f"{path} cannot be used: {error}; {_REMEDY}") from None
+                prior = stage_config(PriorConfig, stage, folder)
                 self.config = self.config.with_prior(level, prior)
         return self
 
@@ -149,15 +147,23 @@ class Run:
         """
         arrays, metadata = self._load("autoencoder")
         config = from_values(AutoencoderConfig, metadata["config"])
-        if config.latent_sizes != self.config.autoencoder.latent_sizes:
-            raise InputError(
-                f"{self.checkpoint_path('autoencoder')} was trained with latent_sizes "
-                f"{config.latent_sizes}, but config.json says "
-                f"{self.config.autoencoder.latent_sizes}"
-            )
+        self.check_autoencoder(config)
         model = Autoencoder(config, np.random.default_rng(0))
         load_averaged(model, arrays)
         return model, identity(model.state())
+
+    def check_autoencoder(self, trained):
+        """Raise `InputError` unless config.json says what the later stages need to know of it.
+
+        `trained` is the configuration that the autoencoder's checkpoint was trained with.
+        """
+        for name in OF_LATER_STAGES:
+            found, said = getattr(trained, name), getattr(self.config.autoencoder, name)
+            if found != said:
+                raise InputError(
+                    f"{self.checkpoint_path('autoencoder')} was trained with {name} {found}, but "
+                    f"{self._path} says {said}: change it back there, or restore the file"
+                )
 
     def load_prior(self, level, autoencoder_identity, best=False):
         """The prior of `level` with averaged weights, learned from this autoencoder's codes.
@@ -182,8 +188,7 @@ class Run:
     def _load(self, stage, path=None):
         path = path or self.checkpoint_path(stage)
         arrays, metadata = checkpoint.load(path)
-        if metadata.get("stage") != stage:
-            raise InputError(f"{path} holds {metadata.get('stage')!r}, not {stage!r}")
+        checkpoint.check_stage(path, metadata, stage)
         return arrays, metadata
 
 
@@ -228,13 +233,28 @@ def read_stage(folder):
     return content
 
 
+def stage_config(kind, record, folder):
+    """The configuration, a dataclass `kind`, in what `read_stage` read from `folder`.
+
+    Raises `StageError` when it is none.
+    """
+    try:
+        return from_values(kind, record["config"])
+    except InputError as error:
+        path = Path(folder) / "training.json"
+        raise StageError(f"{path} cannot be used: {error}; {_REMEDY}") from None
+
+
 def _record(folder):
     """The training.json of a stage; where there is none, what the newest checkpoint says; or None.
 
     It may have been removed, being damaged, or never written, by an earlier version.
     """
     record = read_stage(folder)
-    return checkpoint.Checkpoints(folder).metadata() if record is None else record
+    if record is None:
+        metadata = checkpoint.Checkpoints(folder).metadata() or {}
+        return metadata if metadata.get("stage") == folder.name else None
+    return record
 
 
 _REMEDY = "remove it, and give the command that began this stage again with --resume"

@@ -25,6 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vqv2 import Tensor
+
 FOLDER = Path(__file__).parent
 TRIALS = 3
 SECONDS = 60  # for one check; the solutions take less than one
@@ -147,10 +149,27 @@ def same(got, expected, what, tolerance=1e-9):
     if far.any():
         place = tuple(int(i) for i in np.argwhere(far)[0])
         where = f" at {place}" if place else ""
+        one, other = _apart(got[place], expected[place])
+        raise Wrong(f"{what}{where} is {one}, expected {other} ({far.sum()} of {far.size} differ)")
+
+
+def _apart(one, other):
+    """Two numbers that differ as texts that do, with no more digits than that takes."""
+    for digits in (6, 10, 17):
+        texts = f"{one:.{digits}g}", f"{other:.{digits}g}"
+        if texts[0] != texts[1]:
+            break
+    return texts
+
+
+def tensor(value, what):
+    """`value`; raise `Wrong` unless it is a tensor of the library, through which gradients flow."""
+    if not isinstance(value, Tensor):
         raise Wrong(
-            f"{what}{where} is {got[place]:.6g}, expected {expected[place]:.6g} "
-            f"({far.sum()} of {far.size} differ)"
+            f"{what} is a {type(value).__name__}, not a tensor: compute with tensors and "
+            "vqv2.functional, not with their arrays, or no gradient can come back"
         )
+    return value
 
 
 def unchanged(arrays, function, what):
@@ -170,10 +189,12 @@ def gradient_is_right(function, gradient, inputs, rng, what, names, tolerance=1e
     Direction and cotangent are random.
     """
     cotangent = rng.standard_normal(np.shape(function(*inputs)))
-    gradients = gradient(cotangent)
+    gradients = unchanged([cotangent, *inputs], lambda dy, *_: gradient(dy), what)
     if not isinstance(gradients, tuple | list) or len(gradients) != len(inputs):
         raise Wrong(f"{what} must return {len(inputs)} gradients: of {', '.join(names)}")
     for i, (x, dx, name) in enumerate(zip(inputs, gradients, names, strict=True)):
+        if dx is None:
+            raise Wrong(f"the gradient of {name} is None: is a `return` missing?")
         if np.shape(dx) != x.shape:
             raise Wrong(
                 f"the gradient of {name} has shape {np.shape(dx)}, but {name} has {x.shape}"

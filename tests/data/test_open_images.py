@@ -7,7 +7,7 @@ from PIL import Image
 from vqv2.data.array import ArrayImages
 from vqv2.data.emoji import EmojiImages
 from vqv2.data.folder import FolderImages
-from vqv2.data.images import absolute_data, open_images
+from vqv2.data.images import absolute_data, open_images, open_splits
 from vqv2.errors import InputError
 
 
@@ -66,6 +66,13 @@ def test_fashion_mnist_is_looked_for_in_the_folder_given(place):
 def test_what_cannot_be_opened_is_said_plainly(place, data, size, message):
     with pytest.raises(InputError, match=message):
         open_images(data, size)
+
+
+@pytest.mark.parametrize("data", ["photos", "faces.npy", "emoji:16"])
+def test_fewer_than_no_workers_are_refused_for_any_data(place, data):
+    for opened in (open_images, open_splits):
+        with pytest.raises(InputError, match="-1 workers are less than none: use 0 or more"):
+            opened(data, 16, workers=-1)
 
 
 def test_an_unknown_split_is_refused_first():

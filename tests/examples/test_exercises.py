@@ -58,6 +58,29 @@ def test_mutant_fails(name, wrong):
     assert "not yet" not in found, details
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong", "words"),
+    [
+        ("e03", "the image itself takes its gradient", "changed one of its arguments"),
+        ("e04", "codes that are no whole numbers", "dtype float64"),
+        ("e06", "numbers instead of tensors", "the codebook loss is a float64, not a tensor"),
+        ("e06", "one cotangent for two arguments", "1 cotangents for 2 inputs"),
+    ],
+)
+def test_a_report_says_what_the_mistake_is(name, wrong, words):
+    exercise = EXERCISES[name]
+    mutant = SimpleNamespace(
+        **{**vars(exercise.checks().solution), **exercise.checks().MUTANTS[wrong]}
+    )
+    _, (_, results) = states(exercise, mutant)
+    assert words in " ".join(result.reason for result in results)
+
+
+def test_numbers_that_differ_look_different_in_a_report():
+    with pytest.raises(checking.Wrong, match="is 1.00000001, expected 1 "):
+        checking.same(1.00000001, 1.0, "it")
+
+
 def test_command_line_reports_right_wrong_and_not_yet(tmp_path, capsys):
     assert main(["e01"]) == 1
     assert "not yet" in capsys.readouterr().out

@@ -12,6 +12,7 @@ from tests.small import AUTOENCODER, CONFIG, write_images
 from vqv2 import cli, pipeline
 from vqv2.config import Config
 from vqv2.data.codes import open_codes
+from vqv2.errors import InputError
 from vqv2.evaluation import unigram_nats
 from vqv2.report.sections import EVALUATIONS, NEED_PRIORS
 from vqv2.run import Run
@@ -160,7 +161,59 @@ def test_a_run_of_one_level_without_classes(tmp_path):
     found = figures(run.folder / "evaluation")
     assert list(found) == list(EVALUATIONS)
     assert found["fidelity"]["networks"] == []  # a single image is held out
-    assert "too few" in (run.folder / "evaluation" / "report.html").read_text()
+    assert "1 held out. Too few" in (run.folder / "evaluation" / "report.html").read_text()
+
+
+def test_few_images_leave_evaluations_out_and_the_page_whole(trained, tmp_path, capsys):
+    folder = tmp_path / "evaluation"
+    names = "rate-distortion,fidelity,quality"
+    few = ("--only", names, "--out", folder, *FEW, "--images", 2)
+    assert vqv2("evaluate", trained.folder, *few) == 0
+    page = (folder / "report.html").read_text()
+    assert "<h2>Distortion</h2>" in page and page.count("Too few") == 2
+    assert figures(folder)["quality"]["rows"] == []
+    assert capsys.readouterr().out.count("Too few") == 2
+
+
+def test_what_cannot_be_measured_is_named_and_the_page_has_the_rest(
+    trained, tmp_path, capsys, monkeypatch
+):
+    def refuse(subject):
+        raise InputError("no nearest others")
+
+    monkeypatch.setattr(EVALUATIONS["quality"], "measure", refuse)
+    folder = tmp_path / "evaluation"
+    names = "quality,usage,training"
+    assert vqv2("evaluate", trained.folder, "--only", names, "--out", folder) == 2
+    printed, error = capsys.readouterr()
+    assert error.strip().endswith(
+        "vqv2: not measured: quality: no nearest others (--only usage,training leaves it out)"
+    )
+    assert "Codebooks" in printed and list(figures(folder)) == ["usage", "training"]
+    assert "<h2>Codebooks</h2>" in (folder / "report.html").read_text()
+    assert vqv2("evaluate", trained.folder, "--only", "quality", "--out", tmp_path / "new") == 2
+    assert (
+        capsys.readouterr().err.strip().endswith("vqv2: not measured: quality: no nearest others")
+    )
+
+
+def test_figures_of_other_images_of_the_same_name_and_number_do_not_stay(trained, tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "images.npz"
+        np.savez(path, images=rng.integers(0, 256, (9, 16, 16, 3), dtype=np.uint8),
+                 labels=np.arange(9) % 3)  # fmt: skip
+    common = ("evaluate", trained.folder, "--out", tmp_path / "evaluation")
+    for folder, name, found in (
+        ("one", "usage", ["usage"]),
+        ("one", "training", ["usage", "training"]),
+        ("two", "training", ["training"]),
+    ):
+        held_out = ("--held-out", tmp_path / folder / "images.npz")
+        assert vqv2(*common, *held_out, "--only", name) == 0
+        assert list(figures(tmp_path / "evaluation")) == found
+    assert "other images: its figures are replaced" in capsys.readouterr().out
 
 
 def test_other_images_can_be_held_out(trained, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 
 from tests.small import AUTOENCODER, train_all, write_images
 from vqv2 import cli, pipeline
+from vqv2.errors import InputError
 from vqv2.run import Run
 from vqv2.training import Schedule
 from vqv2.training.claim import claim
@@ -105,6 +106,54 @@ def test_damaged_checkpoints(run, capsys):
     status, parts, commands = doctor(run, capsys)
     assert status == 1 and "no checkpoint is good" in parts["autoencoder"]
     assert "restore one from a copy, or remove" in parts["autoencoder"]
+
+
+@pytest.mark.parametrize("stage", ["autoencoder", "prior-top"])
+def test_a_checkpoint_of_another_stage_is_told_and_touches_nothing(run, capsys, stage):
+    foreign = run / stage / "checkpoint.safetensors"
+    foreign.unlink()
+    shutil.copy(run / "prior-bottom" / "checkpoint.safetensors", foreign)
+    status, parts, commands = doctor(run, capsys)
+    assert status == 1 and list(parts)[:4] == ["autoencoder", "codes", "prior-top", "prior-bottom"]
+    assert f"DAMAGED: {foreign} holds 'prior-bottom', not '{stage}'" in parts[stage]
+    assert "move it to where it belongs" in parts[stage] and "goes on from" in parts[stage]
+    assert "complete" in parts["prior-bottom"] and commands == []
+    data = write_images(run.parent / "images.npz")
+    resume = {
+        "autoencoder": ("autoencoder", "--out", str(run), "--data", data, "--steps", "9"),
+        "prior-top": ("prior", str(run), "--level", "top", "--steps", "9"),
+    }[stage]
+    if stage == "autoencoder":
+        shutil.rmtree(run / "codes")  # with codes it would not be trained further anyway
+    before = {p: p.read_bytes() for p in (run / stage).glob("*.safetensors")}
+    assert cli.main(["train", *resume, "--resume"]) == 2
+    assert "holds 'prior-bottom'" in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in (run / stage).glob("*.safetensors")} == before
+
+
+def test_the_configuration_of_an_unknown_autoencoder_does_not_hide_the_other_stages(run, capsys):
+    path = run / "autoencoder" / "training.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "config": {"wings": 2}}))
+    status, parts, _ = doctor(run, capsys)
+    assert status == 1 and f"DAMAGED: {path} cannot be used: there is no field" in str(parts)
+    assert "complete" in parts["autoencoder"] and "complete" in parts["prior-bottom"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("codebook_size", 13), ("latent_sizes", [2, 8]), ("channels", 1)]
+)
+def test_a_configuration_that_the_autoencoder_was_not_trained_with(run, capsys, name, value):
+    path = run / "config.json"
+    content = json.loads(path.read_text())
+    content["config"]["autoencoder"][name] = value
+    path.write_text(json.dumps(content))
+    status, parts, commands = doctor(run, capsys)
+    assert (status, commands) == (1, [])
+    assert f"was trained with {name} " in parts["autoencoder"]
+    assert f"but {path} says" in parts["autoencoder"] and "restore the file" in parts["autoencoder"]
+    assert "complete" in parts["prior-bottom"]
+    with pytest.raises(InputError, match=f"was trained with {name} .* change it back"):
+        Run.open(run).load_autoencoder()
 
 
 def test_half_extracted_and_damaged_codes(run, capsys):

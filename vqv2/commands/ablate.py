@@ -3,7 +3,13 @@
 import json
 from pathlib import Path
 
-from vqv2.commands.arguments import DATA_HELP, add_command, check_seed, parse_settings
+from vqv2.commands.arguments import (
+    DATA_HELP,
+    add_command,
+    add_settings,
+    check_seed,
+    parse_settings,
+)
 from vqv2.config import replace
 from vqv2.data.images import absolute_data
 from vqv2.errors import InputError
@@ -75,13 +81,7 @@ def _add_common(parser, which):
     parser.add_argument(
         "--out", required=True, metavar="FOLDER", help="gets all trainings; continued if there"
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        dest="settings",
-        metavar="FIELD=VALUE",
-        help=f"change one {which}; may be repeated (see vqv2/config.py)",
-    )
+    add_settings(parser, f"change one {which}; may be repeated (see vqv2/config.py)")
 
 
 def _ablate_prior(arguments):

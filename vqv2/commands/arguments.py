@@ -33,6 +33,11 @@ def add_workers(parser):
     )
 
 
+def add_settings(parser, help_text, metavar="FIELD=VALUE"):
+    """Add `--set`, for `parse_settings` to read."""
+    parser.add_argument("--set", action="append", dest="settings", metavar=metavar, help=help_text)
+
+
 def parse_settings(pairs):
     """["field=value", ...] -> {field: text}. Raises `InputError` for anything else."""
     settings = {}

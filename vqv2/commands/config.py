@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from vqv2.commands.arguments import add_command, parse_settings
+from vqv2.commands.arguments import add_command, add_settings, parse_settings
 from vqv2.commands.settings import changed, read_settings
 from vqv2.presets import PRESETS, preset
 
@@ -28,13 +28,7 @@ def add_parser(subparsers):
     )
     show.add_argument("preset", metavar="PRESET", help=f"one of {', '.join(PRESETS)}")
     show.add_argument("--config", metavar="FILE.toml", help="fields to change")
-    show.add_argument(
-        "--set",
-        action="append",
-        dest="settings",
-        metavar="PART.FIELD=VALUE",
-        help="PART is autoencoder or a level; may be repeated",
-    )
+    add_settings(show, "PART is autoencoder or a level; may be repeated", "PART.FIELD=VALUE")
 
 
 def _show(arguments):

@@ -117,9 +117,20 @@ def _evaluate(arguments):
     with progress_bar(total, "encoding", "image") as bar:
         store = EncodedImages(hierarchy, sources, options.images, bar.update)
     subject = Subject(run, hierarchy, sources, store, folder, options)
-    content = evaluate(subject, names)
-    print(as_text(sections_of(content, folder, names)))
-    print(f"\nOpen {folder / 'report.html'}")
+    content, failed = evaluate(subject, names)
+    measured = [name for name in names if name not in failed]
+    if measured:
+        print(as_text(sections_of(content, folder, measured)))
+        print(f"\nOpen {folder / 'report.html'}")
+    if failed:
+        raise InputError(_why(failed, measured))
+
+
+def _why(failed, measured):
+    """What could not be measured, and how to have the rest without a complaint."""
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+    rest = f" (--only {','.join(measured)} leaves it out)" if measured else ""
+    return f"not measured: {reasons}{rest}"
 
 
 def _names(only, hierarchy):

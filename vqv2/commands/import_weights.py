@@ -1,7 +1,13 @@
 """`vqv2 import`: a run that begins with an autoencoder from elsewhere."""
 
 from vqv2 import pipeline
-from vqv2.commands.arguments import DATA_HELP, add_command, check_seed, parse_settings
+from vqv2.commands.arguments import (
+    DATA_HELP,
+    add_command,
+    add_settings,
+    check_seed,
+    parse_settings,
+)
 from vqv2.commands.skipped import print_skipped
 from vqv2.data.images import absolute_data
 from vqv2.interchange import begin_run, read_autoencoder
@@ -38,12 +44,8 @@ def add_parser(subparsers):
         help=f"for the priors: one of {', '.join(PRESETS)} (default: imagenet256)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of training it further")
-    parser.add_argument(
-        "--set",
-        action="append",
-        dest="settings",
-        metavar="FIELD=VALUE",
-        help="change a field of the configuration that the weights leave open: batch, steps, ...",
+    add_settings(
+        parser, "change a field of the configuration that the weights leave open: batch, steps, ..."
     )
 
 

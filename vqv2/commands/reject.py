@@ -68,11 +68,11 @@ def _reject(arguments):
     folder = Path(arguments.out)
     check_writable(folder / "rejection.json")
     hierarchy = Hierarchy.load(arguments.run_folder)
-    labels = _labels(hierarchy, arguments.label)
+    chosen = _labels(hierarchy, arguments.label)
     classifier = _classifier(arguments.classifier, hierarchy)
     judge = _classifier(arguments.judge, hierarchy) if arguments.judge else None
-    scales = _real_spreads(arguments, hierarchy, labels)
-    tables, ranked = {}, []
+    scales = _real_spreads(arguments, hierarchy, chosen)
+    labels, tables, ranked = list(scales), {}, []
     for label in labels:
         images = _samples(hierarchy, label, arguments)
         probabilities = rejection.class_probabilities(classifier, images)
@@ -107,7 +107,10 @@ def _classifier(folder, hierarchy):
 
 
 def _real_spreads(arguments, hierarchy, labels):
-    """{class number: distance between the real images of the class that were trained on}."""
+    """{class number: distance between the real images of the class that were trained on}.
+
+    Of all classes those are left out that have too few of them.
+    """
     config = hierarchy.autoencoder.config
     data = arguments.data or Run.open(arguments.run_folder).data
     source = open_images(data, config.image_size, config.channels, "train")
@@ -117,12 +120,19 @@ def _real_spreads(arguments, hierarchy, labels):
     for label in labels:
         places = np.flatnonzero(source.labels == label)
         if len(places) < 2:
-            raise InputError(
-                f"{source.name} has {len(places)} images of class {source.class_names[label]}: the "
-                "diversity of samples is compared with that of at least 2"
+            few = (
+                f"{source.name} has {len(places)} training images of class "
+                f"{source.class_names[label]}: the diversity of samples is compared with that of "
+                "at least 2"
             )
+            if arguments.label is not None:
+                raise InputError(few)
+            print(f"left out: {few}")
+            continue
         real = source.batch(places[spread_indices(len(places), REAL)])
         spreads[label] = rejection.spread(real)
+    if not spreads:
+        raise InputError(f"{source.name} has no class of which there are 2 training images")
     return spreads
 
 

@@ -72,8 +72,10 @@ def _sample(arguments):
     hierarchy = Hierarchy.load(arguments.run_folder, best=arguments.best)
     as_data = Path(arguments.out).suffix.lower() == ".npz"
     label = arguments.label
+    if label is None and arguments.communicator.rank == 0:
+        _say_what_is_left_out(hierarchy)
     if as_data and label is None and hierarchy.class_names:
-        label = (np.arange(arguments.count) % len(hierarchy.class_names)).tolist()
+        label = np.resize(hierarchy.learned, arguments.count).tolist()
     codes = hierarchy.sample_codes(
         arguments.count,
         label,
@@ -95,6 +97,13 @@ def _sample(arguments):
         else:
             _save_picture(arguments.out, images)
         print(f"{len(images)} samples in {arguments.out}")
+
+
+def _say_what_is_left_out(hierarchy):
+    names = set(range(len(hierarchy.class_names))) - set(hierarchy.learned.tolist())
+    if names:
+        words = ", ".join(hierarchy.class_names[number] for number in sorted(names))
+        print(f"not drawn, as training had no image of them: {words} (--class draws them)")
 
 
 def _save_picture(path, images):

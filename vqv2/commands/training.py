@@ -3,7 +3,7 @@
 import dataclasses
 
 import backends
-from vqv2.commands.arguments import check_seed, parse_settings
+from vqv2.commands.arguments import add_settings, check_seed, parse_settings
 from vqv2.commands.settings import read_settings
 from vqv2.config import replace
 from vqv2.errors import InputError
@@ -46,12 +46,9 @@ def add_training(parser):
         action="store_true",
         help="stop at the first operation that makes NaN or infinity, and name it: slow",
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        dest="settings",
-        metavar="FIELD=VALUE",
-        help="change a field of this stage, or PART.FIELD of the autoencoder or a level; may be "
+    add_settings(
+        parser,
+        "change a field of this stage, or PART.FIELD of the autoencoder or a level; may be "
         "repeated (`vqv2 config show PRESET` lists the fields)",
     )
 

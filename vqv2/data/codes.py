@@ -124,6 +124,30 @@ def open_codes(folder, identity=None):
     other files are verified now. Raises `InputError` when there is no store, when it is damaged or
     another autoencoder's.
     """
+    store = _open_manifest(folder, identity)
+    store._check_shapes()
+    if store.bytes <= VERIFIED_AT_ONCE:
+        store.verify()
+    else:
+        store._verify_files()
+    return store
+
+
+def training_classes(folder, identity):
+    """Numbers of the classes of which a store has codes to train on, ascending; reads no codes.
+
+    None without classes, and where there is no such store of this autoencoder, or a damaged one.
+    """
+    try:
+        store = _open_manifest(folder, identity)
+        store._verify_files()
+        labels = store.labels("train")
+    except InputError:
+        return None
+    return None if labels is None else np.unique(labels)
+
+
+def _open_manifest(folder, identity):
     path = Path(folder) / "manifest.json"
     try:
         manifest = json.loads(path.read_text())
@@ -143,11 +167,6 @@ def open_codes(folder, identity=None):
             f"the codes in {folder} were made by another autoencoder ({store.identity[:12]}, not "
             f"{identity[:12]}): run `vqv2 encode` again"
         )
-    store._check_shapes()
-    if store.bytes <= VERIFIED_AT_ONCE:
-        store.verify()
-    else:
-        store._verify_files()
     return store
 
 

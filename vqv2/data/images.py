@@ -11,6 +11,7 @@ from vqv2.data.folder import FolderImages
 from vqv2.data.source import ImageSource
 from vqv2.data.split import check_split
 from vqv2.data.tree import FolderTree
+from vqv2.data.workers import check_count
 from vqv2.errors import InputError
 
 __all__ = ["ArrayImages", "FolderImages", "ImageSource", "open_images", "open_splits"]
@@ -23,6 +24,7 @@ _CHOICES = (
 
 def open_splits(data, size, channels=3, workers=None):
     """{"train", "held_out": `ImageSource`} of `data`, as `open_images` opens them, at once."""
+    check_count(workers)
     if Path(data).is_dir() and size is not None:
         data = FolderTree(data, workers)
     return {split: open_images(data, size, channels, split) for split in ("train", "held_out")}
@@ -42,6 +44,7 @@ def open_images(data, size, channels=3, split="train", workers=None):
     Raises `InputError` for anything that cannot be opened; the message says why, and what can.
     """
     check_split(split)
+    check_count(workers)
     if isinstance(data, FolderTree):
         return FolderImages(data, size, channels, split)
     kind, _, detail = str(data).partition(":")

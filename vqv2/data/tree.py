@@ -4,7 +4,7 @@ from pathlib import Path
 
 from vqv2.data.index import WORKERS_FROM, open_index
 from vqv2.data.listing import subfolders
-from vqv2.data.workers import Workers, automatic_count
+from vqv2.data.workers import Workers, automatic_count, check_count
 from vqv2.errors import InputError
 
 HELD_OUT_NAMES = ("val", "held_out", "validation", "test")
@@ -26,8 +26,7 @@ class FolderTree:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise InputError(f"there is no folder {folder}: give a folder of images")
-        if workers is not None and workers < 0:
-            raise InputError(f"{workers} workers are less than none: use 0 or more")
+        check_count(workers)
         self.parts = _split_folders(self.folder)
         pool = None if workers == 0 else Workers(workers or automatic_count())
         self.indexes = {

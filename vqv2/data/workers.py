@@ -37,6 +37,12 @@ def automatic_count():
     return max(1, min(MOST, cores() - 1))
 
 
+def check_count(workers):
+    """Raise `InputError` for fewer than 0 workers; None leaves their number open."""
+    if workers is not None and workers < 0:
+        raise InputError(f"{workers} workers are less than none: use 0 or more")
+
+
 class Workers:
     """`count` processes that call functions; they start when first needed, and end with this.
 

@@ -254,6 +254,8 @@ class Autoencoder(nn.Module):
         Raises `InputError` for an unknown level or codes that do not fit.
         """
         names = self.config.levels
+        if isinstance(levels, str):
+            raise InputError(f"levels {levels!r} must be a list of names, such as [{names[0]!r}]")
         chosen = names if levels is None else tuple(levels)
         for level in chosen:
             if level not in names:

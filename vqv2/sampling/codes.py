@@ -112,8 +112,13 @@ def row_sampler(stepper, settings, window=1):
 
 def check_given(given, count, size, codebook_size, name="the prior"):
     """Raise `InputError` unless `given` are codes to keep, with -1 where to draw."""
-    given = np.asarray(given)
     shape = (count, size, size)
+    try:
+        given = np.asarray(given)
+    except ValueError:
+        raise InputError(
+            f"given codes of {name} are lists of several lengths: they must be of shape {shape}"
+        ) from None
     if given.shape != shape or given.dtype.kind not in "iu":
         raise InputError(
             f"given codes of {name} must be whole numbers of shape {shape}, not {given.dtype} of "

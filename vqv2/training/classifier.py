@@ -128,4 +128,6 @@ def _checkpoint(folder):
 
 def _check_stage(path, metadata):
     if metadata.get("stage") != STAGE:
-        raise InputError(f"{path} holds {metadata.get('stage')!r}, not a classifier")
+        raise InputError(
+            f"{path} holds {metadata.get('stage')!r}, not a classifier: choose its folder"
+        )

@@ -8,7 +8,7 @@ from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, ClassifierConfig, PriorConfig, from_values
 from vqv2.data.codes import former_settings, open_codes, partial_settings
 from vqv2.errors import InputError
-from vqv2.run import Run, StageError, is_run, read_stage
+from vqv2.run import Run, StageError, is_run, read_stage, stage_config
 from vqv2.training.claim import is_claimed
 from vqv2.training.extraction import extraction_settings
 from vqv2.training.log import read_log
@@ -61,6 +61,7 @@ def diagnose(folder, quick=False):
             *((f"prior-{level}", PriorConfig) for level in run.config.levels),
         )
     ]
+    _compare_with_configuration(run, autoencoder)
     codes = _codes(run, autoencoder, quick)
     for prior in priors:
         _compare_with_codes(run, prior, codes)
@@ -69,11 +70,11 @@ def diagnose(folder, quick=False):
 
 def _stage(folder, stage, kind, command, quick):
     diagnosis = Diagnosis(stage, "not begun", command=command)
-    good = _checkpoints(folder, diagnosis, quick)
+    good = _checkpoints(folder, stage, diagnosis, quick)
     running = is_claimed(folder)
-    begun = _begun(folder, diagnosis)
+    begun = _begun(folder, kind, diagnosis)
     if good:
-        config = from_values(kind, (begun or good[0][1])["config"])
+        config = begun or from_values(kind, good[0][1]["config"])
         log = read_log(folder / "log.jsonl")
         _progress(diagnosis, good, config.steps, log)
         if not running and (last := log[-1]["step"] if log else 0) > good[0][1]["step"]:
@@ -100,21 +101,30 @@ def _command(run, stage):
     return f"vqv2 train prior {run.folder} --level {level} --resume"
 
 
-def _checkpoints(folder, diagnosis, quick):
+def _checkpoints(folder, stage, diagnosis, quick):
     """[(path, metadata)] of the good ones, newest first; the others are told to the diagnosis."""
     good = []
     for path in checkpoint.Checkpoints(folder).paths():
         try:
             read = checkpoint.read_metadata if quick else lambda path: checkpoint.load(path)[1]
-            good.append((path, read(path)))
+            metadata = read(path)
         except InputError as error:
             diagnosis.damaged.append(str(error))
+            continue
+        try:
+            checkpoint.check_stage(path, metadata, stage)
+            good.append((path, metadata))
+        except InputError as error:  # --resume refuses it, too, and replaces nothing
+            diagnosis.damaged.append(str(error))
+            diagnosis.command = ""
     return good
 
 
-def _begun(folder, diagnosis):
+def _begun(folder, kind, diagnosis):
+    """The configuration in training.json; None where there is none that can be read."""
     try:
-        return read_stage(folder)
+        record = read_stage(folder)
+        return record and stage_config(kind, record, folder)
     except InputError as error:
         diagnosis.damaged.append(str(error))
         return None
@@ -155,6 +165,20 @@ def _leftovers(folder, diagnosis, running):
         diagnosis.notes.append(
             f"a killed process left {size} half written; the next one removes it"
         )
+
+
+def _compare_with_configuration(run, autoencoder):
+    """What config.json says of the autoencoder is true of the newest checkpoint."""
+    path = run.checkpoint_path("autoencoder")
+    if not path.exists() or autoencoder.damaged:
+        return
+    trained = from_values(AutoencoderConfig, checkpoint.read_metadata(path)["config"])
+    try:
+        run.check_autoencoder(trained)
+    except InputError as error:
+        autoencoder.damaged.append(str(error))
+        autoencoder.state = f"of another configuration; {autoencoder.state}"
+        autoencoder.command = ""
 
 
 def _codes(run, autoencoder, quick):

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 
+from vqv2.checkpoint import check_stage
 from vqv2.config import from_values
 from vqv2.errors import InputError
 
@@ -46,8 +47,9 @@ def load_training(task, checkpoints, seed):
     `InputError` when it is of another stage, seed, data or configuration than the task, except
     for what is `FREE` to be another.
     """
-    path, arrays, metadata, damaged = checkpoints.load()
-    check_continues(task, metadata, seed, path)
+    _, arrays, metadata, damaged = checkpoints.load(
+        lambda path, metadata: check_continues(task, metadata, seed, path)
+    )
     task.model.load_state(
         {name[len("model.") :]: a for name, a in arrays.items() if name.startswith("model.")}
     )
@@ -57,7 +59,8 @@ def load_training(task, checkpoints, seed):
 
 def check_continues(task, metadata, seed, path):
     """Raise `InputError` unless the checkpoint with this metadata is one of `task`'s."""
-    wanted = {"stage": task.stage, "seed": seed, **task.metadata, **as_json(task.config)}
+    check_stage(path, metadata, task.stage)
+    wanted = {"seed": seed, **task.metadata, **as_json(task.config)}
     # Read as a configuration, it has the fields that were added since, too.
     config = as_json(from_values(type(task.config), metadata["config"]))
     found = {**metadata, **config}

@@ -7,26 +7,32 @@ LONG = 5000
 
 
 def graph(rng, size=12):
-    """Parents with numbers below the node's; some twice, some nodes reachable in many ways."""
-    return {
-        node: [int(p) for p in rng.integers(node, size=rng.integers(1, 4))] if node else []
-        for node in range(size)
-    }
+    """(parents, root): some parents stand there twice, some nodes are reachable in many ways.
+
+    Nodes are called by numbers that say nothing about their order.
+    """
+    names = rng.permutation(size).tolist()
+    parents = {names[0]: []}
+    for place in range(1, size):
+        chosen = rng.integers(place, size=rng.integers(1, 4))
+        parents[names[place]] = [names[i] for i in chosen]
+    return parents, names[int(rng.integers(6, size))]
 
 
 def needed(root, parents):
     """All nodes that root depends on, root included."""
-    found = {root}
-    for node in sorted(parents, reverse=True):
-        if node in found:
-            found.update(parents[node])
+    found, stack = {root}, [root]
+    while stack:
+        new = set(parents[stack.pop()]) - found
+        found |= new
+        stack += new
     return found
 
 
 def draw(rng):
     """[(parents, root)]: a random graph, and one with all that is difficult."""
     fork = {0: [], 1: [0], 2: [0, 1, 1], 3: [2, 1], 4: [3]}
-    return [(graph(rng), int(rng.integers(6, 12))), (fork, 3)]
+    return [graph(rng), (fork, 3)]
 
 
 def check_order(answer, rng):
@@ -150,6 +156,9 @@ CHECKS = [check_order, check_long, check_paths, check_gradients]
 MUTANTS = {
     "visits a node at first sight": {"backward_order": _first_sight},
     "walks every path": {"backward_order": _every_path},
+    "by the nodes' numbers": {
+        "backward_order": lambda r, p: sorted(solution.backward_order(r, p), reverse=True)
+    },
     "recursion": {"backward_order": _recursive},
     "parents before children": {"backward_order": lambda r, p: solution.backward_order(r, p)[::-1]},
     "all nodes, needed or not": {"backward_order": lambda r, p: sorted(p, reverse=True)},

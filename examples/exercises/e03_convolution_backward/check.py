@@ -33,8 +33,9 @@ def check_weights(answer, rng):
     """Task 2: the gradient of the weights agrees with nudging them."""
     x, w = draw(rng)
     gradient_is_right(
-        lambda w: slow(x, w), lambda dy: (answer.weight_gradient(x, w, dy),), [w], rng,
-        "weight_gradient", ["the weights"],
+        lambda w: slow(x, w),
+        lambda dy: (unchanged([x], lambda x: answer.weight_gradient(x, w, dy), "weight_gradient"),),
+        [w], rng, "weight_gradient", ["the weights"],
     )  # fmt: skip
 
 
@@ -42,8 +43,9 @@ def check_input(answer, rng):
     """Task 3: the gradient of the image agrees with nudging it."""
     x, w = draw(rng)
     gradient_is_right(
-        lambda x: slow(x, w), lambda dy: (answer.input_gradient(x, w, dy),), [x], rng,
-        "input_gradient", ["the image"],
+        lambda x: slow(x, w),
+        lambda dy: (unchanged([w], lambda w: answer.input_gradient(x, w, dy), "input_gradient"),),
+        [x], rng, "input_gradient", ["the image"],
     )  # fmt: skip
 
 
@@ -53,6 +55,13 @@ def _overwritten(x, w, dy):
         for b in range(k):
             dx[:, a : a + dy.shape[1], b : b + dy.shape[2]] = dy @ w[a, b].T
     return dx
+
+
+def _adds_into_the_image(x, w, dy):
+    x *= 0
+    for (a, b), matrix in zip(np.ndindex(w.shape[:2]), w.reshape(-1, *w.shape[2:]), strict=True):
+        x[:, a : a + dy.shape[1], b : b + dy.shape[2]] += dy @ matrix.T
+    return x
 
 
 CHECKS = [check_forward, check_weights, check_input]
@@ -67,6 +76,7 @@ MUTANTS = {
     "first image only": {
         "weight_gradient": lambda x, w, dy: solution.weight_gradient(x[:1], w, dy[:1])
     },
+    "the image itself takes its gradient": {"input_gradient": _adds_into_the_image},
     "overlaps overwritten": {"input_gradient": _overwritten},
     "kernel turned round, backward": {
         "input_gradient": lambda x, w, dy: solution.input_gradient(x, -w[::-1, ::-1], dy)

@@ -23,6 +23,11 @@ def check_right(answer, rng):
         vectors = rng.standard_normal((count, 3))
         codebook = rng.standard_normal((codes, 3)) * rng.uniform(0.2, 3, (codes, 1))
         got = unchanged([vectors, codebook], answer.nearest_code, "nearest_code")
+        if got is not None and np.asarray(got).dtype.kind not in "iu":
+            raise Wrong(
+                f"the codes have dtype {np.asarray(got).dtype}, but they number rows of the "
+                "codebook: whole numbers (np.empty makes floats unless told otherwise)"
+            )
         same(got, slow(vectors, codebook), f"the codes of {count} vectors")
 
 
@@ -78,6 +83,12 @@ MUTANTS = {
     "ties to the highest": {"nearest_code": _highest},
     "largest product instead of smallest distance": {"nearest_code": _no_norms},
     "forgets the last, shorter block": {"nearest_code": _whole_blocks_only},
+    "codes that are no whole numbers": {
+        "nearest_code": lambda v, c: solution.nearest_code(v, c) * 1.0
+    },
+    "half the products": {
+        "nearest_code": lambda v, c: solution.nearest_code(v / 2, c),
+    },
     "farthest": {
         "nearest_code": lambda v, c: solution.nearest_code(-v, c),
     },

@@ -85,6 +85,13 @@ def _chosen_only(counts, sums, vectors, codes, decay):
     return np.where(idle, counts, n), m
 
 
+def _each_code_once(counts, sums, vectors, codes, decay):
+    chosen, added = np.zeros_like(counts), np.zeros_like(sums)
+    chosen[codes] += 1  # a code that stands there twice counts once
+    added[codes] += vectors
+    return decay * counts + (1 - decay) * chosen, decay * sums + (1 - decay) * added
+
+
 CHECKS = [check_averages, check_debiased, check_codebook]
 MUTANTS = {
     "averages exchanged (gamma for 1 - gamma)": {
@@ -93,6 +100,7 @@ MUTANTS = {
     "means instead of sums": {
         "moving_averages": lambda n, m, v, c, g: solution.moving_averages(n, m, v / len(v), c, g)
     },
+    "a code that is chosen twice counts once": {"moving_averages": _each_code_once},
     "codes not chosen in a step do not decay": {"moving_averages": _chosen_only},
     "not debiased": {"debiased": lambda average, steps, decay: average},
     "debiased by one step too few": {

@@ -3,7 +3,8 @@
 import numpy as np
 
 import vqv2.functional as F
-from examples.exercises.checking import Wrong, same
+from examples.exercises.checking import Wrong, same, tensor
+from examples.exercises.e06_straight_through import solution
 from vqv2 import Tensor, differentiable
 
 
@@ -20,7 +21,7 @@ def received(tensor):
 def check_straight_through(answer, rng):
     """Task 1: forward the code vectors, backward the unchanged cotangent, to h alone."""
     h, e = draw(rng)
-    y = answer.straight_through(h, e)
+    y = tensor(answer.straight_through(h, e), "what comes out")
     if not np.array_equal(y.array, e.array):
         raise Wrong("the output must be e exactly, to the last bit")
     cotangent = rng.standard_normal(y.shape)
@@ -39,7 +40,11 @@ def check_losses(answer, rng):
             raise Wrong("losses must return two tensors")
         difference = h.array - e.array
         weight = (1, beta)[which]
-        same(result[which].array, weight * (difference**2).mean(), f"the {name}")
+        same(
+            tensor(result[which], f"the {name}").array,
+            weight * (difference**2).mean(),
+            f"the {name}",
+        )
         if not result[which].requires_grad:
             raise Wrong(f"the {name} has no gradient at all")
         result[which].backward()
@@ -64,6 +69,11 @@ def _to_e(h, e):
     return e, lambda dy: (None, dy)
 
 
+@differentiable
+def _one_cotangent(h, e):
+    return e, lambda dy: dy
+
+
 def _nobody_detached(h, e, beta):
     loss = F.mean_squared_error(h, e)
     return loss, loss * beta
@@ -84,6 +94,17 @@ MUTANTS = {
             F.mean_squared_error(h.detach(), e) * beta,
         )
     },
+    "numbers instead of tensors": {
+        "losses": lambda h, e, beta: tuple(
+            weight * ((h.array - e.array) ** 2).mean() for weight in (1, beta)
+        )
+    },
+    "sums instead of means": {
+        "losses": lambda h, e, beta: tuple(
+            loss * float(h.array.size) for loss in solution.losses(h, e, beta)
+        )
+    },
+    "one cotangent for two arguments": {"straight_through": _one_cotangent},
     "beta forgotten": {
         "losses": lambda h, e, beta: (
             F.mean_squared_error(h.detach(), e),

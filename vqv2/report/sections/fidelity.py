@@ -32,7 +32,7 @@ def measure(subject):
         "sampling": subject.describe_sampling(),
         "networks": [],
     }
-    for network in subject.networks if count > NEIGHBOURS else ():
+    for network in subject.networks if min(count, len(train)) > NEIGHBOURS else ():
         real = source_features(network, subject.sources["train"], train)
         found = {name: network.features(images) for name, images in sets.items()}
         rng = np.random.default_rng(subject.options.seed)
@@ -53,8 +53,11 @@ def _fidelity(real, features, rng):
 
 def sections(figures, folder):
     """One table."""
-    if figures["count"] <= NEIGHBOURS:
-        few = f"There are {figures['count']} held-out images: too few to compare anything with."
+    if not figures["networks"]:
+        few = (
+            f"Images to compare samples with: {figures['training']} for training, "
+            f"{figures['count']} held out. Too few."
+        )
         return [Section("Fidelity", few)]
     rows = [
         [

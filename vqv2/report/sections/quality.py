@@ -32,6 +32,8 @@ def measure(subject):
     )
     same_count = real[np.arange(min(count, len(real))) * len(real) // count]
     figures = {"network": network.name, "count": count, "training": len(real), "rows": []}
+    if len(real) <= NEIGHBOURS:
+        return figures
     pictures = []
     for position, settings in enumerate(sweep):
         samples = subject.draw(count, **vars(settings))
@@ -108,6 +110,10 @@ def _only_temperature(settings):
 
 def sections(figures, folder):
     """Table, curves and the samples themselves."""
+    heading = "Sampling with temperature, top-k and top-p"
+    if not figures["rows"]:
+        few = f"Images to compare samples with: {figures['training']} for training. Too few."
+        return [Section(heading, few)]
     levels = list(figures["rows"][0]["likelihood"])
     columns = ["sampled with"]
     columns += [f"nats/code, {level}" for level in levels]
@@ -121,7 +127,7 @@ def sections(figures, folder):
     )
     return [
         Section(
-            "Sampling with temperature, top-k and top-p",
+            heading,
             "Low temperatures and cut-off codes keep samples to what the priors hold most likely, "
             "mostly at the cost of variety. Nats per code are those of held-out codes under the "
             "distribution that is then sampled, of such as can still be drawn; the share that "

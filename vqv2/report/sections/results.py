@@ -18,18 +18,25 @@ def evaluate(subject, names, announce=print):
 
     What is in evaluation.json of others stays, as long as it is about the same model and data; the
     page shows everything that is there. `announce` is called with a line of text now and then.
-    Returns the content of evaluation.json.
+
+    (content of evaluation.json, {name: why} of those that cannot be measured of this run and these
+    images, which do not keep the others from the page).
     """
-    content = _former(subject, announce)
+    content, failed = _former(subject, announce), {}
     for name in names:
         start = time.perf_counter()
-        figures = EVALUATIONS[name].measure(subject)
+        try:
+            figures = EVALUATIONS[name].measure(subject)
+        except InputError as error:
+            failed[name] = str(error)
+            announce(f"{name}: not measured")
+            continue
         content["evaluations"][name] = figures
         content["seconds"][name] = round(time.perf_counter() - start, 1)
         content["options"][name] = _options(subject)
         _write(subject, content)
         announce(f"{name}: {content['seconds'][name]:.0f} s")
-    return content
+    return content, failed
 
 
 def sections_of(content, folder, names=EVALUATIONS):
@@ -54,12 +61,14 @@ def sections_of(content, folder, names=EVALUATIONS):
 
 
 def as_text(sections):
-    """The tables of some sections, for a terminal."""
-    tables = [(section.heading, section.table) for section in sections if section.table]
-    return "\n\n".join(
-        f"{heading} ({table.caption})\n{format_table(table.columns, table.rows)}"
-        for heading, table in tables
-    )
+    """The tables of some sections, for a terminal, and what those say that have nothing to show."""
+    return "\n\n".join(filter(None, map(_text, sections)))
+
+
+def _text(section):
+    if table := section.table:
+        return f"{section.heading} ({table.caption})\n{format_table(table.columns, table.rows)}"
+    return "" if section.pictures else f"{section.heading}\n{section.text}"
 
 
 def _write(subject, content):
@@ -97,7 +106,7 @@ def _identities(hierarchy):
 
 def _data(subject):
     return {
-        split: {"name": source.name, "images": len(source)}
+        split: {"name": source.name, "images": len(source), "identity": source.identity}
         for split, source in subject.sources.items()
     }
 

@@ -89,9 +89,9 @@ class Subject:
         return spread_indices(len(self.sources[split]), count)
 
     def shown_classes(self):
-        """Names of the classes that pictures show: all, or some spread over them."""
-        names = self.hierarchy.class_names
-        return [names[i] for i in spread_indices(len(names), self.options.classes)]
+        """Names of the classes that pictures show: all that were learned, or some of them."""
+        names, learned = self.hierarchy.class_names, self.hierarchy.learned
+        return [names[i] for i in learned[spread_indices(len(learned), self.options.classes)]]
 
     def describe_sampling(self):
         """How samples are drawn, in words."""
