@@ -35,15 +35,10 @@ def add(rows, w, offset):
     return _added(sampling_step.affine.reference, rows, w, offset)
 
 
-@add.version("numba")
-def _add_numba(rows, w, offset):
-    if _is_for_winograd(w):
+@add.version("numba", "cupy")
+def _add(rows, w, offset):
+    if _is_for_winograd(w):  # on the host, says `prepare`
         return causal_winograd.above(rows, w, offset)
-    return _added(sampling_step.affine, rows, w, offset)
-
-
-@add.version("cupy")
-def _add_cupy(rows, w, offset):
     return _added(sampling_step.affine, rows, w, offset)
 
 

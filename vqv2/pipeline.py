@@ -10,7 +10,7 @@ from vqv2.run import Run, is_run
 from vqv2.training import AutoencoderTask, PriorTask, encode_dataset, train
 from vqv2.training.claim import check_unclaimed, claim
 from vqv2.training.extraction import extraction_settings
-from vqv2.training.state import is_same_data
+from vqv2.training.state import CODES, is_same_data
 
 
 def open_splits(data, autoencoder, workers=None):
@@ -139,8 +139,8 @@ def _check_priors(run, identity, replaced):
     the codes that it has learned from. Where these are damaged, or another autoencoder's, there is
     nothing to lose.
     """
-    for level in run.config.levels:
-        folder = run.stage_folder(f"prior-{level}")
+    folders = [run.stage_folder(f"prior-{level}") for level in run.config.levels]
+    for folder in folders:
         check_unclaimed(folder, f"the prior in {folder} is being trained on codes of this run now")
     if not replaced:
         return
@@ -148,10 +148,9 @@ def _check_priors(run, identity, replaced):
         store = open_codes(run.codes_folder, identity)
     except InputError:
         return
-    for level in run.config.levels:
-        folder = run.stage_folder(f"prior-{level}")
+    for folder in folders:
         learned = checkpoint.Checkpoints(folder).metadata()
-        if learned and learned.get("codes") == store.checksum:
+        if learned and learned.get(CODES) == store.checksum:
             raise InputError(
                 f"{folder} has learned the codes that are in {run.codes_folder}, and could not go "
                 "on with others: give the data, copies and seed of these, copy the run, or remove "
