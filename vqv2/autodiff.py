@@ -10,6 +10,7 @@ If y = f(x) and dL/dy is known (the *cotangent* of y), the gradient function of 
 
 import contextlib
 import functools
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -304,35 +305,64 @@ def _tensor(array, node, index):
     return tensor
 
 
-def checkpoint(function, *inputs, rng=None):
+def checkpoint(function, *inputs, rng=None, parts=1):
     """function(*inputs), without keeping what its operations save: backward runs it again.
 
     Memory falls to that of one segment at a time, for one more forward pass. `function` takes
     tensors and returns one; it must compute the same both times, so pass the `rng` that it draws
-    from: its state is put back for the second run.
+    from: its state is put back for the second run. A function that treats every element along the
+    first axis by itself may run on that many `parts` of a batch, one after the other: then one part
+    is in memory at a time. Gradients of parameters are sums over parts, so that they differ from
+    those of one run by rounding.
     """
     if not _Mode.recording:
         return function(*inputs)
     state = rng.bit_generator.state if rng is not None else None
+    slices = _slices(len(inputs[0]), parts) if parts > 1 else [...]
     with no_grad():
-        output = function(*inputs).array
+        output = _joined([function(*_part(inputs, one)).array for one in slices])
 
     def gradient(cotangent):
-        copies = [Tensor(i.array, i.requires_grad) for i in inputs]
-        with _mode(recording=True, recomputing=True), _generator_state(rng, state):
-            recomputed = function(*copies)
-        if recomputed.requires_grad:
-            recomputed.backward(cotangent)
-        return tuple(copy.grad for copy in copies)
+        gradients = []
+        with _generator_state(rng, state):
+            for one in slices:
+                copies = _part(inputs, one)
+                with _mode(recording=True, recomputing=True):
+                    recomputed = function(*copies)
+                if recomputed.requires_grad:
+                    recomputed.backward(cotangent[one])
+                gradients.append([copy.grad for copy in copies])
+        return tuple(_joined(of_parts) for of_parts in zip(*gradients, strict=True))
 
     # Recorded even when no input needs it: parameters inside the function may need a gradient.
     parents = tuple(_parent(i) for i in inputs)
     return _tensor(output, Node("checkpoint", parents, gradient, 1), 0)
 
 
-def segment(function, *inputs, checkpointed, rng=None):
+def segment(function, *inputs, checkpointed, rng=None, parts=1):
     """function(*inputs), by `checkpoint` where `checkpointed` says so."""
-    return checkpoint(function, *inputs, rng=rng) if checkpointed else function(*inputs)
+    if not checkpointed:
+        return function(*inputs)
+    return checkpoint(function, *inputs, rng=rng, parts=parts)
+
+
+def _slices(count, parts):
+    """`parts` slices of nearly equal length, fewer when there are fewer elements, at least one."""
+    parts = max(1, min(parts, count))
+    bounds = [count * i // parts for i in range(parts + 1)]
+    return [slice(a, b) for a, b in itertools.pairwise(bounds)]
+
+
+def _part(inputs, one):
+    """Leaves that hold the slice `one` of every input."""
+    return [Tensor(i.array[one], i.requires_grad) for i in inputs]
+
+
+def _joined(arrays):
+    """The parts of an array, or None where none was needed."""
+    if len(arrays) == 1 or arrays[0] is None:
+        return arrays[0]
+    return array_module(arrays[0]).concatenate(arrays)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import dataclasses
 import math
 
 from backends.causal_conv import tap_count
+from vqv2.models.autoencoder import PARTS
 from vqv2.models.prior import block_kinds
 
 
@@ -24,8 +25,8 @@ class Cost:
     activations: int = 0  # numbers that training keeps for the backward pass
     streamed: float = 0  # weights that incremental sampling reads for one position
     spared: int = 0  # of the activations, what activation checkpointing does not keep
-    segment: int = 0  # activations of the largest segment that it computes again
-    largest: int = 0  # numbers of the largest single result
+    working: int = 0  # numbers under way at a time: cotangents and results that come and go
+    recomputing: float = 0  # the same with checkpointing, and activations that are computed again
 
     def __add__(self, other):
         sums = {n: getattr(self, n) + getattr(other, n) for n in _SUMS}
@@ -36,18 +37,28 @@ class Cost:
 
 
 _SUMS = ("parameters", "operations", "patches", "activations", "streamed", "spared")
-_MAXIMA = ("segment", "largest")
+_MAXIMA = ("working", "recomputing")
+_RESULTS_UNDER_WAY = 3
 
 
-def segment(cost, output):
-    """A part that checkpointing computes again: of it, only its `output` numbers are kept."""
+def segment(cost, output, parts=1):
+    """What checkpointing computes again: of it, only its `output` numbers are kept.
+
+    In `parts` of a batch, one after the other: only such a share of it is under way at a time.
+    """
     spared = cost.activations - output
-    return dataclasses.replace(cost, spared=spared, segment=cost.activations)
+    recomputing = (cost.activations + cost.working) / parts
+    return dataclasses.replace(cost, spared=spared, recomputing=recomputing)
+
+
+def under_way(result):
+    """Fields of the `Cost` of a layer whose largest result has `result` numbers."""
+    return dict.fromkeys(_MAXIMA, _RESULTS_UNDER_WAY * result)
 
 
 def kept(positions, *channels):
     """Results (positions, channels) that the backward pass reads."""
-    return Cost(activations=positions * sum(channels), largest=positions * max(channels))
+    return Cost(activations=positions * sum(channels), **under_way(positions * max(channels)))
 
 
 def linear(positions, channels_in, channels_out, bias=True):
@@ -56,7 +67,7 @@ def linear(positions, channels_in, channels_out, bias=True):
         channels_in * channels_out + bias * channels_out,
         2 * positions * channels_in * channels_out,
         streamed=channels_in * channels_out,
-        largest=positions * channels_out,
+        **under_way(positions * channels_out),
     )
 
 
@@ -67,7 +78,7 @@ def convolution(positions, taps, channels_in, channels_out):
         taps * channels_in * channels_out + channels_out,
         2 * patches * channels_out,
         patches if taps > 1 else 0,
-        largest=positions * max(channels_in, channels_out),
+        **under_way(positions * max(channels_in, channels_out)),
     )
 
 
@@ -86,7 +97,7 @@ def transposed_convolution(positions, taps, channels_in, channels_out, stride=2)
         taps * channels_in * channels_out + channels_out,
         2 * patches * channels_in,
         patches,
-        largest=positions * max(channels_in, stride**2 * channels_out),
+        **under_way(positions * max(channels_in, stride**2 * channels_out)),
     )
 
 
@@ -106,7 +117,7 @@ def autoencoder(config):
         channels_in = config.channels if finest else hidden
         positions = sizes[level] ** 2
         cost += _encoder(channels_in, sizes[level + 1], factor, config)
-        cost += kept(positions, hidden + dimension) if level else Cost()
+        cost += segment(kept(positions, hidden + dimension), 0) if level else Cost()
         cost += linear(positions, hidden + (dimension if level else 0), dimension)
         cost += Cost(operations=3 * positions * config.codebook_size * dimension)  # nearest codes
         cost += kept(positions, 2 * dimension)  # both sides of the commitment loss
@@ -129,7 +140,8 @@ def _encoder(channels_in, size, factor, config):
         channels_in = width
     taps, hidden = config.encoder_filter_size**2, config.hidden_units
     refined = convolution(size**2, taps, channels_in, hidden) + _residual_stack(size**2, config)
-    return segment(cost, size**2 * channels_in) + segment(refined, size**2 * hidden)
+    shrunk = segment(cost, size**2 * channels_in, PARTS)
+    return shrunk + segment(refined, size**2 * hidden, PARTS)
 
 
 def _decoder(sizes, channels_out, factor, config):
@@ -145,7 +157,7 @@ def _decoder(sizes, channels_out, factor, config):
     cost += _residual_stack(size**2, config)
     enlarged = _upsampling(size, hidden, hidden // 2, channels_out, factor, config)
     output = (size * factor) ** 2 * channels_out
-    return segment(cost, size**2 * hidden) + segment(enlarged, output)
+    return segment(cost, size**2 * hidden, PARTS) + segment(enlarged, output, PARTS)
 
 
 def _upsampling(size, channels_in, channels, channels_out, factor, config):

@@ -21,7 +21,6 @@ RECORDED_SECONDS = 2e-6  # assumed: from one kernel of a recording to the next
 WORKSPACE = 1.5 * GIB  # the driver's context, cuBLAS, patches of convolutions, partial sums
 USABLE = 0.92  # share of the memory that can be filled in practice
 NUMBER = 4  # bytes of a float32
-WORKING_RESULTS = 3  # of the largest: cotangents and results that come and go
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,16 +86,11 @@ def training(model_cost, batch, on, precision="float32", checkpointed=False):
 
 
 def per_image(model_cost, checkpointed=False):
-    """Bytes of an image: (kept until the gradients are there, working memory).
-
-    Working memory is that of `WORKING_RESULTS` results of the largest size, and with activation
-    checkpointing the segment that is being computed again.
-    """
-    working = WORKING_RESULTS * model_cost.largest
+    """Bytes of an image: (kept until the gradients are there, working memory)."""
     if not checkpointed:
-        return model_cost.activations * NUMBER, working * NUMBER
+        return model_cost.activations * NUMBER, model_cost.working * NUMBER
     kept = model_cost.activations - model_cost.spared
-    return kept * NUMBER, (working + model_cost.segment) * NUMBER
+    return kept * NUMBER, model_cost.recomputing * NUMBER
 
 
 def peak_bytes(model_cost, batch, checkpointed=False):

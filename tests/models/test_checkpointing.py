@@ -1,4 +1,8 @@
-"""Activation checkpointing: the same step to the last bit, with less memory."""
+"""Activation checkpointing: the same step, with less memory.
+
+The prior's is the same to the last bit. The autoencoder's computes parts of a batch one after the
+other: the same loss and codebooks, and gradients up to the rounding of their sums.
+"""
 
 import dataclasses
 import tracemalloc
@@ -59,10 +63,12 @@ def step(build, checkpoint):
 def test_a_checkpointed_step_is_the_plain_one(name):
     plain, saving = (step(MODELS[name], checkpoint) for checkpoint in (False, True))
     assert plain[0] == saving[0] and plain[4] == saving[4]
-    for ours, theirs in zip(plain[1:3], saving[1:3], strict=True):
+    rounding = 1e-5 if name == "autoencoder" else 0
+    for ours, theirs, tolerance in zip(plain[1:3], saving[1:3], (rounding, 0), strict=True):
         assert list(ours) == list(theirs)
         for key, value in ours.items():
-            np.testing.assert_array_equal(value, theirs[key], err_msg=key)
+            atol = tolerance * np.abs(value).max()
+            np.testing.assert_allclose(value, theirs[key], rtol=0, atol=atol, err_msg=key)
 
 
 @pytest.mark.parametrize("coarser", [(), ((12, 4), (12, 8))], ids=["prior", "conditioned prior"])

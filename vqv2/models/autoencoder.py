@@ -1,6 +1,7 @@
 """The hierarchical VQ-VAE (Algorithm 1, Table 3, section A.3), with any number of levels."""
 
 import contextlib
+import functools
 import itertools
 import math
 from typing import NamedTuple
@@ -13,6 +14,10 @@ from vqv2 import nn
 from vqv2.autodiff import Tensor, no_grad, segment
 from vqv2.errors import InputError
 from vqv2.models.quantizer import Quantizer
+
+# Parts of a batch that activation checkpointing computes one after the other. Their working memory
+# is half as large then; quarters of a batch of 4 would be slower than what they save is worth.
+PARTS = 2
 
 
 class Encoder(nn.Module):
@@ -38,8 +43,8 @@ class Encoder(nn.Module):
 
     def __call__(self, x):
         """(N, H, W, channels_in) -> (N, H / factor, W / factor, hidden_units)."""
-        x = segment(self._shrink, x, checkpointed=self.checkpointed)
-        return segment(self._refine, x, checkpointed=self.checkpointed)
+        x = segment(self._shrink, x, checkpointed=self.checkpointed, parts=PARTS)
+        return segment(self._refine, x, checkpointed=self.checkpointed, parts=PARTS)
 
     def _shrink(self, x):
         for convolution in self.strided:
@@ -76,8 +81,8 @@ class Decoder(nn.Module):
 
     def __call__(self, quantized):
         """List of (N, size, size, D), coarse to fine -> (N, size * factor, ..., channels_out)."""
-        x = segment(self._refine, *quantized, checkpointed=self.checkpointed)
-        return segment(self._enlarge, x, checkpointed=self.checkpointed)
+        x = segment(self._refine, *quantized, checkpointed=self.checkpointed, parts=PARTS)
+        return segment(self._enlarge, x, checkpointed=self.checkpointed, parts=PARTS)
 
     def _refine(self, *quantized):
         maps = [
@@ -163,12 +168,17 @@ class Autoencoder(nn.Module):
         """Yield (encoder outputs, quantised, codes, losses) of each level, coarse to fine."""
         x, quantized = Tensor(to_device(images) - np.float32(0.5)), []
         for level, features in enumerate(self._features(x)):
-            if level:
-                features = F.concatenate(features, self.decoders[level - 1](quantized))
-            h = self.projections[level](features)
+            seen = [features, self.decoders[level - 1](quantized)] if level else [features]
+            project = functools.partial(self._project, self.projections[level])
+            h = segment(project, *seen, checkpointed=self.config.checkpoint)
             e, codes, losses = self.quantizers[level](h, rng)
             quantized.append(e)
             yield h, e, codes, losses
+
+    @staticmethod
+    def _project(projection, *features):
+        """Features (N, s, s, ...) side by side -> (N, s, s, D)."""
+        return projection(F.concatenate(*features) if len(features) > 1 else features[0])
 
     @contextlib.contextmanager
     def whole_batch(self, parts, rng):
