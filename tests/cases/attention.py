@@ -1,12 +1,13 @@
 """Cases of causal attention, around the size of its blocks."""
 
 from backends import attention
+from backends.attention_tiles import TILE
+from backends.tile import BLOCK
 from tests.cases.draw import table
 from tests.cases.elementwise import SEED
 
-BLOCK = attention.QUERY_BLOCK
-
-# images times heads, positions, width of queries, width of values, dropout rate, dropout on
+# images times heads (or both: heads then lie side by side in memory), positions, width of queries,
+# width of values, dropout rate, dropout on
 ATTENTIONS = {
     "short": (3, 5, 4, 6, 0.0, "logits"),
     "short-logits-dropped": (3, 5, 4, 6, 0.3, "logits"),
@@ -15,6 +16,12 @@ ATTENTIONS = {
     "one-row-more-than-a-block": (2, BLOCK + 1, 3, 2, 0.3, "weights"),
     "two-blocks-and-two-rows": (2, 2 * BLOCK + 2, 5, 3, 0.3, "logits"),
     "two-blocks-and-two-rows-weights": (1, 2 * BLOCK + 2, 5, 3, 0.7, "weights"),
+    "heads-side-by-side": ((2, 3), BLOCK + 7, 4, 5, 0.0, "logits"),
+    "heads-side-by-side-dropped": ((2, 3), BLOCK + TILE + 3, 4, 5, 0.3, "logits"),
+    "heads-side-by-side-weights-dropped": ((1, 2), 2 * TILE + 1, 8, 8, 0.3, "weights"),
+    "one-image-and-head": ((1, 1), 9, 3, 2, 0.3, "weights"),
+    "no-heads": ((2, 0), 5, 3, 2, 0.0, "logits"),
+    "a-tile-and-a-row": (1, TILE + 1, 4, 4, 0.0, "logits"),
     "one-position": (2, 1, 4, 3, 0.3, "logits"),
     "two-positions-of-width-1": (1, 2, 1, 1, 0.0, "weights"),
     "no-positions": (2, 0, 4, 3, 0.0, "logits"),
@@ -22,9 +29,17 @@ ATTENTIONS = {
 }
 
 
+def _rows(batch, length, width, draw):
+    """(batch, L, d), or (N, heads, L, d) from a map (N, L, heads, d)."""
+    if isinstance(batch, int):
+        return draw(batch, length, width)
+    images, heads = batch
+    return draw(images, length, heads, width).swapaxes(1, 2)
+
+
 def _causal_attention(batch, length, width, width_out, rate, dropout_on, draw):
-    queries, keys = draw(batch, length, width), draw(batch, length, width)
-    return queries, keys, draw(batch, length, width_out), rate, SEED, dropout_on
+    queries, keys, values = (_rows(batch, length, d, draw) for d in (width, width, width_out))
+    return queries, keys, values, rate, SEED, dropout_on
 
 
 def _causal_attention_gradient(*spec_and_draw):

@@ -24,7 +24,7 @@ FORMULAS = {
     "linear": lambda y, x, w, _: 2 * positions(x) * w.size,
     # Position i meets i others: L (L - 1) / 2 pairs, each with a query and a value product.
     "causal_attention": lambda y, q, k, v: (
-        q.shape[0] * q.shape[1] * (q.shape[1] - 1) * (q.shape[2] + v.shape[2])
+        positions(q) * (q.shape[-2] - 1) * (q.shape[-1] + v.shape[-1])
     ),
 }
 

@@ -1,12 +1,14 @@
 """Strictly causal attention (section A.2)."""
 
+import math
+
 from backends import attention, elementwise
 from vqv2.autodiff import differentiable
 
 
 @differentiable
 def causal_attention(queries, keys, values, rate=0.0, dropout_on="logits", rng=None, share=0):
-    """Position i attends to positions j < i: (B, L, d), (B, L, d), (B, L, e) -> (B, L, e).
+    """Position i attends to positions j < i: (..., L, d), (..., L, d), (..., L, e) -> (..., L, e).
 
     `rate` and `dropout_on` as in `backends.attention`, `share` as in `dropout`; without `rng`
     (evaluation) nothing is dropped. Of the forward pass only inputs, output and one number per row
@@ -14,7 +16,7 @@ def causal_attention(queries, keys, values, rate=0.0, dropout_on="logits", rng=N
     """
     rate = 0.0 if rng is None else rate
     seed = int(rng.integers(2**63)) if rate else 0
-    pairs = queries.shape[0] * queries.shape[1] ** 2
+    pairs = math.prod(queries.shape[:-1]) * queries.shape[-2]
     settings = (rate, elementwise.seed_from(seed, share * pairs), dropout_on)
     output, log_normalizer = attention.causal_attention(queries, keys, values, *settings)
 

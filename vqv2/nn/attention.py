@@ -76,15 +76,13 @@ class AttentionBlock(Module):
         return self.gate(x, features, condition, label, rng)
 
     def _heads(self, maps):
-        """(N, H, W, heads * d) -> (N * heads, H * W, d)."""
+        """(N, H, W, heads * d) -> (N, heads, H * W, d)."""
         n, height, width, channels = maps.shape
         split = F.reshape(maps, shape=(n, height * width, self.heads, channels // self.heads))
-        moved = F.transpose(split, axes=(0, 2, 1, 3))
-        return F.reshape(moved, shape=(n * self.heads, height * width, channels // self.heads))
+        return F.transpose(split, axes=(0, 2, 1, 3))
 
     def _maps(self, read, height, width):
         """The inverse of `_heads`."""
-        channels = read.shape[-1]
-        split = F.reshape(read, shape=(-1, self.heads, height * width, channels))
-        moved = F.transpose(split, axes=(0, 2, 1, 3))
-        return F.reshape(moved, shape=(-1, height, width, self.heads * channels))
+        n, heads, _, channels = read.shape
+        moved = F.transpose(read, axes=(0, 2, 1, 3))
+        return F.reshape(moved, shape=(n, height, width, heads * channels))
