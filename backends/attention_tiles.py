@@ -123,7 +123,7 @@ def _draw(dropout, first, row_step, column_step, factors):
     for r in range(len(factors)):
         for i in range(BLOCK):
             number = np.uint64(first + r * row_step + i * column_step)
-            factors[r, i] = factor if hashed(seed, number) >= threshold else 0 * factor
+            factors[r, i] = factor if hashed(seed, number) >= threshold else np.float32(0)
 
 
 @part

@@ -7,6 +7,7 @@ import numpy as np
 from backends import cuda
 from backends.compiled import compiled, prange
 from backends.exponential import exp
+from backends.largest import largest
 from backends.quantize import require_codes
 from backends.selection import kernel
 from backends.transfer import array_module
@@ -37,10 +38,7 @@ def _cross_entropy_numba(logits, targets):
 def _cross_entropy_loop(logits, targets, losses):
     rows, count = logits.shape
     for n in prange(rows):
-        peak = logits[n, 0]
-        for k in range(1, count):
-            peak = max(peak, logits[n, k])
-        total = 0.0
+        peak, total = largest(logits[n]), np.float32(0)
         for k in range(count):
             total += exp(logits[n, k] - peak)
         losses[n] = math.log(total) + peak - logits[n, targets[n]]
@@ -74,15 +72,13 @@ def _cross_entropy_gradient_numba(logits, targets, d_losses):
 def _cross_entropy_gradient_loop(logits, targets, d_losses, d_logits):
     rows, count = logits.shape
     for n in prange(rows):
-        peak = logits[n, 0]
-        for k in range(1, count):
-            peak = max(peak, logits[n, k])
-        total = 0.0
+        peak, total = largest(logits[n]), np.float32(0)
         for k in range(count):
             d_logits[n, k] = exp(logits[n, k] - peak)
             total += d_logits[n, k]
+        share = d_losses[n] / total
         for k in range(count):
-            d_logits[n, k] *= d_losses[n] / total
+            d_logits[n, k] *= share
         d_logits[n, targets[n]] -= d_losses[n]
 
 

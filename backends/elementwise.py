@@ -10,7 +10,7 @@ import numpy as np
 
 from backends import cuda
 from backends.compiled import compiled, flat, part, prange
-from backends.exponential import exp
+from backends.exponential import ONE, exp
 from backends.selection import kernel
 from backends.transfer import array_module
 
@@ -99,7 +99,7 @@ def _elu_numba(x):
 @compiled
 def _elu_loop(x, y):
     for i in prange(x.size):
-        below = exp(x[i]) - 1  # computed always: a branch would often be mispredicted
+        below = exp(x[i]) - ONE  # computed always: a branch would often be mispredicted
         y[i] = x[i] if x[i] > 0 else below
 
 
@@ -119,7 +119,7 @@ def _elu_gradient_numba(y, dy):
 @compiled
 def _elu_gradient_loop(y, dy, dx):
     for i in prange(y.size):
-        dx[i] = dy[i] if y[i] > 0 else dy[i] * (y[i] + 1)
+        dx[i] = dy[i] if y[i] > 0 else dy[i] * (y[i] + ONE)
 
 
 @kernel(also=("numba",))
@@ -150,7 +150,7 @@ def _gate_loop(x, y):
     rows, channels = y.shape
     for n in prange(rows):
         for c in range(channels):
-            y[n, c] = x[n, 0, c] / (1 + exp(-x[n, 1, c]))
+            y[n, c] = x[n, 0, c] / (ONE + exp(-x[n, 1, c]))
 
 
 @kernel
@@ -179,9 +179,9 @@ def _gate_gradient_loop(x, dy, dx):
     rows, channels = dy.shape
     for n in prange(rows):
         for c in range(channels):
-            s = 1 / (1 + exp(-x[n, 1, c]))
+            s = ONE / (ONE + exp(-x[n, 1, c]))
             dx[n, 0, c] = dy[n, c] * s
-            dx[n, 1, c] = dy[n, c] * x[n, 0, c] * s * (1 - s)
+            dx[n, 1, c] = dy[n, c] * x[n, 0, c] * s * (ONE - s)
 
 
 def keep(xp, seed, index, rate):

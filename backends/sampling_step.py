@@ -18,7 +18,8 @@ import numpy as np
 from backends import cuda
 from backends.compiled import compiled, flat, part, prange
 from backends.elementwise import elu, gate
-from backends.exponential import exp
+from backends.exponential import ONE, exp
+from backends.largest import largest
 from backends.precision import bfloat16_bits
 from backends.product import pack, panel_rows, unpack
 from backends.selection import kernel
@@ -115,12 +116,12 @@ def _attend_numba(query, keys, values, count):
 
 @part
 def _elu(x):
-    return x if x > 0 else exp(x) - 1
+    return x if x > 0 else exp(x) - ONE
 
 
 @part
 def _gated(a, b):
-    return a / (1 + exp(-b))
+    return a / (ONE + exp(-b))
 
 
 @compiled
@@ -162,13 +163,12 @@ def _attend_loop(query, keys, values, count, scale, output):
     for task in prange(batch * heads):
         b, h = task // heads, task % heads
         logits = np.empty(count, query.dtype)
-        peak = -np.inf
         for i in range(count):
             total = 0 * scale
             for d in range(width):
                 total += query[b, h, d] * keys[b, h, i, d]
             logits[i] = total * scale
-            peak = max(peak, logits[i])
+        peak = largest(logits) if count else 0 * scale
         read, total = output[b, h], 0 * scale
         read[:] = 0
         for i in range(count):

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+import backends
 from vqv2.bench.measure import Limits, Settings, Spread, make_row, take_turns, total
 from vqv2.bench.sample import extrapolate, stretches, thirds
-from vqv2.bench.worker import Worker
+from vqv2.bench.subject import Subject
+from vqv2.bench.worker import Worker, _Server
 from vqv2.errors import InputError
 
 LIMITS = Limits(flops_per_s=100.0, bytes_per_s=10.0)
@@ -83,6 +85,16 @@ def test_worker_refuses_in_a_sentence_and_goes_on():
         assert worker.run() > 0
         assert worker.peak_bytes() >= 0
         json.dumps(facts)
+
+
+def test_a_turn_is_one_run_or_as_many_as_fill_it(monkeypatch):
+    server, runs = _Server("ours"), []
+    server.subject = Subject(lambda: runs.append(1))
+    durations = iter([0.01, 0.04, 0.07, 0.2])
+    monkeypatch.setattr(backends, "seconds_of", lambda run: (next(durations), run()))
+    assert server.answer({"do": "run", "fill": 0.1})["seconds"] == pytest.approx(0.04)
+    assert len(runs) == 3
+    assert server.answer({"do": "run", "fill": 0.0})["seconds"] == 0.2
 
 
 def test_a_worker_that_dies_is_reported():

@@ -12,14 +12,17 @@ from vqv2.bench.measure import compare, compare_in_sequence, total, workers
 from vqv2.bench.sample import level_case
 from vqv2.presets import preset
 
+TURN = 0.1  # seconds for which each side runs a kernel again and again
 TRAINED = ("autoencoder", "prior", "conditioned prior")
 
 
 def kernels(settings, limits):
     """Every kernel family, forward and backward."""
+    fill = 0.0 if settings.quick else TURN
     with workers(settings) as pair:
         for name in filter(settings.wants, kernel_cases.names()):
-            yield compare(pair, "kernels", name, {"quick": settings.quick}, settings, limits)
+            arguments = ("kernels", name, {"quick": settings.quick}, settings, limits)
+            yield compare(pair, *arguments, fill=fill)
 
 
 def train(settings, limits, precision="float32"):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import statistics
 
 from vqv2.bench.worker import Worker
@@ -109,10 +110,15 @@ def workers(settings):
         yield [stack.enter_context(Worker(s, settings.threads)) for s in settings.sides]
 
 
-def compare(pair, suite, name, options, settings, limits, title=None):
-    """A `Row`: build `name` of a suite on every worker of `pair`, then run them in turns."""
+def compare(pair, suite, name, options, settings, limits, title=None, fill=0.0):
+    """A `Row`: build `name` of a suite on every worker of `pair`, then run them in turns.
+
+    A turn is one run, or as many as fill `fill` seconds: what takes a millisecond is then measured
+    as it runs between others, with threads awake, and not as it runs after a pause.
+    """
     built = [worker.build(suite, name, options) for worker in pair]
-    seconds = take_turns([worker.run for worker in pair], settings.repetitions, settings.warmup)
+    runs = [functools.partial(worker.run, fill) for worker in pair]
+    seconds = take_turns(runs, settings.repetitions, settings.warmup)
     peaks = [worker.peak_bytes() for worker in pair]
     return make_row(title or name, seconds, peaks, built[0], settings, limits)
 

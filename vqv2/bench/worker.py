@@ -78,9 +78,12 @@ class Worker:
         """Make the subject `name` of a suite the one that `run` runs; its `Subject.facts`."""
         return self._ask(do="build", suite=suite, name=name, options=options)
 
-    def run(self):
-        """Run the subject once; the seconds it took, or that it says a larger thing takes."""
-        return self._ask(do="run")["seconds"]
+    def run(self, fill=0.0):
+        """Run the subject; the seconds it took, or that it says a larger thing takes.
+
+        Once, or as often as fills `fill` seconds; then the mean.
+        """
+        return self._ask(do="run", fill=fill)["seconds"]
 
     def peak_bytes(self):
         """Most memory held since `build` began, less what was held before; of a device, if any."""
@@ -115,8 +118,7 @@ class _Server:
         if question["do"] == "build":
             return self._build(question["suite"], question["name"], question["options"])
         if question["do"] == "run":
-            seconds, result = backends.seconds_of(self.subject.run)
-            return {"seconds": result if self.subject.extrapolates else seconds}
+            return {"seconds": self._run(question["fill"])}
         return {"bytes": self.memory.peak()}
 
     def _build(self, suite, name, options):
@@ -128,6 +130,13 @@ class _Server:
         self.memory.start()
         self.subject = module.build(name, **options)
         return self.subject.facts()
+
+    def _run(self, fill):
+        measured = []
+        while not measured or sum(measured) < fill:
+            seconds, result = backends.seconds_of(self.subject.run)
+            measured.append(result if self.subject.extrapolates else seconds)
+        return sum(measured) / len(measured)
 
 
 def main(side):
