@@ -41,11 +41,13 @@ _MAXIMA = ("working", "recomputing")
 _RESULTS_UNDER_WAY = 3
 
 
-def segment(cost, output, parts=1):
+def segment(cost, output, parts=1, checkpointed=True):
     """What checkpointing computes again: of it, only its `output` numbers are kept.
 
     In `parts` of a batch, one after the other: only such a share of it is under way at a time.
     """
+    if not checkpointed:
+        return cost
     spared = cost.activations - output
     recomputing = (cost.activations + cost.working) / parts
     return dataclasses.replace(cost, spared=spared, recomputing=recomputing)
@@ -116,19 +118,20 @@ def autoencoder(config):
         finest = level == levels - 1
         channels_in = config.channels if finest else hidden
         positions = sizes[level] ** 2
-        cost += _encoder(channels_in, sizes[level + 1], factor, config)
-        cost += segment(kept(positions, hidden + dimension), 0) if level else Cost()
+        cost += _encoder(channels_in, sizes[level + 1], factor, config, finest)
+        if level:
+            cost += segment(kept(positions, hidden + dimension), 0, checkpointed=finest)
         cost += linear(positions, hidden + (dimension if level else 0), dimension)
         cost += Cost(operations=3 * positions * config.codebook_size * dimension)  # nearest codes
         cost += kept(positions, 2 * dimension)  # both sides of the commitment loss
         if not finest or levels == 1:  # those of the finest are joined to others, and not kept
             cost += kept(positions, dimension)  # codes' vectors
         channels_out = config.channels if finest else dimension
-        cost += _decoder(sizes[: level + 1], channels_out, factor, config)
+        cost += _decoder(sizes[: level + 1], channels_out, factor, config, finest)
     return cost + kept(config.image_size**2, 3 * config.channels)  # input, output, target
 
 
-def _encoder(channels_in, size, factor, config):
+def _encoder(channels_in, size, factor, config, checkpointed):
     widths = [config.hidden_units // 2] * int(math.log2(factor))
     if len(widths) > 1:
         widths[-1] = config.hidden_units
@@ -140,11 +143,11 @@ def _encoder(channels_in, size, factor, config):
         channels_in = width
     taps, hidden = config.encoder_filter_size**2, config.hidden_units
     refined = convolution(size**2, taps, channels_in, hidden) + _residual_stack(size**2, config)
-    shrunk = segment(cost, size**2 * channels_in, PARTS)
-    return shrunk + segment(refined, size**2 * hidden, PARTS)
+    shrunk = segment(cost, size**2 * channels_in, PARTS, checkpointed)
+    return shrunk + segment(refined, size**2 * hidden, PARTS, checkpointed)
 
 
-def _decoder(sizes, channels_out, factor, config):
+def _decoder(sizes, channels_out, factor, config, checkpointed):
     dimension, hidden, size = config.codebook_dimension, config.hidden_units, sizes[-1]
     cost = total(
         _upsampling(coarse, dimension, dimension, dimension, size // coarse, config)
@@ -157,7 +160,8 @@ def _decoder(sizes, channels_out, factor, config):
     cost += _residual_stack(size**2, config)
     enlarged = _upsampling(size, hidden, hidden // 2, channels_out, factor, config)
     output = (size * factor) ** 2 * channels_out
-    return segment(cost, size**2 * hidden, PARTS) + segment(enlarged, output, PARTS)
+    refined = segment(cost, size**2 * hidden, PARTS, checkpointed)
+    return refined + segment(enlarged, output, PARTS, checkpointed)
 
 
 def _upsampling(size, channels_in, channels, channels_out, factor, config):

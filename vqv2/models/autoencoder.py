@@ -15,8 +15,9 @@ from vqv2.autodiff import Tensor, no_grad, segment
 from vqv2.errors import InputError
 from vqv2.models.quantizer import Quantizer
 
-# Parts of a batch that activation checkpointing computes one after the other. Their working memory
-# is half as large then; quarters of a batch of 4 would be slower than what they save is worth.
+# Activation checkpointing computes the finest level again, as the others have at most a quarter of
+# its positions; in so many parts of a batch, one after the other, which divides the working memory.
+# With 4 instead of 2 a small batch loses more time than the memory is worth.
 PARTS = 2
 
 
@@ -24,10 +25,11 @@ class Encoder(nn.Module):
     """Strided 4x4 convolutions with ReLU, a 3x3 convolution, a residual stack, ReLU.
 
     `channels_in` to hidden_units at 1 / `factor` of the size. The strided convolutions have
-    hidden_units / 2 channels, except that the last of several has hidden_units.
+    hidden_units / 2 channels, except that the last of several has hidden_units. If `checkpointed`,
+    the backward pass computes activations again.
     """
 
-    def __init__(self, channels_in, factor, config, rng):
+    def __init__(self, channels_in, factor, config, rng, checkpointed=False):
         widths = [config.hidden_units // 2] * int(math.log2(factor))
         if len(widths) > 1:
             widths[-1] = config.hidden_units
@@ -39,7 +41,7 @@ class Encoder(nn.Module):
         kernel_size = config.encoder_filter_size
         self.convolution = nn.Conv2d(channels_in, config.hidden_units, kernel_size, rng)
         self.stack = _stack(config, rng)
-        self.checkpointed = config.checkpoint
+        self.checkpointed = checkpointed
 
     def __call__(self, x):
         """(N, H, W, channels_in) -> (N, H / factor, W / factor, hidden_units)."""
@@ -62,10 +64,11 @@ class Decoder(nn.Module):
     stride 2, and all are concatenated; then a 3x3 convolution, a residual stack, ReLU, and 4x4
     transposed convolutions of stride 2 (hidden_units / 2 channels, ReLU between) to
     `channels_out` at `factor` times that grid. The last decoder of a hierarchy makes the image,
-    those before it make what the next level's quantiser is told (Algorithm 1, line 3).
+    those before it make what the next level's quantiser is told (Algorithm 1, line 3). If
+    `checkpointed`, the backward pass computes activations again.
     """
 
-    def __init__(self, sizes, channels_out, factor, config, rng):
+    def __init__(self, sizes, channels_out, factor, config, rng, checkpointed=False):
         dimension = config.codebook_dimension
         self.upsampling = [
             _upsampling(dimension, dimension, dimension, sizes[-1] // size, config, rng)
@@ -77,7 +80,7 @@ class Decoder(nn.Module):
         self.stack = _stack(config, rng)
         hidden = config.hidden_units
         self.transposed = _upsampling(hidden, hidden // 2, channels_out, factor, config, rng)
-        self.checkpointed = config.checkpoint
+        self.checkpointed = checkpointed
 
     def __call__(self, quantized):
         """List of (N, size, size, D), coarse to fine -> (N, size * factor, ..., channels_out)."""
@@ -138,7 +141,11 @@ class Autoencoder(nn.Module):
         factors = [fine // coarse for coarse, fine in zip(sizes, sizes[1:], strict=False)]
         count, dimension = len(factors), config.codebook_dimension
         channels = [config.hidden_units] * (count - 1) + [config.channels]
-        self.encoders = [Encoder(c, f, config, rng) for c, f in zip(channels, factors, strict=True)]
+        self._checkpointed = [False] * (count - 1) + [config.checkpoint]
+        self.encoders = [
+            Encoder(*of_level, config, rng, checkpointed)
+            for *of_level, checkpointed in zip(channels, factors, self._checkpointed, strict=True)
+        ]
         self.projections = [
             nn.Linear(config.hidden_units + (dimension if level else 0), dimension, rng)
             for level in range(count)
@@ -146,7 +153,8 @@ class Autoencoder(nn.Module):
         self.quantizers = [_quantizer(config) for _ in range(count)]
         outputs = [dimension] * (count - 1) + [config.channels]
         self.decoders = [
-            Decoder(sizes[: i + 1], outputs[i], factors[i], config, rng) for i in range(count)
+            Decoder(sizes[: i + 1], outputs[i], factors[i], config, rng, self._checkpointed[i])
+            for i in range(count)
         ]
 
     def __call__(self, images, rng=None):
@@ -170,7 +178,7 @@ class Autoencoder(nn.Module):
         for level, features in enumerate(self._features(x)):
             seen = [features, self.decoders[level - 1](quantized)] if level else [features]
             project = functools.partial(self._project, self.projections[level])
-            h = segment(project, *seen, checkpointed=self.config.checkpoint)
+            h = segment(project, *seen, checkpointed=self._checkpointed[level])
             e, codes, losses = self.quantizers[level](h, rng)
             quantized.append(e)
             yield h, e, codes, losses

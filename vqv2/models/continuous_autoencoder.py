@@ -26,9 +26,9 @@ class ContinuousAutoencoder(nn.Module):
         self.config = config
         (size,) = config.latent_sizes
         factor = config.image_size // size
-        self.encoder = Encoder(config.channels, factor, config, rng)
+        self.encoder = Encoder(config.channels, factor, config, rng, config.checkpoint)
         self.projection = nn.Linear(config.hidden_units, config.codebook_dimension, rng)
-        self.decoder = Decoder((size,), config.channels, factor, config, rng)
+        self.decoder = Decoder((size,), config.channels, factor, config, rng, config.checkpoint)
 
     def loss(self, images, rng=None):
         """(mean squared error of pixels in [0, 1], {"reconstruction": the same}, no codes: []).
