@@ -104,9 +104,10 @@ def _main(arguments):
     _print_any_name(sys.stdout)
     parsed = build_parser().parse_args(arguments)
     try:
-        with _backend(parsed.backend), _memory(parsed.memory_limit), terminable():
-            parsed.communicator = processes.communicator_for(parsed)
-            return parsed.run(parsed) or 0
+        with _backend(parsed.backend), terminable():
+            parsed.communicator = processes.communicator_for(parsed)  # chooses the device
+            with _memory(parsed.memory_limit):
+                return parsed.run(parsed) or 0
     except (InputError, BackendError, TrainingError, ReplicaError) as error:
         return _complain(error, 2)
     except KeyboardInterrupt as interruption:
