@@ -139,7 +139,7 @@ def _backend(name):
 @contextlib.contextmanager
 def _memory(limit):
     """Inside, the device's memory is bounded, also in processes that a command starts."""
-    former = os.environ.get(memory.VARIABLE, "")  # empty means the same as not set
+    former = os.environ.get(memory.VARIABLE)
     try:
         if limit:
             os.environ[memory.VARIABLE] = str(memory.limit_memory(limit))
@@ -147,7 +147,9 @@ def _memory(limit):
             memory.default_limit()
         yield
     finally:
-        if limit:
+        if limit and former is None:
+            os.environ.pop(memory.VARIABLE, None)  # CuPy refuses an empty one
+        elif limit:
             os.environ[memory.VARIABLE] = former
 
 

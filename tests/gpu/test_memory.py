@@ -1,5 +1,7 @@
 """The memory of a device is bounded, and what it takes is reported."""
 
+import os
+
 import pytest
 
 import backends
@@ -51,6 +53,7 @@ def test_the_command_line_bounds_it(pool, capsys, monkeypatch, device):
     monkeypatch.setattr(backends, "device_description", lambda: "a device")
     assert main(["--backend", "cupy", "--memory-limit", "1GiB", "info"]) == 0
     assert pool.get_limit() == 2**30
+    assert memory.VARIABLE not in os.environ  # where CuPy would find it, in processes to come
     assert main(["--backend", "cupy", "info"]) == 0
     _, total = device.cuda.runtime.memGetInfo()
     assert pool.get_limit() == int(0.95 * total)
