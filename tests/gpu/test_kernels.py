@@ -209,6 +209,13 @@ def test_nan_among_logits_is_drawn_as_numpy_would():
         assert codes.tolist() == [270, 0]
 
 
+@pytest.mark.parametrize("kernel", [elementwise.relu_gradient, elementwise.elu_gradient])
+def test_overflowed_cotangents_come_out_where_they_do_in_the_reference(kernel):
+    y = np.array([[0, 1, -0.5], [1, 0, 1]], np.float32)
+    dy = np.array([[np.inf, 1, np.nan], [-np.inf, 1, np.nan]], np.float32)
+    np.testing.assert_array_equal(kernel.versions["cupy"](y, dy), kernel.reference(y, dy))
+
+
 def test_gates_of_many_channels_and_rows():
     x = np.random.default_rng(0).standard_normal((70, 2 * 600))
     dy = x[:, :600]
