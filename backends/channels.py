@@ -1,8 +1,8 @@
 """Sums over positions, and what is the same for every position: (M, C) with one number per channel.
 
-Biases, their gradients, and batch normalisation. On a device the references do: they are a few
-passes over memory, and CuPy's sums are fast ones. The compiled versions cut the rows into parts in
-a way that depends on M alone, so that no result depends on the number of threads.
+Biases, their gradients, and batch normalisation. The compiled versions cut the rows into parts in
+a way that depends on M alone, so that no result depends on the number of threads. On a device the
+references do where they only pass over memory; sums come from parts of the rows, too.
 """
 
 import numpy as np
@@ -13,6 +13,7 @@ from backends.transfer import array_module
 
 PARTS = 64  # at most, that the rows are cut into
 PART_ROWS = 32  # of a part at least
+DEVICE_SUMS = 2**15  # of parts on a device, at most: CuPy starts a block of threads for 32 of them
 
 
 def _parts(x):
@@ -41,7 +42,7 @@ def _add_bias_loop(x, bias):
             x[m, c] += bias[c]
 
 
-@kernel(also=("cupy",))
+@kernel
 def sum_rows(x):
     """Sum over the rows: (M, C) -> (C,)."""
     return x.sum(axis=0)
@@ -64,7 +65,7 @@ def _sum_rows_loop(x, partial):
                 total[c] += x[m, c]
 
 
-@kernel(also=("cupy",))
+@kernel
 def moments(x):
     """Mean and variance of every channel over the rows: (M, C) -> (C,), (C,). For M > 0."""
     mean = x.mean(axis=0)
@@ -115,7 +116,7 @@ def _normalize_loop(x, mean, factor, offset, y):
             y[m, c] = (x[m, c] - mean[c]) * factor[c] + offset[c]
 
 
-@kernel(also=("cupy",))
+@kernel
 def correlate(x, mean, dy):
     """Sums over the rows of dy and of dy * (x - mean): (M, C), (C,), (M, C) -> (C,), (C,)."""
     return dy.sum(axis=0), (dy * (x - mean)).sum(axis=0)
@@ -158,3 +159,28 @@ def _combine_loop(x, mean, dy, factor, slope, offset, y):
     for m in prange(len(x)):
         for c in range(len(mean)):
             y[m, c] = dy[m, c] * factor[c] + (x[m, c] - mean[c]) * slope[c] + offset[c]
+
+
+# The device's versions. CuPy gives a sum over the rows of C channels to C / 32 blocks of threads,
+# which leaves nearly all of a device idle; sums over parts of the rows occupy it.
+
+
+@sum_rows.version("cupy")
+def _sum_rows_cupy(x):
+    rows, channels = x.shape
+    parts = max(1, min(rows // PART_ROWS, DEVICE_SUMS // max(1, channels)))
+    each = rows // parts
+    total = x[: parts * each].reshape(parts, each, channels).sum(axis=1).sum(axis=0)
+    return total + x[parts * each :].sum(axis=0) if rows % parts else total
+
+
+@moments.version("cupy")
+def _moments_cupy(x):
+    mean = _sum_rows_cupy(x) / len(x)
+    centred = x - mean
+    return mean, _sum_rows_cupy(centred * centred) / len(x)
+
+
+@correlate.version("cupy")
+def _correlate_cupy(x, mean, dy):
+    return _sum_rows_cupy(dy), _sum_rows_cupy(dy * (x - mean))

@@ -75,12 +75,11 @@ class MPI:
         self.rank = communicator.Get_rank()
         self.size = communicator.Get_size()
 
-    def local(self):
-        """(rank, size) among the processes on this machine."""
+    def here(self):
+        """The communicator of the processes on this machine."""
         from mpi4py import MPI as library
 
-        here = self._communicator.Split_type(library.COMM_TYPE_SHARED)
-        return here.Get_rank(), here.Get_size()
+        return MPI(self._communicator.Split_type(library.COMM_TYPE_SHARED))
 
     def all_reduce(self, array):
         """The sum of every process's array.
@@ -120,23 +119,17 @@ class MPI:
 class NCCL:
     """The processes of an `MPI` communicator with a CUDA device each; device arrays go by NCCL.
 
-    Arrays on the host go by MPI. Every machine's processes take its devices in order of rank.
-    NCCL sums in an order of its own, the same for all processes. Raises `BackendError` when there
-    are more processes than devices on a machine, or no NCCL.
+    Arrays on the host go by MPI. Every machine's processes take its devices in order of rank, or
+    each the one that the launcher shows it. The device is the current one from then on: make this
+    before anything asks for memory. NCCL sums in an order of its own, the same for all processes.
+    Raises `BackendError` when there are more processes than devices on a machine, or no NCCL.
     """
 
     def __init__(self, mpi):
         import cupy
 
         nccl = _nccl()
-        local_rank, local_size = mpi.local()
-        devices = cupy.cuda.runtime.getDeviceCount()
-        if local_size > devices:
-            raise BackendError(
-                f"{local_size} processes were started on a machine with {devices} CUDA devices: "
-                "start one for each device"
-            )
-        cupy.cuda.Device(local_rank).use()
+        cupy.cuda.Device(_own_device(cupy.cuda.runtime, mpi.here())).use()
         self._mpi, self._library, self._cupy = mpi, nccl, cupy
         self.rank, self.size = mpi.rank, mpi.size
         identifier = np.frombuffer(nccl.get_unique_id(), np.uint8)
@@ -180,6 +173,23 @@ class NCCL:
 
     def _stream(self):
         return self._cupy.cuda.get_current_stream().ptr
+
+
+def _own_device(runtime, here):
+    """The number of a device that no other process of `here`, those on this machine, takes.
+
+    A launcher may show each process other devices than the next, often a single one, which is then
+    number 0 for all of them; where a device sits tells them apart.
+    """
+    shown = runtime.getDeviceCount()
+    device = here.rank % shown
+    place = np.frombuffer(runtime.deviceGetPCIBusId(device).encode().ljust(32), np.uint8)
+    if len(np.unique(here.all_gather(place), axis=0)) < here.size:
+        raise BackendError(
+            f"{here.size} processes were started on a machine with {shown} CUDA devices: "
+            "start one for each device"
+        )
+    return device
 
 
 def connect():

@@ -21,7 +21,7 @@ from backends.selection import BackendError
 THREADS = 256  # per block, where the kernel does not care
 WARP = 32  # threads that run in step
 MOST_BLOCKS = 2**20  # of a kernel that loops over its elements: enough to fill any device
-SHARED_BYTES = 48 * 1024  # shared memory of a block that needs no asking
+SHARED_BYTES = 40 * 1024  # of a launch, without asking: 48 KiB less what kernels declare
 
 _REAL = {"f": "float", "d": "double"}
 
@@ -34,6 +34,7 @@ class Source:
         self.constants = constants
         self._modules = {}
         self._functions = {}
+        self._granted = {}  # most bytes of shared memory that a function has asked for
 
     def code(self):
         """The text that is compiled."""
@@ -66,14 +67,15 @@ class Source:
 
         `dtype` is what `Real` is, by default that of the first argument, an array. Python's whole
         numbers become `int`, its other numbers `Real`; arrays and NumPy scalars go as they are.
-        Arrays must lie without gaps. With no blocks nothing happens.
+        Arrays must lie without gaps. With no blocks nothing happens. Raises `BackendError` when the
+        device has less than `shared` bytes of shared memory for a block.
         """
         dtype = np.dtype(dtype or arguments[0].dtype)
         if not blocks:
             return
         function = self._function(dtype, kernel)
-        if shared > SHARED_BYTES:
-            function.max_dynamic_shared_size_bytes = shared
+        if shared > self._granted.get(function, SHARED_BYTES):
+            self._granted[function] = _granted(function, kernel, shared)
         threads = threads if isinstance(threads, tuple) else (threads,)
         passed = tuple(_argument(kernel, a, dtype) for a in arguments)
         function((blocks,), threads, passed, shared_mem=shared)
@@ -82,6 +84,20 @@ class Source:
         """Start `kernel` with one thread for each of `count` elements; `count` goes last."""
         blocks = min(blocks_of(count, THREADS), MOST_BLOCKS)
         self.launch(kernel, blocks, THREADS, *arguments, np.int64(count))
+
+
+def _granted(function, kernel, shared):
+    """`shared`, once the device lets blocks of a kernel have as many bytes of shared memory."""
+    import cupy
+
+    try:
+        function.max_dynamic_shared_size_bytes = shared
+    except cupy.cuda.driver.CUDADriverError as error:
+        raise BackendError(
+            f"the kernel {kernel} needs {shared / 1024:.0f} KiB of shared memory for a block, more "
+            "than this device has: attention heads of fewer channels, and smaller maps, need less"
+        ) from error
+    return shared
 
 
 def _argument(kernel, value, dtype):

@@ -45,15 +45,15 @@ def missing_libraries():
 
 def _why_missing(cuda, major, module, name, package, purpose):
     try:
-        library = getattr(cuda, module)
-    except ImportError:
+        library = getattr(cuda, module)  # cuBLAS is looked for now, NVRTC when it is called
+        version = library.getVersion()[0] if module == "nvrtc" else major
+    except (ImportError, RuntimeError):  # cuda-pathfinder's error is one of the latter
         other = _other_major(package, major)
         found = f"only for CUDA {other} ({_package(package, other)})" if other else "not installed"
         return (
             f"the library {name}, which {purpose}, is {found}, and cupy needs it for CUDA {major}: "
             f'pip install "vqv2[cuda{major}]"'
         )
-    version = library.getVersion()[0] if module == "nvrtc" else major
     if version != major:
         return (
             f"the library {name}, which {purpose}, was found for CUDA {version}, and cupy needs it "

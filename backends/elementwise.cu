@@ -10,7 +10,7 @@ extern "C" __global__ void relu(const Real* x, Real* y, long long count)
 
 extern "C" __global__ void relu_gradient(const Real* y, const Real* dy, Real* dx, long long count)
 {
-    EACH(i, count) dx[i] = dy[i] * Real(y[i] > 0);
+    EACH(i, count) dx[i] = y[i] > 0 ? dy[i] : Real(0);
 }
 
 extern "C" __global__ void elu(const Real* x, Real* y, long long count)

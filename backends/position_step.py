@@ -127,7 +127,7 @@ _cuda = sampling_step.source
 
 
 def _launch_product(kernel, rows, x, w, *arguments):
-    blocks = len(w) * cuda.blocks_of(rows, sampling_step.ROWS)
+    blocks = sampling_step.blocks_of_product(w, rows)
     kernel += "_bfloat16" if w.dtype == np.uint16 else ""
     _cuda.launch(kernel, blocks, sampling_step.THREADS, x, w, *arguments)
 

@@ -2,12 +2,15 @@
 // from earlier positions (sampling_step.py). The speed is that of reading the weights.
 //
 // Weights come in blocks of BLOCK columns, (D / BLOCK, K, BLOCK), as float32 or as the bit patterns
-// of bfloat16. A block of threads takes one block of columns and ROWS rows of x. Neighbouring
-// threads read neighbouring weights; groups of BLOCK threads go through the rows of the weights in
-// turns, and their sums are added up in the order of the groups.
+// of bfloat16. A block of threads takes ROWS rows of x and SLICE of these columns, so few that even
+// one image's product occupies the whole device. Neighbouring threads read neighbouring weights;
+// groups of SLICE threads go through the rows of the weights in turns, and their sums are added up
+// in the order of the groups.
 
 constexpr int ROWS = 8;
-constexpr int GROUPS = THREADS / BLOCK;
+constexpr int SLICES = BLOCK / SLICE;
+constexpr int GROUPS = THREADS / SLICE;
+constexpr int AT_ONCE = sizeof(Real) == 4 ? 2 : 1;  // blocks of threads that registers shall do for
 
 __device__ inline Real widened(Real weight) { return weight; }
 __device__ inline Real widened(unsigned short bits) { return __uint_as_float(unsigned(bits) << 16); }
@@ -19,8 +22,27 @@ __device__ inline Real gated(Real a, Real b)
     return a * ((b >= 0 ? Real(1) : decay) / (1 + decay));
 }
 
+// Which part of the result a block of threads computes; `halves` is 2 where a block of weights holds
+// BLOCK / 2 columns of a, then the same of b, and a slice some of both.
+struct Share {
+    int block, slice, first;  // block of the weights, slice of its columns, first row of x
+
+    __device__ explicit Share(int blocks)
+        : block(blockIdx.x / SLICES % blocks), slice(blockIdx.x % SLICES),
+          first(blockIdx.x / SLICES / blocks * ROWS)
+    {
+    }
+
+    // The place of the slice's column j among the columns of the block of weights.
+    __device__ int column(int j, int halves) const
+    {
+        int width = SLICE / halves;
+        return j / width * (BLOCK / halves) + slice * width + j % width;
+    }
+};
+
 struct Sums {
-    Real parts[GROUPS][ROWS][BLOCK];
+    Real parts[GROUPS][ROWS][SLICE];
 
     __device__ Real total(int row, int column) const
     {
@@ -30,21 +52,23 @@ struct Sums {
     }
 };
 
-// Rows first ... of x, `stride` numbers apart, times the block of columns `w`; complete for all
-// threads.
+// The share's rows of x, `stride` numbers apart, times its columns of w; complete for all threads.
 template <class Weight>
 __device__ inline void multiply(
-    Sums& sums, const Real* x, int stride, const Weight* w, int first, int rows, int length)
+    Sums& sums, Share share, const Real* x, int stride, const Weight* w, int halves, int rows,
+    int length)
 {
-    int column = threadIdx.x % BLOCK, group = threadIdx.x / BLOCK;
+    int j = threadIdx.x % SLICE, group = threadIdx.x / SLICE;
+    w += (long long)share.block * length * BLOCK + share.column(j, halves);
+    x += (long long)share.first * stride;
     Real own[ROWS] = {};
 #pragma unroll 4
     for (int k = group; k < length; k += GROUPS) {
-        Real weight = widened(w[(long long)k * BLOCK + column]);
+        Real weight = widened(w[(long long)k * BLOCK]);
         for (int r = 0; r < ROWS; r++)
-            if (first + r < rows) own[r] += x[(long long)(first + r) * stride + k] * weight;
+            if (share.first + r < rows) own[r] += x[(long long)r * stride + k] * weight;
     }
-    for (int r = 0; r < ROWS; r++) sums.parts[group][r][column] = own[r];
+    for (int r = 0; r < ROWS; r++) sums.parts[group][r][j] = own[r];
     __syncthreads();
 }
 
@@ -54,43 +78,44 @@ __device__ inline void affine_of(
     int blocks, int activated)
 {
     __shared__ Sums sums;
-    int block = blockIdx.x % blocks, first = blockIdx.x / blocks * ROWS;
-    multiply(sums, x, length, w + (long long)block * length * BLOCK, first, rows, length);
-    for (int t = threadIdx.x; t < ROWS * BLOCK; t += THREADS) {
-        int row = first + t / BLOCK, column = block * BLOCK + t % BLOCK;
+    Share share(blocks);
+    multiply(sums, share, x, length, w, 1, rows, length);
+    for (int t = threadIdx.x; t < ROWS * SLICE; t += THREADS) {
+        int r = t / SLICE, j = t % SLICE;
+        int row = share.first + r, column = share.block * BLOCK + share.column(j, 1);
         if (row >= rows || column >= columns) continue;
         long long place = (long long)row * columns + column;
-        Real result = sums.total(t / BLOCK, t % BLOCK) + offset[place];
+        Real result = sums.total(r, j) + offset[place];
         y[place] = activated ? elu_of(result) : result;
     }
 }
 
-extern "C" __global__ void affine(
+extern "C" __global__ void __launch_bounds__(THREADS, AT_ONCE) affine(
     const Real* x, const Real* w, const Real* offset, Real* y, int rows, int length, int columns,
     int blocks, int activated)
 {
     affine_of(x, w, offset, y, rows, length, columns, blocks, activated);
 }
 
-extern "C" __global__ void affine_bfloat16(
+extern "C" __global__ void __launch_bounds__(THREADS, AT_ONCE) affine_bfloat16(
     const Real* x, const unsigned short* w, const Real* offset, Real* y, int rows, int length,
     int columns, int blocks, int activated)
 {
     affine_of(x, w, offset, y, rows, length, columns, blocks, activated);
 }
 
-// A block of columns holds BLOCK / 2 of a, then the same of b.
 template <class Weight>
 __device__ inline void affine_gate_of(
     const Real* x, const Weight* w, const Real* offset, const Real* residual, Real* y,
     Real* activation, int rows, int length, int channels, int blocks)
 {
     __shared__ Sums sums;
-    constexpr int HALF = BLOCK / 2;
-    int block = blockIdx.x % blocks, first = blockIdx.x / blocks * ROWS;
-    multiply(sums, x, length, w + (long long)block * length * BLOCK, first, rows, length);
+    constexpr int HALF = SLICE / 2;
+    Share share(blocks);
+    multiply(sums, share, x, length, w, 2, rows, length);
     for (int t = threadIdx.x; t < ROWS * HALF; t += THREADS) {
-        int r = t / HALF, j = t % HALF, row = first + r, channel = block * HALF + j;
+        int r = t / HALF, j = t % HALF;
+        int row = share.first + r, channel = share.block * (BLOCK / 2) + share.column(j, 2);
         if (row >= rows || channel >= channels) continue;
         const Real* offsets = offset + (long long)row * 2 * channels;
         Real a = sums.total(r, j) + offsets[channel];
@@ -101,14 +126,14 @@ __device__ inline void affine_gate_of(
     }
 }
 
-extern "C" __global__ void affine_gate(
+extern "C" __global__ void __launch_bounds__(THREADS, AT_ONCE) affine_gate(
     const Real* x, const Real* w, const Real* offset, const Real* residual, Real* y,
     Real* activation, int rows, int length, int channels, int blocks)
 {
     affine_gate_of(x, w, offset, residual, y, activation, rows, length, channels, blocks);
 }
 
-extern "C" __global__ void affine_gate_bfloat16(
+extern "C" __global__ void __launch_bounds__(THREADS, AT_ONCE) affine_gate_bfloat16(
     const Real* x, const unsigned short* w, const Real* offset, const Real* residual, Real* y,
     Real* activation, int rows, int length, int channels, int blocks)
 {
@@ -208,15 +233,16 @@ __device__ inline void affine_at_of(
 {
     __shared__ Sums sums;
     int position = where[0], column_of_map = position % size;
-    int block = blockIdx.x % blocks, first = blockIdx.x / blocks * ROWS;
-    multiply(sums, x + begin(x_start, 0, x_step, 0, column_of_map), x_stride,
-             w + (long long)block * length * BLOCK, first, rows, length);
-    for (int t = threadIdx.x; t < ROWS * BLOCK; t += THREADS) {
-        int image = first + t / BLOCK, column = block * BLOCK + t % BLOCK;
+    Share share(blocks);
+    multiply(sums, share, x + begin(x_start, 0, x_step, 0, column_of_map), x_stride, w, 1, rows,
+             length);
+    for (int t = threadIdx.x; t < ROWS * SLICE; t += THREADS) {
+        int r = t / SLICE, j = t % SLICE;
+        int image = share.first + r, column = share.block * BLOCK + share.column(j, 1);
         if (image >= rows || column >= columns) continue;
         int along_offset = by_position & 1 ? position : column_of_map;
         int along_y = by_position & 2 ? position : column_of_map;
-        Real result = sums.total(t / BLOCK, t % BLOCK) +
+        Real result = sums.total(r, j) +
             offset[begin(offset_start, offset_stride, offset_step, image, along_offset) + column];
         if (outputs & 1) y[begin(y_start, y_stride, y_step, image, along_y) + column] = result;
         if (outputs & 2)
@@ -225,7 +251,7 @@ __device__ inline void affine_at_of(
     }
 }
 
-extern "C" __global__ void affine_at(
+extern "C" __global__ void __launch_bounds__(THREADS, AT_ONCE) affine_at(
     const Real* x, const Real* w, const Real* offset, Real* y, Real* activation,
     const long long* where, int size, int x_start, int x_stride, int x_step, int offset_start, int offset_stride,
     int offset_step, int y_start, int y_stride, int y_step, int activation_start,
@@ -238,7 +264,7 @@ extern "C" __global__ void affine_at(
                  blocks);
 }
 
-extern "C" __global__ void affine_at_bfloat16(
+extern "C" __global__ void __launch_bounds__(THREADS, AT_ONCE) affine_at_bfloat16(
     const Real* x, const unsigned short* w, const Real* offset, Real* y, Real* activation,
     const long long* where, int size, int x_start, int x_stride, int x_step, int offset_start,
     int offset_stride, int offset_step, int y_start, int y_stride, int y_step, int activation_start,
@@ -261,12 +287,13 @@ __device__ inline void affine_gate_at_of(
     int length, int channels, int blocks)
 {
     __shared__ Sums sums;
-    constexpr int HALF = BLOCK / 2;
-    int column = where[0] % size, block = blockIdx.x % blocks, first = blockIdx.x / blocks * ROWS;
-    multiply(sums, x + begin(x_start, 0, x_step, 0, column), x_stride,
-             w + (long long)block * length * BLOCK, first, rows, length);
+    constexpr int HALF = SLICE / 2;
+    int column = where[0] % size;
+    Share share(blocks);
+    multiply(sums, share, x + begin(x_start, 0, x_step, 0, column), x_stride, w, 2, rows, length);
     for (int t = threadIdx.x; t < ROWS * HALF; t += THREADS) {
-        int r = t / HALF, j = t % HALF, image = first + r, channel = block * HALF + j;
+        int r = t / HALF, j = t % HALF;
+        int image = share.first + r, channel = share.block * (BLOCK / 2) + share.column(j, 2);
         if (image >= rows || channel >= channels) continue;
         const Real* offsets = offset + begin(0, offset_stride, offset_step, image, column);
         Real a = sums.total(r, j) + offsets[channel];
@@ -279,7 +306,7 @@ __device__ inline void affine_gate_at_of(
     }
 }
 
-extern "C" __global__ void affine_gate_at(
+extern "C" __global__ void __launch_bounds__(THREADS, AT_ONCE) affine_gate_at(
     const Real* x, const Real* w, const Real* offset, const Real* residual, Real* y,
     Real* activation, const long long* where, int size, int x_start, int x_stride, int x_step,
     int offset_stride, int offset_step, int residual_start, int residual_stride, int y_start,
@@ -292,7 +319,7 @@ extern "C" __global__ void affine_gate_at(
                       blocks);
 }
 
-extern "C" __global__ void affine_gate_at_bfloat16(
+extern "C" __global__ void __launch_bounds__(THREADS, AT_ONCE) affine_gate_at_bfloat16(
     const Real* x, const unsigned short* w, const Real* offset, const Real* residual, Real* y,
     Real* activation, const long long* where, int size, int x_start, int x_stride, int x_step,
     int offset_stride, int offset_step, int residual_start, int residual_stride, int y_start,

@@ -104,9 +104,10 @@ def _main(arguments):
     _print_any_name(sys.stdout)
     parsed = build_parser().parse_args(arguments)
     try:
-        with _backend(parsed.backend), _memory(parsed.memory_limit), terminable():
-            parsed.communicator = processes.communicator_for(parsed)
-            return parsed.run(parsed) or 0
+        with _backend(parsed.backend), terminable():
+            parsed.communicator = processes.communicator_for(parsed)  # chooses the device
+            with _memory(parsed.memory_limit):
+                return parsed.run(parsed) or 0
     except (InputError, BackendError, TrainingError, ReplicaError) as error:
         return _complain(error, 2)
     except KeyboardInterrupt as interruption:
@@ -138,7 +139,7 @@ def _backend(name):
 @contextlib.contextmanager
 def _memory(limit):
     """Inside, the device's memory is bounded, also in processes that a command starts."""
-    former = os.environ.get(memory.VARIABLE, "")  # empty means the same as not set
+    former = os.environ.get(memory.VARIABLE)
     try:
         if limit:
             os.environ[memory.VARIABLE] = str(memory.limit_memory(limit))
@@ -146,7 +147,9 @@ def _memory(limit):
             memory.default_limit()
         yield
     finally:
-        if limit:
+        if limit and former is None:
+            os.environ.pop(memory.VARIABLE, None)  # CuPy refuses an empty one
+        elif limit:
             os.environ[memory.VARIABLE] = former
 
 

@@ -37,6 +37,7 @@ def check_gathering(communicator):
 if __name__ == "__main__":
     several = connect()
     assert several.size == 3
+    assert (several.here().rank, several.here().size) == (several.rank, 3)
     check_sums(several)
     check_gathering(several)
     several.barrier()

@@ -129,11 +129,16 @@ class HostMPI:
 
     rank, size = 1, 2
 
-    def __init__(self, processes_here):
-        self.processes_here = processes_here
+    def __init__(self, places):
+        self.places = places
 
-    def local(self):
-        return 1, self.processes_here
+    def here(self):
+        """The processes of this machine; `places` is where the devices of all of them sit."""
+        return types.SimpleNamespace(
+            rank=1,
+            size=len(self.places),
+            all_gather=lambda _: np.array([[ord(c) for c in place] for place in self.places]),
+        )
 
     def all_reduce(self, array):
         return "by MPI"
@@ -157,7 +162,9 @@ def stand_in_for_cupy(chosen, devices=2):
     cuda = types.SimpleNamespace(
         Device=lambda number: device(use=lambda: chosen.append(number)),
         get_current_stream=lambda: stream,
-        runtime=types.SimpleNamespace(getDeviceCount=lambda: devices),
+        runtime=types.SimpleNamespace(
+            getDeviceCount=lambda: devices, deviceGetPCIBusId=lambda number: f"bus {number}"
+        ),
     )
     return types.SimpleNamespace(
         cuda=cuda,
@@ -180,7 +187,7 @@ def devices(monkeypatch):
 
 def test_device_arrays_go_by_nccl_and_host_arrays_by_mpi(devices):
     library, chosen = devices
-    communicator = NCCL(HostMPI(2))
+    communicator = NCCL(HostMPI(["bus 0", "bus 1"]))
     assert chosen == [1] and (communicator.rank, communicator.size) == (1, 2)
     array = np.arange(6, dtype=np.float32).reshape(2, 3).view(Array)
     np.testing.assert_array_equal(communicator.all_reduce(array), 2 * array)
@@ -197,7 +204,15 @@ def test_device_arrays_go_by_nccl_and_host_arrays_by_mpi(devices):
 
 def test_more_processes_than_devices_are_refused(devices):
     with pytest.raises(BackendError, match="3 processes .* 2 CUDA devices"):
-        NCCL(HostMPI(3))
+        NCCL(HostMPI(["bus 0", "bus 1", "bus 0"]))
+
+
+def test_a_launcher_may_show_each_process_its_own_device_only(devices, monkeypatch):
+    """As srun --gpus-per-task=1 does: every process has a device number 0, each another one."""
+    _, chosen = devices
+    monkeypatch.setitem(sys.modules, "cupy", stand_in_for_cupy(chosen, devices=1))
+    NCCL(HostMPI(["bus 4", "bus 7"]))
+    assert chosen == [0]
 
 
 PARAMETERS = {

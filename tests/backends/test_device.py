@@ -17,17 +17,25 @@ class CUDARuntimeError(RuntimeError):
 
 
 class Cuda(types.ModuleType):
-    """`cupy.cuda`, whose libraries are loaded when they are asked for, or are missing."""
+    """`cupy.cuda`, whose libraries are loaded when they are asked for, or are missing.
+
+    As in CuPy 14, NVRTC's module is always there and looks for the library when it is called.
+    """
 
     def __init__(self, runtime, nvrtc, missing):
         super().__init__("cupy.cuda")
         self.runtime, self.missing = runtime, missing
-        self.libraries = {"nvrtc": types.SimpleNamespace(getVersion=lambda: nvrtc), "cublas": 1}
+        self.nvrtc = types.SimpleNamespace(getVersion=lambda: self._version(nvrtc))
+
+    def _version(self, nvrtc):
+        if "nvrtc" in self.missing:
+            raise RuntimeError("Failure finding libnvrtc.so.13")
+        return nvrtc
 
     def __getattr__(self, name):
         if name in self.missing:
             raise ImportError(f"libsomething.so of {name} not found")
-        return self.libraries[name]
+        return types.SimpleNamespace()
 
 
 def fake_cupy(

@@ -23,6 +23,7 @@ from pathlib import Path
 
 calls = collections.Counter()  # of the runtime and the driver, by name
 launches = collections.Counter()  # of kernels, by name
+grids = {}  # blocks of threads of the largest launch of each kernel, by name
 
 LIBRARIES = {  # library that CuPy links to -> what its functions' names begin with
     "libcublasLt": "cublasLt",
@@ -206,8 +207,10 @@ def _driver_functions():
         _kernel_names[handle] = name
         return handle
 
-    def launch(handle, *_):
-        launches[_kernel_names[handle]] += 1
+    def launch(handle, blocks, *_):
+        name = _kernel_names[handle]
+        launches[name] += 1
+        grids[name] = max(blocks, grids.get(name, 0))
 
     return {
         "moduleLoadData": lambda _: next(_handles),
@@ -330,6 +333,19 @@ def run_everything():
     return second_steps
 
 
+def blocks_of_a_bias_gradient():
+    """Blocks of threads of the largest launch that sums many rows of 64 channels."""
+    import cupy
+    import numpy as np
+
+    from backends import channels
+
+    rows = cupy.zeros((2**16, 64), np.float32)
+    grids.clear()
+    channels.sum_rows(rows)
+    return max(grids.values())
+
+
 def run_benchmarks():
     """{"SUITE NAME": [seconds, peak bytes]} of everything that `vqv2 bench` measures, tiny.
 
@@ -379,6 +395,7 @@ if __name__ == "__main__":
     start(sys.argv[1])
     steps = run_everything()
     result = {"steps": steps, "peak": memory.peak, "used": memory.used}
+    result["blocks of a bias gradient"] = blocks_of_a_bias_gradient()
     result["benchmarks"] = run_benchmarks()
     result |= {"launches": launches, "captured": captured}
     print(json.dumps(result), flush=True)

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.gpu import stand_in_cublas, stand_in_graph
-from tests.gpu.cpu_kernels import CpuModule
+from tests.gpu.cpu_kernels import SHARED_LIMIT, CpuModule
 
 SNAPSHOT = json.loads(Path(__file__).with_name("cupy_names.json").read_text())
 counts = collections.Counter()
@@ -283,6 +283,10 @@ class RawModule:
         return _RawKernel(self.module.get_function(name))
 
 
+class _DriverError(RuntimeError):
+    """What the driver answers to what it does not do."""
+
+
 class _RawKernel:
     def __init__(self, kernel):
         object.__setattr__(self, "kernel", kernel)
@@ -290,6 +294,8 @@ class _RawKernel:
     def __setattr__(self, name, value):
         if name != "max_dynamic_shared_size_bytes":
             raise AttributeError(name)
+        if value > SHARED_LIMIT:
+            raise _DriverError("CUDA_ERROR_INVALID_VALUE: invalid argument")
         self.kernel.max_dynamic_shared_size_bytes = value
 
     def __call__(self, grid, block, args, *, shared_mem=0):
@@ -305,6 +311,7 @@ def _cuda():
         "cupy.cuda",
         Stream=stand_in_graph.stream(counts),
         runtime=_checked("cupy.cuda.runtime", **_runtime()),
+        driver=types.SimpleNamespace(CUDADriverError=_DriverError),
         cublas=_checked("cupy.cuda.cublas", **vars(stand_in_cublas.module(counts))),
         device=_checked("cupy.cuda.device", get_cublas_handle=lambda: 1),
         nvrtc=types.SimpleNamespace(getVersion=lambda: (13, 0)),

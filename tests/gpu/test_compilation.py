@@ -5,6 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
+from backends import cuda
 from tests.gpu import compilation
 from tests.gpu.cpu_kernels import kernel_names
 from tests.gpu.sources import all_sources
@@ -43,7 +44,10 @@ def test_kernels_compile_without_spills(name, architecture, dtype, capsys):
     for kernel, needs in found.items():
         assert needs.spilled == 0 and needs.stack == 0, f"{kernel} spills: {needs}"
         assert needs.shared <= 48 * 1024
-        assert needs.registers * 256 <= compilation.REGISTERS_PER_BLOCK
+        if kernel.startswith("atten"):  # those are launched with more: `shared` of `Source.launch`
+            assert needs.shared + cuda.SHARED_BYTES <= 48 * 1024
+        threads = source.constants.get("THREADS", cuda.THREADS)
+        assert needs.registers * threads <= compilation.REGISTERS_PER_BLOCK
 
 
 def test_spills_would_be_noticed(tmp_path):

@@ -83,6 +83,11 @@ def test_a_recording_holds_launches_of_kernels_and_nothing_else(result):
     assert set(result["captured"]) <= questions | {"ctxGetCurrent", "_ensure_context"}
 
 
+def test_a_bias_gradient_occupies_a_device(result):
+    """By itself CuPy takes two blocks of threads for it, on a device that runs hundreds."""
+    assert result["blocks of a bias gradient"] >= 1000
+
+
 def test_everything_that_is_measured_runs_and_is_timed_by_the_device(result):
     found = result["benchmarks"]
     assert "train conditioned prior" in found and "kernels causal attention backward" in found

@@ -9,7 +9,16 @@ import importlib
 import numpy as np
 import pytest
 
-from backends import adam, cross_entropy, cuda, elementwise, quantize, sample, sampling_step
+from backends import (
+    BackendError,
+    adam,
+    cross_entropy,
+    cuda,
+    elementwise,
+    quantize,
+    sample,
+    sampling_step,
+)
 from tests.backends import test_kernel_gradients, test_kernels, test_quantize
 from tests.cases import CASES, LAYOUTS
 from tests.gpu.cpu_kernels import ORDERS, Order
@@ -173,12 +182,38 @@ def test_reading_from_many_positions_of_any_width(count, width):
     in_every_order(check)
 
 
+@pytest.mark.parametrize("count", [11_700, 11_760, 11_800])
+def test_reading_from_as_many_positions_as_fill_the_shared_memory(count):
+    """With nearly, and with just over 48 KiB of weights: what the kernel declares counts, too."""
+    rng = np.random.default_rng(0)
+    query = rng.standard_normal((1, 1, 1), np.float32)
+    keys, values = rng.standard_normal((2, 1, 1, count, 1), np.float32)
+    expected = sampling_step.attend.reference(query, keys, values, count)
+    result = sampling_step.attend.versions["cupy"](query, keys, values, count)
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+def test_what_needs_more_shared_memory_than_a_block_can_have_is_one_sentence(device, request):
+    if request.config.getoption("--backend") == "cupy":
+        pytest.skip("how much that is depends on the device")
+    query, past = device.zeros((1, 1, 1), np.float32), device.zeros((1, 1, 30_000, 1), np.float32)
+    with pytest.raises(BackendError, match="kernel attend needs 119 KiB .* more than this device"):
+        sampling_step._attend_cupy(query, past, past, 30_000)
+
+
 def test_nan_among_logits_is_drawn_as_numpy_would():
     logits, gumbel = np.zeros((2, 300)), np.zeros((2, 300))
     logits[0, 270] = logits[0, 290] = np.nan
     for temperature in (0, 1):
         codes = sample.sample_codes.versions["cupy"](logits, gumbel, temperature, 0, 1.0)
         assert codes.tolist() == [270, 0]
+
+
+@pytest.mark.parametrize("kernel", [elementwise.relu_gradient, elementwise.elu_gradient])
+def test_overflowed_cotangents_come_out_where_they_do_in_the_reference(kernel):
+    y = np.array([[0, 1, -0.5], [1, 0, 1]], np.float32)
+    dy = np.array([[np.inf, 1, np.nan], [-np.inf, 1, np.nan]], np.float32)
+    np.testing.assert_array_equal(kernel.versions["cupy"](y, dy), kernel.reference(y, dy))
 
 
 def test_gates_of_many_channels_and_rows():

@@ -1,5 +1,7 @@
 """The memory of a device is bounded, and what it takes is reported."""
 
+import os
+
 import pytest
 
 import backends
@@ -7,6 +9,7 @@ from backends import BackendError, memory
 from tests.small import AUTOENCODER, CONFIG, write_images
 from vqv2 import pipeline
 from vqv2.cli import main
+from vqv2.commands import processes
 from vqv2.run import Run
 from vqv2.training import Schedule
 from vqv2.training.log import read_log
@@ -50,6 +53,7 @@ def test_the_command_line_bounds_it(pool, capsys, monkeypatch, device):
     monkeypatch.setattr(backends, "device_description", lambda: "a device")
     assert main(["--backend", "cupy", "--memory-limit", "1GiB", "info"]) == 0
     assert pool.get_limit() == 2**30
+    assert memory.VARIABLE not in os.environ  # where CuPy would find it, in processes to come
     assert main(["--backend", "cupy", "info"]) == 0
     _, total = device.cuda.runtime.memGetInfo()
     assert pool.get_limit() == int(0.95 * total)
@@ -57,6 +61,18 @@ def test_the_command_line_bounds_it(pool, capsys, monkeypatch, device):
     pool.set_limit(size=12345)
     assert main(["--backend", "cupy", "info"]) == 0
     assert pool.get_limit() == 12345
+
+
+@pytest.mark.parametrize("limit", [[], ["--memory-limit", "1GiB"]])
+def test_a_process_takes_its_device_before_the_memory_is_bounded(limit, device, monkeypatch):
+    """Of several processes each has its own device, and CuPy bounds that of the current one."""
+    steps = []
+    monkeypatch.setattr(processes, "communicator_for", lambda command: steps.append("device"))
+    monkeypatch.setattr(memory, "limit_memory", lambda limit: steps.append("limit"))
+    monkeypatch.setattr(backends, "device_description", lambda: "a device")
+    monkeypatch.delenv(memory.VARIABLE, raising=False)
+    assert main(["--backend", "cupy", *limit, "info"]) == 0
+    assert steps == ["device", "limit"]
 
 
 def test_what_does_not_fit_is_one_sentence(pool, tmp_path, capsys):
