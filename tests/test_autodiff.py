@@ -106,6 +106,26 @@ def test_an_operation_whose_gradient_does_not_fit_is_named(gradient, message):
         product(a, b).backward(np.ones((3, 4)))
 
 
+@pytest.mark.parametrize(
+    ("returned", "found"),
+    [
+        (lambda x: None, "None"),
+        (lambda x: 2 * x, "ndarray"),  # which could be unpacked, having two rows
+        (lambda x: (2 * x, 2), r"\(ndarray, int\)"),
+        (lambda x: (2 * x, x, lambda *dy: dy), r"\(ndarray, ndarray, function\)"),
+    ],
+)
+def test_an_operation_that_returns_no_gradient_is_told_what_to_return(returned, found):
+    @differentiable
+    def double(x):
+        return returned(x)
+
+    message = rf"'double' returned {found}: .* must return two things, \(output, gradient\)"
+    for x in (np.ones((2, 3)), Tensor(np.ones((2, 3)), requires_grad=True)):
+        with pytest.raises(GradientError, match=message):
+            double(x)
+
+
 def test_memory_is_freed_without_the_garbage_collector():
     gc.disable()
     try:

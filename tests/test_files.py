@@ -1,14 +1,17 @@
 """A failed write leaves the former file and no litter; a good one is durable and complete."""
 
 import errno
+import json
+import math
 import os
 import stat
 import time
 
+import numpy as np
 import pytest
 
 from vqv2.errors import InputError
-from vqv2.files import ABANDONED, atomic_write, check_writable
+from vqv2.files import ABANDONED, atomic_write, check_writable, write_json
 
 
 @pytest.fixture
@@ -33,6 +36,15 @@ def test_the_new_contents_replace_the_former(former):
         assert former.read_text() == "former"
     assert former.read_text() == "new"
     assert os.listdir(former.parent) == [former.name]
+
+
+def test_numbers_that_json_does_not_know_become_null(former):
+    row = {"psnr": math.inf, "error": np.float64(-np.inf), "count": 2, "share": 0.5, "name": "nan"}
+    write_json(former, {"rows": [row, (math.nan, 1)], "none": None})
+    expected = {"psnr": None, "error": None, "count": 2, "share": 0.5, "name": "nan"}
+    text = former.read_text()
+    assert json.loads(text) == {"rows": [expected, [None, 1]], "none": None}
+    assert text.count("null") == 4 and text.endswith("}\n")
 
 
 def test_the_temporary_file_lies_in_the_same_folder(former):

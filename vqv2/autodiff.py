@@ -19,7 +19,7 @@ from backends import array_module, elementwise
 
 
 class GradientError(RuntimeError):
-    """A backward pass that cannot be done: no tape, a tape used up, or a wrong cotangent."""
+    """A backward pass that cannot be done: no gradient, no tape, a used one, a wrong cotangent."""
 
 
 class _Mode:
@@ -262,18 +262,33 @@ def differentiable(function):
     The operation takes tensors, arrays and numbers as positional arguments and returns a Tensor;
     keyword arguments are settings, passed on as they are. An operation with several outputs
     returns `((first, second, ...), gradient)`, and its gradient receives one cotangent for each
-    output, None for one that did not matter.
+    output, None for one that did not matter. Raises `GradientError` when the function returns
+    anything else.
     """
 
     @functools.wraps(function)
     def operation(*arguments, **settings):
         arrays = [a.array if isinstance(a, Tensor) else a for a in arguments]
-        output, gradient = function(*arrays, **settings)
+        output, gradient = _pair(function.__name__, function(*arrays, **settings))
         if _Mode.watch is not None:
             gradient = _Mode.watch(function.__name__, arrays, output, gradient)
         return _record(function.__name__, arguments, output, gradient)
 
     return operation
+
+
+def _pair(name, result):
+    """What the function of an operation returned, if it is what it should."""
+    several = isinstance(result, tuple)
+    if several and len(result) == 2 and callable(result[1]):
+        return result
+    kinds = [type(value).__name__ for value in (result if several else (result,))]
+    found = f"({', '.join(kinds)})" if several else kinds[0].replace("NoneType", "None")
+    raise GradientError(
+        f"'{name}' returned {found}: a differentiable operation must return two things, "
+        "(output, gradient), where gradient(cotangent) is a function that returns one cotangent "
+        "for each positional argument"
+    )
 
 
 def _record(name, arguments, output, gradient):

@@ -186,15 +186,32 @@ def read_metadata(path):
         raise DamagedError(f"{path} is damaged, its metadata cannot be read: {_REMEDY}") from None
 
 
+def read_shapes(path):
+    """{name: shape} of the arrays of a file that `save` wrote, without reading them.
+
+    Raises as `load` does.
+    """
+    with _opened(path) as (_, file):
+        names = file.keys()
+        return {name: tuple(file.get_slice(name).get_shape()) for name in names}
+
+
 def _read(path, arrays=True):
+    with _opened(path) as (header, file):
+        names = file.keys() if arrays else ()
+        return header, {name: file.get_tensor(name) for name in names}
+
+
+@contextlib.contextmanager
+def _opened(path):
+    """Context manager: (header, open file), with errors of reading inside as those of `load`."""
     try:
         open(path, "rb").close()  # says what the matter is; `safe_open` calls it all "not found"
         with safe_open(path, "numpy") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
                 raise DamagedError(f"{path} is not a checkpoint of vqv2: choose another file")
-            names = file.keys() if arrays else ()
-            return header, {name: file.get_tensor(name) for name in names}
+            yield header, file
     except FileNotFoundError:
         raise InputError(f"there is no checkpoint {path}: train first") from None
     except OSError as error:

@@ -2,6 +2,8 @@
 
 import contextlib
 import glob
+import json
+import math
 import os
 import shutil
 import time
@@ -39,6 +41,25 @@ def atomic_write(path):
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; nothing was overwritten"
         ) from error
+
+
+def write_json(path, content):
+    """Write `content` as JSON text to `path` with `atomic_write`.
+
+    Numbers that are infinite or NaN become null: JSON has none, and other programs read no file
+    with them.
+    """
+    text = json.dumps(_finite(content), indent=1, allow_nan=False)
+    with atomic_write(path) as temporary:
+        temporary.write_text(text + "\n")
+
+
+def _finite(content):
+    if isinstance(content, dict):
+        return {name: _finite(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def link(source, target):

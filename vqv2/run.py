@@ -27,6 +27,7 @@ FORMAT = "vqv2 run 1"
 STAGE_FORMAT = "vqv2 stage 1"
 # What codes, priors and the images of all of them are made by: fields of the autoencoder.
 OF_LATER_STAGES = ("image_size", "channels", "latent_sizes", "codebook_size")
+CLASS_BIAS = ".gate.label.table"  # ends the names of what a prior learns of classes (classes, ...)
 
 
 class StageError(InputError):
@@ -169,21 +170,39 @@ class Run:
         """The prior of `level` with averaged weights, learned from this autoencoder's codes.
 
         The newest one, or the one whose held-out loss was lowest. Raises `InputError` when there is
-        none, when it is damaged, or when it has learned another autoencoder's codes.
+        none, when it is damaged, when it has learned another autoencoder's codes, or as many
+        classes as the run does not have.
         """
         stage = f"prior-{level}"
-        path = checkpoint.Checkpoints(self.stage_folder(stage)).best if best else None
+        checkpoints = checkpoint.Checkpoints(self.stage_folder(stage))
+        path = checkpoints.best if best else checkpoints.newest
         arrays, metadata = self._load(stage, path)
         prior = from_values(PriorConfig, metadata["config"])
         config = self.config.with_prior(level, prior)
+        self.check_classes(path, {name: array.shape for name, array in arrays.items()})
         model = build_prior(config, level, len(self.class_names), seed=0)
         if metadata.get("autoencoder") != autoencoder_identity:
             raise InputError(
-                f"{self.checkpoint_path(stage)} learned the codes of another autoencoder: extract "
-                "the codes and train this prior again"
+                f"{path} learned the codes of another autoencoder: extract the codes and train "
+                "this prior again"
             )
         load_averaged(model, arrays)
         return model
+
+    def check_classes(self, path, shapes):
+        """Raise `InputError` unless config.json has as many classes as a prior was trained with.
+
+        `shapes` is {name: shape} of the arrays in the prior's checkpoint at `path`: the biases of
+        its gates have a row for each class.
+        """
+        said = len(self.class_names) if self.config.conditional else 0
+        found = next((shape[0] for name, shape in shapes.items() if name.endswith(CLASS_BIAS)), 0)
+        if found != said:
+            raise InputError(
+                f"{path} was trained with {found or 'no'} classes, but {self._path} has "
+                f"{said or 'none'} (class_names, conditional): change it back there, or restore "
+                "the file"
+            )
 
     def _load(self, stage, path=None):
         path = path or self.checkpoint_path(stage)

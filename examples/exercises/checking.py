@@ -101,6 +101,10 @@ def _run_check(check, answer, path, rng):
         return Result("wrong", claim, str(error))
     except NotImplementedError as error:
         return Result("not yet", claim, str(error))
+    except AttributeError as error:
+        missing = getattr(error, "obj", None) is answer
+        reason = f"there is no `{error.name}` in the file" if missing else _where(error, path)
+        return Result("wrong", claim, reason)
     except Exception as error:  # whatever a first attempt may raise
         return Result("wrong", claim, _where(error, path))
     return Result("right", claim)
@@ -131,26 +135,92 @@ def _where(error, path):
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: {name}: {error.msg}"
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-    place = f"line {lines[-1]} raised " if lines else ""
+    place = f"line {lines[-1]} raised " if lines else "using it as the text says raised "
     return f"{place}{name}: {text}" if text else f"{place}{name}"
 
 
-def same(got, expected, what, tolerance=1e-9):
-    """Raise `Wrong` unless `got` has the shape and the values of the array `expected`."""
+def array(got, what, shape=None):
+    """`got` as an array of numbers, of `shape` if one is given; raise `Wrong` when it is none."""
     if got is None:
         raise Wrong(f"{what} is None: is a `return` missing?")
-    got, expected = np.asarray(got), np.asarray(expected)
-    if got.shape != expected.shape:
-        raise Wrong(f"{what} has shape {got.shape}, expected {expected.shape}")
-    if not np.issubdtype(got.dtype, np.number) and got.dtype != bool:
-        raise Wrong(f"{what} has dtype {got.dtype}, expected numbers")
-    with np.errstate(all="ignore"):
-        far = ~(np.abs(got - expected * 1.0) <= tolerance * (1 + np.abs(expected * 1.0)))
+    try:
+        found = np.asarray(got)
+    except ValueError:  # NumPy's way to say that it holds things of different shapes
+        raise Wrong(f"{what} is {kind(got)} of things of different shapes, not one array") from None
+    if not np.issubdtype(found.dtype, np.number) and found.dtype != bool:
+        raise Wrong(f"{what} is {kind(got)}, its dtype {found.dtype}: expected numbers")
+    if shape is not None and found.shape != shape:
+        turned = ", the other way round" if found.ndim > 1 and found.shape[::-1] == shape else ""
+        raise Wrong(f"{what} has shape {found.shape}, expected {shape}{turned}")
+    return found
+
+
+def kind(value):
+    """What a value is, with its article: "an int", "a tuple"."""
+    name = type(value).__name__
+    return f"an {name}" if name.lower().startswith(("a", "e", "i", "o", "nd")) else f"a {name}"
+
+
+def several(got, names, what):
+    """The things of these names that `what` returned; raise `Wrong` unless there are as many."""
+    if got is None:
+        raise Wrong(f"{what} returned None: is a `return` missing?")
+    if not isinstance(got, tuple | list) or len(got) != len(names):
+        count = f" of {len(got)}" if isinstance(got, tuple | list) else ""
+        raise Wrong(
+            f"{what} must return {len(names)} things, ({', '.join(names)}): it returned "
+            f"{kind(got)}{count}"
+        )
+    return tuple(got)
+
+
+def same(got, expected, what, tolerance=1e-9, mistakes=None):
+    """Raise `Wrong` unless `got` has the shape and the values of the array `expected`.
+
+    `mistakes` is {what has been done: what comes out then}, of mistakes that are easily made.
+    """
+    expected = np.asarray(expected)
+    got = array(got, what, expected.shape)
+    far = ~_near(got, expected, tolerance)
     if far.any():
         place = tuple(int(i) for i in np.argwhere(far)[0])
         where = f" at {place}" if place else ""
         one, other = _apart(got[place], expected[place])
-        raise Wrong(f"{what}{where} is {one}, expected {other} ({far.sum()} of {far.size} differ)")
+        guess = _guess(got, expected, tolerance, mistakes or {})
+        raise Wrong(
+            f"{what}{where} is {one}, expected {other} ({far.sum()} of {far.size} differ){guess}"
+        )
+
+
+def _near(got, expected, tolerance):
+    """Where two arrays agree; never at NaN."""
+    with np.errstate(all="ignore"):
+        return np.abs(got - expected * 1.0) <= tolerance * (1 + np.abs(expected * 1.0))
+
+
+def _guess(got, expected, tolerance, mistakes):
+    """What the difference looks like, as the end of a sentence; "" when it looks like nothing."""
+    for words, array in mistakes.items():
+        if np.shape(array) == got.shape and _near(got, np.asarray(array), tolerance).all():
+            return f": that is what comes out when {words}"
+    if got.ndim == 2 and got.shape == got.T.shape and _near(got.T, expected, tolerance).all():
+        return ": it is transposed"
+    if got.dtype.kind == "f" and got.dtype.itemsize < 8 and _near(got, expected, 1e-2).all():
+        return f": its dtype is {got.dtype}, so that digits were lost on the way"
+    if got.dtype.kind in "iu" and expected.dtype.kind == "f":
+        return f": its dtype is {got.dtype}, which has no fractions"
+    if got.size > 1 and (factor := _factor(got, expected)):
+        return f": it is {factor:.5g} times what is expected, everywhere"
+    return ""
+
+
+def _factor(got, expected):
+    """The one number that all of `expected` was multiplied by, or None."""
+    weight = (np.asarray(expected) * 1.0).ravel()
+    with np.errstate(all="ignore"):
+        factor = float((got.ravel() * weight).sum() / (weight * weight).sum())
+        known = factor and np.isfinite(factor) and _near(got, factor * expected, 1e-5).all()
+    return factor if known and abs(factor - 1) > 1e-4 else None
 
 
 def _apart(one, other):
@@ -166,7 +236,7 @@ def tensor(value, what):
     """`value`; raise `Wrong` unless it is a tensor of the library, through which gradients flow."""
     if not isinstance(value, Tensor):
         raise Wrong(
-            f"{what} is a {type(value).__name__}, not a tensor: compute with tensors and "
+            f"{what} is {kind(value)}, not a tensor: compute with tensors and "
             "vqv2.functional, not with their arrays, or no gradient can come back"
         )
     return value
@@ -190,23 +260,22 @@ def gradient_is_right(function, gradient, inputs, rng, what, names, tolerance=1e
     """
     cotangent = rng.standard_normal(np.shape(function(*inputs)))
     gradients = unchanged([cotangent, *inputs], lambda dy, *_: gradient(dy), what)
-    if not isinstance(gradients, tuple | list) or len(gradients) != len(inputs):
-        raise Wrong(f"{what} must return {len(inputs)} gradients: of {', '.join(names)}")
+    gradients = several(gradients, [f"gradient of {name}" for name in names], what)
     for i, (x, dx, name) in enumerate(zip(inputs, gradients, names, strict=True)):
-        if dx is None:
-            raise Wrong(f"the gradient of {name} is None: is a `return` missing?")
-        if np.shape(dx) != x.shape:
-            raise Wrong(
-                f"the gradient of {name} has shape {np.shape(dx)}, but {name} has {x.shape}"
+        dx, step = array(dx, f"the gradient of {name}", x.shape), 1e-6
+        analytic, numeric = np.zeros((2, 2))  # two rates: along two random directions
+        for number in range(2):
+            direction = rng.standard_normal(x.shape)
+            above, below = (
+                (function(*inputs[:i], x + nudge * direction, *inputs[i + 1 :]) * cotangent).sum()
+                for nudge in (step, -step)
             )
-        direction, step = rng.standard_normal(x.shape), 1e-6
-        above, below = (
-            (function(*inputs[:i], x + sign * step * direction, *inputs[i + 1 :]) * cotangent).sum()
-            for sign in (1, -1)
-        )
-        numeric, analytic = (above - below) / (2 * step), (dx * direction).sum()
-        if not abs(numeric - analytic) <= tolerance * (1 + abs(numeric)):
+            numeric[number] = (above - below) / (2 * step)
+            analytic[number] = (dx * direction).sum()
+        if not _near(analytic, numeric, tolerance).all():
+            factor = _factor(analytic, numeric) if x.size > 1 else None
+            guess = f": it is {factor:.5g} times what it should be" if factor else ""
             raise Wrong(
-                f"the gradient of {name} is wrong: along a random direction it says the loss "
-                f"changes at the rate {analytic:.6g}, nudging says {numeric:.6g}"
+                f"the gradient of {name} is wrong{guess}; along a random direction it says the "
+                f"loss changes at the rate {analytic[0]:.6g}, nudging says {numeric[0]:.6g}"
             )

@@ -3,6 +3,8 @@
 import secrets
 from types import SimpleNamespace
 
+import numba
+import numpy as np
 import pytest
 
 from examples.exercises import checking
@@ -61,19 +63,148 @@ def test_mutant_fails(name, wrong):
 @pytest.mark.parametrize(
     ("name", "wrong", "words"),
     [
+        ("e01", "the mean of the copies", "it is 0.33333 times what is expected, everywhere"),
         ("e03", "the image itself takes its gradient", "changed one of its arguments"),
         ("e04", "codes that are no whole numbers", "dtype float64"),
+        ("e04", "ties to the highest", "when of equally near codes the highest is taken"),
+        ("e04", "a loop over all vectors", "a loop over all of them is slow"),
         ("e06", "numbers instead of tensors", "the codebook loss is a float64, not a tensor"),
         ("e06", "one cotangent for two arguments", "1 cotangents for 2 inputs"),
+        ("e06", "sums instead of means", "when it is a sum, not a mean"),
+        ("e06", "beta forgotten", "when it is not multiplied by beta"),
+        ("e10", "ReLU after the last layer", "when ReLU follows the last layer, too"),
+        ("e10", "recomputes everything", "a layer needs its latest T inputs only"),
+        ("e10", "a list outside that grows", "a layer needs its latest T inputs only"),
+        ("e10", "views of an array that grows", "a layer needs its latest T inputs only"),
+        ("e10", "room for a whole sequence", "latest T inputs are 4003, and the weights 4006"),
+        ("e11", "a and b exchanged", "when a and b are exchanged"),
+        ("e11", "an array expression", "gate is compiled, but makes an array"),
+        ("e11", "an array for every row", "cross_entropy is compiled, but makes an array"),
+        ("e11", "one element too many", "gate wrote beyond the end"),
+        ("e11", "overwrites the logits", "cross_entropy changed one of its arguments"),
+        ("e12", "every thread scales everything", "a thread does one of them"),
+        ("e12", "first tile only", "when only the first tile is searched"),
     ],
 )
 def test_a_report_says_what_the_mistake_is(name, wrong, words):
-    exercise = EXERCISES[name]
-    mutant = SimpleNamespace(
-        **{**vars(exercise.checks().solution), **exercise.checks().MUTANTS[wrong]}
+    assert words in reasons(name, EXERCISES[name].checks().MUTANTS[wrong])
+
+
+def reasons(name, replacements):
+    """All that the checks say against a solution with some functions replaced."""
+    answer = vars(checking.load(EXERCISES[name].folder / "solution.py"))
+    found = {**answer, **replacements}
+    _, (_, results) = states(EXERCISES[name], SimpleNamespace(**found))
+    return " ".join(result.reason for result in results)
+
+
+def clear(parents):
+    for given in parents.values():
+        given.clear()
+
+
+SOLUTIONS = {name: checking.load(e.folder / "solution.py") for name, e in EXERCISES.items()}
+e01, e02, e03, e05, e07, e08, e09 = (SOLUTIONS[f"e{n:02}"] for n in (1, 2, 3, 5, 7, 8, 9))
+SLIPS = [
+    ("e01", "undo_broadcasting", lambda c, shape: [[1, 2], [3]], "a list of things of different"),
+    ("e01", "undo_broadcasting", lambda c, shape: "sum", "is a str, its dtype <U3: expected"),
+    ("e01", "multiply_gradients", lambda a, b, dy: None, "returned None: is a `return` missing?"),
+    ("e01", "multiply_gradients", lambda a, b, dy: dy * b, "of b): it returned an ndarray"),
+    ("e02", "backward_order", lambda *a: set(e02.backward_order(*a)), "is a set, not a list"),
+    ("e02", "backward_order", lambda *a: [[n] for n in e02.backward_order(*a)], "not a node"),
+    ("e02", "backward_order", lambda *a: (e02.backward_order(*a), clear(a[1]))[0],
+     "backward_order changed the parents"),
+    ("e02", "gradients", lambda *a: list(e02.gradients(*a).items()), "a list, not a dictionary"),
+    ("e02", "gradients", lambda *a: (e02.gradients(*a), clear(a[2]))[0], "gradients changed the"),
+    ("e03", "convolution", lambda x, w: e03.convolution(x, w.swapaxes(0, 1)),
+     "when rows and columns of the kernel are exchanged"),
+    ("e03", "weight_gradient", lambda *a: e03.weight_gradient(*a) / 2,
+     "it is 0.5 times what it should be"),
+    ("e04", "nearest_code", lambda v, c: SOLUTIONS["e04"].nearest_code(v, c) + 1,
+     "when codes are counted from 1"),
+    ("e04", "nearest_code", lambda v, c: (c, 1), "a tuple of things of different shapes"),
+    ("e05", "moving_averages", lambda *a: (e05.moving_averages(*a), a[2].fill(0))[0],
+     "changed one of its arguments"),
+    ("e05", "moving_averages", lambda *a: e05.moving_averages(*a)[0], "2 things, (N, m)"),
+    ("e05", "moving_averages", lambda *a: [x.astype(np.float32) for x in e05.moving_averages(*a)],
+     "its dtype is float32, so that digits were lost"),
+    ("e05", "debiased", lambda a, t, g: np.divide(a, 1 - g**t, out=a), "debiased changed one of"),
+    ("e05", "codebook", lambda *a: None, "the codebook is None: is a `return` missing?"),
+    ("e05", "codebook", lambda *a: e05.codebook(*a)[1:], "the codebook has shape (4, 3), expected"),
+    ("e06", "straight_through", lambda h, e: (e, lambda dy: (dy, None)), "@differentiable above"),
+    ("e06", "losses", lambda h, e, beta: None, "losses returned None"),
+    ("e07", "causal_taps", lambda k, centre: list(range(k)), "tap 0 is no pair of whole numbers"),
+    ("e07", "causal_taps", lambda k, centre: None, "the taps are None: is a `return` missing?"),
+    ("e07", "causal_taps", lambda k, centre: 12, "the taps are an int, not a list of pairs"),
+    ("e07", "causal_taps", lambda k, c: [(a, b, 0) for a, b in e07.causal_taps(k, c)],
+     "tap (0, 0, 0) is no pair"),
+    ("e07", "causal_taps", lambda k, c: [(a, b + k) for a, b in e07.causal_taps(k, c)],
+     "lies outside the window"),
+    ("e07", "causal_taps", lambda k, c: e07.causal_taps(k, c) * 2, "a tap stands there twice"),
+    ("e07", "causal_convolution", lambda *a: None, "y is None: is a `return` missing?"),
+    ("e07", "causal_convolution", lambda x, *a: (e07.causal_convolution(x, *a), x.fill(0))[0],
+     "task 2 changed one of its arguments"),
+    ("e08", "weights", lambda q, k: None, "w is None: is a `return` missing?"),
+    ("e08", "weights", lambda q, k: e08.weights(q * np.sqrt(q.shape[1]), k),
+     "when the scores are not divided by sqrt(d)"),
+    ("e08", "attention", lambda q, k, v: e08.weights(q, k).T @ v, "the weights are transposed"),
+    ("e09", "adam_step", lambda *a: e09.adam_step(*a)[0], "things, (parameter, mean, square)"),
+    ("e09", "peak_step", lambda warmup=0: float("nan"), "is nan, not a whole number from 1"),
+    ("e09", "peak_step", lambda warmup=0: [1], "is [1], not a whole number from 1"),
+    ("e11", "gate", numba.njit(lambda a, b, out: a.size), "a kernel returns nothing, it writes"),
+    ("e11", "gate", numba.njit(lambda a, b, out: None), "gate wrote nothing into out"),
+    ("e12", "scale", lambda x, factor, y: None, "keep the line @cuda.jit above it"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "function", "slip", "words"), SLIPS)
+def test_a_slip_is_named(name, function, slip, words):
+    assert words in reasons(name, {function: slip})
+
+
+def test_nothing_that_an_answer_returns_upsets_a_check():
+    for returned in (
+        None,
+        3,
+        "text",
+        [],
+        [[1], [2, 3]],
+        (None, None),
+        {},
+        np.zeros((2, 2)),
+        object(),
+    ):
+        for name, function in (
+            ("e01", "undo_broadcasting"), ("e01", "multiply_gradients"), ("e02", "backward_order"),
+            ("e02", "gradients"), ("e03", "convolution"), ("e03", "weight_gradient"),
+            ("e04", "nearest_code"), ("e05", "moving_averages"), ("e05", "debiased"),
+            ("e05", "codebook"), ("e06", "straight_through"), ("e06", "losses"),
+            ("e07", "causal_taps"), ("e07", "causal_convolution"), ("e08", "weights"),
+            ("e08", "attention"), ("e08", "attention_gradient"), ("e09", "adam_step"),
+            ("e09", "learning_rate"), ("e09", "peak_step"),
+        ):  # fmt: skip
+            said = reasons(name, {function: lambda *a, value=returned, **k: value})
+            assert said and "using it as the text says raised" not in said, (name, function, said)
+
+
+def test_a_function_that_is_missing_is_named():
+    exercise = EXERCISES["e08"]
+    answer = {k: v for k, v in vars(SOLUTIONS["e08"]).items() if k != "attention"}
+    _, (_, results) = states(exercise, SimpleNamespace(**answer))
+    assert "there is no `attention` in the file" in [result.reason for result in results]
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="plain Python has no compiled code")
+def test_a_kernel_from_the_cache_of_numba_is_looked_into(tmp_path):
+    answer = tmp_path / "answer.py"
+    solution = (EXERCISES["e11"].folder / "solution.py").read_text()
+    kernel = (
+        "@numba.njit(cache=True)\ndef gate(a, b, out):\n    out[:] = a / (1 + numba.np.exp(-b))\n"
     )
-    _, (_, results) = states(exercise, mutant)
-    assert words in " ".join(result.reason for result in results)
+    answer.write_text(f"import numpy\n{solution}\n\n{kernel}".replace("numba.np.", "numpy."))
+    for _ in range(2):
+        results = checking.run(EXERCISES["e11"], checking.load(answer), answer, seed=1)
+        assert "gate is compiled, but makes an array" in " ".join(r.reason for r in results)
 
 
 def test_numbers_that_differ_look_different_in_a_report():

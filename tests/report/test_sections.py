@@ -14,6 +14,7 @@ from vqv2.config import Config
 from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
 from vqv2.evaluation import unigram_nats
+from vqv2.hierarchy import Hierarchy
 from vqv2.report.sections import EVALUATIONS, NEED_PRIORS
 from vqv2.run import Run
 from vqv2.training import Schedule
@@ -222,6 +223,25 @@ def test_other_images_can_be_held_out(trained, tmp_path):
     assert vqv2("evaluate", trained.folder, "--held-out", other, "--out", folder,
                 "--only", "rate-distortion") == 0  # fmt: skip
     assert figures(folder)["rate-distortion"]["images"]["held_out"] == 9
+
+
+def test_images_that_come_out_exactly_and_are_all_alike(trained, tmp_path, capsys, monkeypatch):
+    decode = Hierarchy.decode
+    monkeypatch.setattr(Hierarchy, "decode", lambda *given: 0 * decode(*given))
+    path = tmp_path / "black.npz"
+    np.savez(path, images=np.zeros((24, 16, 16, 3), np.uint8), labels=np.arange(24) % 3)
+    common = ("evaluate", trained.folder, "--data", path, "--out", tmp_path, *FEW)
+    assert vqv2(*common, "--only", "rate-distortion,quality") == 0
+    assert vqv2(*common, "--only", "usage") == 0  # and the others from the file
+    text = (tmp_path / "evaluation.json").read_text()
+    found = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    found = found["evaluations"]
+    exact = {"mse": 0.0, "psnr": None}
+    assert found["rate-distortion"]["distortion"]["train"] == {"top": exact, "top + bottom": exact}
+    assert {row["distance"] for row in found["quality"]["rows"]} == {None}
+    assert "top + bottom 0.00000 0.00000 inf inf" in " ".join(capsys.readouterr().out.split())
+    page = (tmp_path / "report.html").read_text()
+    assert "<h2>Codebooks</h2>" in page and page.count(">inf</td>") == 4 and ">nan<" not in page
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """`vqv2 doctor` on run folders in every state."""
 
+import dataclasses
 import json
 import shutil
 
 import pytest
 
-from tests.small import AUTOENCODER, train_all, write_images
+from tests.small import AUTOENCODER, CONFIG, train_all, write_images
 from vqv2 import cli, pipeline
 from vqv2.errors import InputError
+from vqv2.hierarchy import Hierarchy
 from vqv2.run import Run
 from vqv2.training import Schedule
 from vqv2.training.claim import claim
@@ -154,6 +156,61 @@ def test_a_configuration_that_the_autoencoder_was_not_trained_with(run, capsys, 
     assert "complete" in parts["prior-bottom"]
     with pytest.raises(InputError, match=f"was trained with {name} .* change it back"):
         Run.open(run).load_autoencoder()
+
+
+@pytest.mark.parametrize("quick", [(), ("--quick",)])
+@pytest.mark.parametrize(
+    ("changes", "said", "of_codes"),
+    [
+        ({"class_names": ["0", "1", "2", "3"]}, "4", "class 3 of the images in {} is missing"),
+        ({"class_names": ["0", "1"]}, "2", "class 2 of the images in {} is '2'"),
+        ({"class_names": []}, "none", "class 0 of the images in {} is '0'"),
+        ({"conditional": False}, "none", ""),
+    ],
+)
+def test_other_classes_than_a_prior_was_trained_with(run, capsys, changes, said, of_codes, quick):
+    change_config(run, changes)
+    status, parts, commands = doctor(run, capsys, *quick)
+    assert (status, commands) == (1, [])
+    message = f"was trained with 3 classes, but {run / 'config.json'} has {said} "
+    for part in ("prior-top", "prior-bottom"):
+        assert f"{part:12}  of another configuration; complete" in parts[part]
+        assert f"DAMAGED: {run / part / 'checkpoint.safetensors'} {message}" in parts[part]
+    assert (of_codes.format(run / "codes") in parts["codes"]) is (not quick or not of_codes)
+    with pytest.raises(InputError, match="was trained with 3 classes, but"):
+        Hierarchy.load(run)
+
+
+def test_a_prior_without_classes_in_a_run_with_classes(tmp_path, capsys):
+    data = write_images(tmp_path / "images.npz")
+    sources = pipeline.open_splits(data, AUTOENCODER)
+    run = Run.new(tmp_path / "run", dataclasses.replace(CONFIG, conditional=False), (), data)
+    run.save()
+    pipeline.train_autoencoder(run, sources, schedule=QUIET)
+    pipeline.extract_codes(run, sources, progress=False)
+    pipeline.train_prior(run, "top", schedule=QUIET)
+    assert doctor(run.folder, capsys)[0] == 0
+    change_config(run.folder, {"conditional": True, "class_names": ["0", "1", "2"]})
+    status, parts, _ = doctor(run.folder, capsys)
+    assert status == 1 and "was trained with no classes, but" in parts["prior-top"]
+    assert "DAMAGED" not in parts["codes"] and "DAMAGED" not in parts["prior-bottom"]
+
+
+def test_classes_of_other_names_than_those_of_the_codes(run, capsys):
+    change_config(run, {"class_names": ["0", "one", "2"]})
+    status, parts, _ = doctor(run, capsys)
+    assert status == 1
+    assert f"class 1 of the images in {run / 'codes'} is '1', but in " in parts["codes"]
+    assert "it is 'one': change class_names back there" in parts["codes"]
+    assert "DAMAGED" not in parts["prior-top"]
+
+
+def change_config(run, changes):
+    path = run / "config.json"
+    content = json.loads(path.read_text())
+    content.update({name: changes[name] for name in changes if name == "class_names"})
+    content["config"].update({name: changes[name] for name in changes if name == "conditional"})
+    path.write_text(json.dumps(content))
 
 
 def test_half_extracted_and_damaged_codes(run, capsys):

@@ -1,6 +1,5 @@
 """`vqv2 ablate prior` and `vqv2 ablate latents`: the paper's ablations, at any size."""
 
-import json
 from pathlib import Path
 
 from vqv2.commands.arguments import (
@@ -14,7 +13,7 @@ from vqv2.config import replace
 from vqv2.data.images import absolute_data
 from vqv2.errors import InputError
 from vqv2.evaluation.ablation import latents, prior_grid
-from vqv2.files import atomic_write
+from vqv2.files import atomic_write, write_json
 from vqv2.report import format_table
 from vqv2.run import Run
 
@@ -172,9 +171,9 @@ def _prior_text(outcomes, grid):
 def _save(folder, text, results):
     """Print the tables, and write them to table.txt and the figures to results.json."""
     print(f"\n{text}\n")
-    for name, content in (("table.txt", text), ("results.json", json.dumps(results, indent=1))):
-        with atomic_write(Path(folder) / name) as temporary:
-            temporary.write_text(content + "\n")
+    with atomic_write(Path(folder) / "table.txt") as temporary:
+        temporary.write_text(text + "\n")
+    write_json(Path(folder) / "results.json", results)
     print(f"saved in {folder}: table.txt, results.json")
 
 

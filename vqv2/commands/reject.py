@@ -1,6 +1,5 @@
 """`vqv2 reject`: classifier rejection sampling, and what it trades for what (Figure 10)."""
 
-import json
 import math
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from vqv2.data.images import open_images
 from vqv2.data.split import spread_indices
 from vqv2.errors import InputError
 from vqv2.evaluation import rejection
-from vqv2.files import atomic_write, check_writable
+from vqv2.files import atomic_write, check_writable, write_json
 from vqv2.hierarchy import Hierarchy
 from vqv2.pictures import shown_scale
 from vqv2.report import Panel, format_table, save_curves, save_image_grid
@@ -179,16 +178,10 @@ def _save_figures(path, arguments, tables, means):
         "temperature": arguments.temperature,
         "top_k": arguments.top_k,
         "top_p": arguments.top_p,
-        "classes": {name: [_figures(row) for row in rows] for name, rows in tables.items()},
-        "mean": [_figures(row) for row in means],
+        "classes": {name: [row._asdict() for row in rows] for name, rows in tables.items()},
+        "mean": [row._asdict() for row in means],
     }
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
-
-
-def _figures(row):
-    """{name: number, or None where there is none}: JSON has no NaN."""
-    return {name: None if math.isnan(value) else value for name, value in row._asdict().items()}
+    write_json(path, content)
 
 
 def _cells(row):

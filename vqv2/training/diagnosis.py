@@ -1,6 +1,7 @@
 """What state a run folder is in, also a damaged one, and what to do next."""
 
 import dataclasses
+import itertools
 import shutil
 from pathlib import Path
 
@@ -65,6 +66,7 @@ def diagnose(folder, quick=False):
     codes = _codes(run, autoencoder, quick)
     for prior in priors:
         _compare_with_codes(run, prior, codes)
+        _compare_with_classes(run, prior)
     return [autoencoder, codes, *priors]
 
 
@@ -176,9 +178,24 @@ def _compare_with_configuration(run, autoencoder):
     try:
         run.check_autoencoder(trained)
     except InputError as error:
-        autoencoder.damaged.append(str(error))
-        autoencoder.state = f"of another configuration; {autoencoder.state}"
-        autoencoder.command = ""
+        _of_another_configuration(autoencoder, error)
+
+
+def _compare_with_classes(run, prior):
+    """There are as many classes in config.json as in the newest checkpoint of a prior."""
+    path = run.checkpoint_path(prior.part)
+    if not path.exists() or prior.damaged:
+        return
+    try:
+        run.check_classes(path, checkpoint.read_shapes(path))
+    except InputError as error:
+        _of_another_configuration(prior, error)
+
+
+def _of_another_configuration(diagnosis, error):
+    diagnosis.damaged.append(str(error))
+    diagnosis.state = f"of another configuration; {diagnosis.state}"
+    diagnosis.command = ""
 
 
 def _codes(run, autoencoder, quick):
@@ -206,10 +223,24 @@ def _codes(run, autoencoder, quick):
         return diagnosis
     counts = ", ".join(f"{count} {split}" for split, count in store.counts.items())
     diagnosis.state = f"complete: {counts} images".replace("_", " ")
+    if run.config.conditional and store.class_names != run.class_names:
+        diagnosis.damaged.append(_other_classes(run, store))
     if autoencoder.state.startswith("complete") and not _are_of(store, run):
         diagnosis.state = "of another autoencoder than the one that is in this run now"
         diagnosis.command = f"vqv2 encode {run.folder}" + _options(former_settings(folder))
     return diagnosis
+
+
+def _other_classes(run, store):
+    """A sentence about the first class that codes and config.json do not have in common."""
+    pairs = enumerate(itertools.zip_longest(store.class_names, run.class_names))
+    number, (found, said) = next((i, pair) for i, pair in pairs if pair[0] != pair[1])
+    found, said = (repr(name) if name is not None else "missing" for name in (found, said))
+    return (
+        f"class {number} of the images in {store.folder} is {found}, but in "
+        f"{run.folder / 'config.json'} it is {said}: change class_names back there, or restore the "
+        "file"
+    )
 
 
 def _options(settings):

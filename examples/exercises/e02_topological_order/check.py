@@ -1,6 +1,9 @@
 """Checks of e02."""
 
-from examples.exercises.checking import Wrong, same
+import copy
+from collections.abc import Hashable
+
+from examples.exercises.checking import Wrong, kind, same
 from examples.exercises.e02_topological_order import solution
 
 LONG = 5000
@@ -38,17 +41,40 @@ def draw(rng):
 def check_order(answer, rng):
     """Task 1: every node once, after everything that was computed from it."""
     for parents, root in draw(rng):
-        _judge(answer.backward_order(root, parents), root, parents)
+        given = copy.deepcopy(parents)
+        order = as_order(answer.backward_order(root, given), parents)
+        unchanged(given, parents, "backward_order", "the parents")
+        _judge(order, root, parents)
+
+
+def as_order(order, parents):
+    """A list of nodes."""
+    if order is None:
+        raise Wrong("the order is None: is a `return` missing?")
+    if not isinstance(order, list | tuple):
+        raise Wrong(f"the order is {kind(order)}, not a list")
+    for node in order:
+        if not isinstance(node, Hashable) or node not in parents:
+            raise Wrong(
+                f"the order holds {node!r}, which is not a node: nodes are {min(parents)} to "
+                f"{max(parents)}"
+            )
+    return list(order)
+
+
+def unchanged(given, original, what, name):
+    """Raise `Wrong` when a function has changed a dictionary that it was given."""
+    if given != original:
+        raise Wrong(f"{what} changed {name}: the caller still needs them")
 
 
 def _judge(order, root, parents):
-    if order is None:
-        raise Wrong("the order is None: is a `return` missing?")
     if len(set(order)) != len(order):
         raise Wrong(f"a node is visited twice in {order} for parents {parents}")
     if set(order) != needed(root, parents):
         raise Wrong(
-            f"node {root} depends on {sorted(needed(root, parents))}, the order has {sorted(order)}"
+            f"with root {root} the order has {sorted(order)}, but the root and what it depends on "
+            f"are {sorted(needed(root, parents))}"
         )
     place = {node: i for i, node in enumerate(order)}
     for node in order:
@@ -67,7 +93,7 @@ def check_long(answer, rng):
         order = answer.backward_order(LONG - 1, parents)
     except RecursionError:
         raise Wrong("a function that calls itself for each node runs out of stack") from None
-    if list(order) != list(range(LONG - 1, -1, -1)):
+    if as_order(order, range(LONG)) != list(range(LONG - 1, -1, -1)):
         raise Wrong("the order of a chain is from its end to its beginning")
 
 
@@ -87,7 +113,7 @@ class Watched(dict):
 def check_paths(answer, rng):
     """Task 1: a graph of 41 nodes with 2^40 paths takes no longer than a chain."""
     parents = Watched({0: [], **{node: [node - 1, node - 1] for node in range(1, 41)}})
-    if list(answer.backward_order(40, parents)) != list(range(40, -1, -1)):
+    if as_order(answer.backward_order(40, parents), range(41)) != list(range(40, -1, -1)):
         raise Wrong("the order of x * x, squared again and again, is from its end to its beginning")
 
 
@@ -103,9 +129,18 @@ def check_gradients(answer, rng):
     """Task 2: gradients are sums over all paths."""
     for parents, root in draw(rng):
         partials = {node: list(rng.standard_normal(len(p))) for node, p in parents.items()}
-        got = answer.gradients(root, parents, partials)
-        if got is None or set(got) != needed(root, parents):
-            raise Wrong(f"there must be a gradient for each of {sorted(needed(root, parents))}")
+        given = copy.deepcopy((parents, partials))
+        got = answer.gradients(root, *given)
+        if got is None:
+            raise Wrong("the gradients are None: is a `return` missing?")
+        if not isinstance(got, dict):
+            raise Wrong(f"the gradients are {kind(got)}, not a dictionary")
+        unchanged(given, (parents, partials), "gradients", "the parents or the partials")
+        if set(got) != needed(root, parents):
+            raise Wrong(
+                f"with root {root} there are gradients of {sorted(got)}, but the root and what it "
+                f"depends on are {sorted(needed(root, parents))}"
+            )
         for node in got:
             same(got[node], paths(root, node, parents, partials), f"d(root)/d({node})")
 

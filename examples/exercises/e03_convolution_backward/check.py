@@ -26,7 +26,12 @@ def slow(x, w):
 def check_forward(answer, rng):
     """Task 1: the convolution is the formula's."""
     x, w = draw(rng)
-    same(unchanged([x, w], answer.convolution, "task 1"), slow(x, w), "y")
+    mistakes = {
+        "the kernel is turned round": slow(x, w[::-1, ::-1]),
+        "rows and columns of the kernel are exchanged": slow(x, w.swapaxes(0, 1)),
+    }
+    got = unchanged([x, w], answer.convolution, "task 1")
+    same(got, slow(x, w), "y", mistakes=mistakes)
 
 
 def check_weights(answer, rng):

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 
-from examples.exercises.checking import Wrong, same, unchanged
+from examples.exercises.checking import Wrong, array, same, unchanged
 from examples.exercises.e04_nearest_code import solution
 
 
@@ -23,24 +23,62 @@ def check_right(answer, rng):
         vectors = rng.standard_normal((count, 3))
         codebook = rng.standard_normal((codes, 3)) * rng.uniform(0.2, 3, (codes, 1))
         got = unchanged([vectors, codebook], answer.nearest_code, "nearest_code")
-        if got is not None and np.asarray(got).dtype.kind not in "iu":
+        dtype = array(got, "the result").dtype
+        if dtype.kind not in "iu":
             raise Wrong(
-                f"the codes have dtype {np.asarray(got).dtype}, but they number rows of the "
+                f"the codes have dtype {dtype}, but they number rows of the "
                 "codebook: whole numbers (np.empty makes floats unless told otherwise)"
             )
-        same(got, slow(vectors, codebook), f"the codes of {count} vectors")
+        expected, others = slow(vectors, codebook), mistakes(vectors, codebook)
+        same(got, expected, f"the codes of {count} vectors", mistakes=others)
+
+
+def mistakes(vectors, codebook):
+    """What comes out when something else is looked for."""
+    return {
+        "codes are counted from 1": slow(vectors, codebook) + 1,
+        "the farthest code is taken": ((vectors[:, None] - codebook) ** 2).sum(-1).argmax(1),
+        "the largest product is taken": (vectors @ codebook.T).argmax(1),
+    }
 
 
 def check_ties(answer, rng):
     """Task 1: of equally near codes the lowest number wins."""
     vectors = rng.integers(-2, 3, (60, 2)) * 1.0  # whole numbers: distances are exact
     codebook = rng.integers(-2, 3, (9, 2)) * 1.0
-    same(answer.nearest_code(vectors, codebook), slow(vectors, codebook), "the codes, with ties")
+    highest = {
+        "of equally near codes the highest is taken": 8 - slow(vectors, codebook[::-1]),
+    }
+    got = answer.nearest_code(vectors, codebook)
+    same(got, slow(vectors, codebook), "the codes, with ties", mistakes=highest)
+
+
+class Watched(np.ndarray):
+    """Vectors that may be looked up a limited number of times, their blocks included."""
+
+    lookups, limit = 0, 0
+
+    def __getitem__(self, index):
+        Watched.lookups += 1
+        if Watched.lookups > self.limit:
+            raise Wrong(
+                f"the vectors were looked up more than {self.limit} times: a loop over all of "
+                "them is slow; work on a block of vectors at a time"
+            )
+        return super().__getitem__(index)
+
+
+def check_loops(answer, rng):
+    """Task 1: no Python loop over all vectors."""
+    vectors, codebook = rng.standard_normal((6000, 3)), rng.standard_normal((7, 3))
+    Watched.lookups, Watched.limit = 0, len(vectors) // 2
+    got = array(answer.nearest_code(vectors.view(Watched), codebook), "the result", (len(vectors),))
+    same(got[:50], slow(vectors[:50], codebook), "the first 50 codes")
 
 
 def check_memory(answer, rng):
     """Task 1: no matrix of all distances is ever held."""
-    count, codes = 20_000, 128
+    count, codes = 20_000, 300
     vectors, codebook = rng.standard_normal((count, 4)), rng.standard_normal((codes, 4))
     tracemalloc.start()
     try:
@@ -55,7 +93,8 @@ def check_memory(answer, rng):
             f"distances are {count * codes * 8 / 2**20:.1f} MiB); allowed are "
             f"{allowed / 2**20:.1f} MiB: work on a block of vectors at a time"
         )
-    same(got[-9:], slow(vectors[-9:], codebook), "the last 9 codes")
+    got = array(got, "the result", (count,))
+    same(got[-60:], slow(vectors[-60:], codebook), f"of {codes} codes, the last 60")
 
 
 def _all_at_once(vectors, codebook):
@@ -77,9 +116,17 @@ def _whole_blocks_only(vectors, codebook):
     return codes
 
 
-CHECKS = [check_right, check_ties, check_memory]
+def _one_at_a_time(vectors, codebook):
+    return np.array([((h - codebook) ** 2).sum(axis=1).argmin() for h in vectors])
+
+
+CHECKS = [check_right, check_ties, check_memory, check_loops]
 MUTANTS = {
     "N x K memory": {"nearest_code": _all_at_once},
+    "a loop over all vectors": {"nearest_code": _one_at_a_time},
+    "codes of one byte": {
+        "nearest_code": lambda v, c: solution.nearest_code(v, c).astype(np.uint8)
+    },
     "ties to the highest": {"nearest_code": _highest},
     "largest product instead of smallest distance": {"nearest_code": _no_norms},
     "forgets the last, shorter block": {"nearest_code": _whole_blocks_only},

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from examples.exercises.checking import Wrong, same, unchanged
+from examples.exercises.checking import array, same, several, unchanged
 from examples.exercises.e05_codebook_average import solution
 
 K, D = 5, 3
@@ -36,12 +36,20 @@ def check_averages(answer, rng):
     counts, sums = slow(history[:1], 0.9)
     vectors, codes = history[1]
     got = unchanged(
-        [counts, sums], lambda n, m: answer.moving_averages(n, m, vectors, codes, 0.9), "task 1"
+        [counts, sums, vectors, codes], lambda *a: answer.moving_averages(*a, 0.9), "task 1"
     )
-    if not isinstance(got, tuple | list) or len(got) != 2:
-        raise Wrong("moving_averages must return two arrays: counts and sums")
-    for array, expected, name in zip(got, slow(history, 0.9), ("N", "m"), strict=True):
-        same(array, expected, name)
+    n, m = slow([(vectors, codes)], 0)
+    mistakes = {
+        "gamma and 1 - gamma are exchanged": (0.1 * counts + 0.9 * n, 0.1 * sums + 0.9 * m),
+        "the averages so far are forgotten": (0.1 * n, 0.1 * m),
+        "1 - gamma is forgotten": (0.9 * counts + n, 0.9 * sums + m),
+    }
+    for i, (found, expected) in enumerate(
+        zip(several(got, ("N", "m"), "moving_averages"), slow(history, 0.9), strict=True)
+    ):
+        same(
+            found, expected, "Nm"[i], mistakes={words: pair[i] for words, pair in mistakes.items()}
+        )
 
 
 def check_debiased(answer, rng):
@@ -49,7 +57,13 @@ def check_debiased(answer, rng):
     constant, decay, average = rng.standard_normal(3), float(rng.uniform(0.5, 0.99)), np.zeros(3)
     for steps in range(1, 8):
         average = decay * average + (1 - decay) * constant
-        same(answer.debiased(average, steps, decay), constant, f"after {steps} steps, the average")
+        got = unchanged([average], lambda a, t=steps: answer.debiased(a, t, decay), "debiased")
+        same(
+            got,
+            constant,
+            f"after {steps} steps, the average",
+            mistakes={"nothing is done": average},
+        )
 
 
 def check_codebook(answer, rng):
@@ -71,6 +85,7 @@ def check_codebook(answer, rng):
             if counts[k] > 0:
                 smoothed = (counts[k] / bias + epsilon) / (total + K * epsilon) * total
                 expected[k] = sums[k] / bias / smoothed
+        got = array(got, "the codebook", (K, D))
         same(got[: K - 1], expected[: K - 1], f"the codes, with epsilon {epsilon},")
         same(got[K - 1], expected[K - 1], "the code that nobody ever chose")
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 import vqv2.functional as F
-from examples.exercises.checking import Wrong, same, tensor
+from examples.exercises.checking import Wrong, same, several, tensor, unchanged
 from examples.exercises.e06_straight_through import solution
 from vqv2 import Tensor, differentiable
 
@@ -21,7 +21,10 @@ def received(tensor):
 def check_straight_through(answer, rng):
     """Task 1: forward the code vectors, backward the unchanged cotangent, to h alone."""
     h, e = draw(rng)
-    y = tensor(answer.straight_through(h, e), "what comes out")
+    y = unchanged([h.array, e.array], lambda *_: answer.straight_through(h, e), "straight_through")
+    if isinstance(y, tuple):
+        raise Wrong("straight_through returned a tuple: keep the line @differentiable above it")
+    y = tensor(y, "what comes out")
     if not np.array_equal(y.array, e.array):
         raise Wrong("the output must be e exactly, to the last bit")
     cotangent = rng.standard_normal(y.shape)
@@ -35,18 +38,23 @@ def check_losses(answer, rng):
     beta = float(rng.uniform(0.1, 0.9))
     for which, name in enumerate(("codebook loss", "commitment loss")):
         h, e = draw(rng)
-        result = answer.losses(h, e, beta)
-        if not isinstance(result, tuple | list) or len(result) != 2:
-            raise Wrong("losses must return two tensors")
-        difference = h.array - e.array
-        weight = (1, beta)[which]
-        same(
-            tensor(result[which], f"the {name}").array,
-            weight * (difference**2).mean(),
-            f"the {name}",
+        result = several(
+            unchanged([h.array, e.array], lambda *_, h=h, e=e: answer.losses(h, e, beta), "losses"),
+            ("codebook loss", "beta * commitment loss"),
+            "losses",
         )
+        difference = h.array - e.array
+        mean, weight = (difference**2).mean(), (1, beta)[which]
+        mistakes = {
+            "it is a sum, not a mean": weight * (difference**2).sum(),
+            ("it is multiplied by beta", "it is not multiplied by beta")[which]: (
+                (beta, 1)[which] * mean
+            ),
+        }
+        found = tensor(result[which], f"the {name}").array
+        same(found, weight * mean, f"the {name}", mistakes=mistakes)
         if not result[which].requires_grad:
-            raise Wrong(f"the {name} has no gradient at all")
+            raise Wrong(f"the {name} has no gradient at all: one of h and e must not be detached")
         result[which].backward()
         pull = 2 * weight * difference / difference.size
         zero = np.zeros(h.shape)

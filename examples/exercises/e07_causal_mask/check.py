@@ -1,8 +1,10 @@
 """Checks of e07."""
 
+import numbers
+
 import numpy as np
 
-from examples.exercises.checking import Wrong, same
+from examples.exercises.checking import Wrong, array, kind, same, unchanged
 from examples.exercises.e07_causal_mask import solution
 
 
@@ -19,18 +21,40 @@ def check_taps(answer, rng):
     """Task 1: the taps before the centre, and the centre where it is open."""
     for kernel_size in (1, 3, 5, 7):
         for centre in (False, True):
+            where = f"{kernel_size}x{kernel_size}, centre {centre}"
             got, expected = answer.causal_taps(kernel_size, centre), slow_taps(kernel_size, centre)
-            if got is None:
-                raise Wrong("the taps are None: is a `return` missing?")
-            got = [tuple(int(i) for i in tap) for tap in got]
+            got = as_pairs(got, where)
             for tap in got:
                 if tap not in expected:
-                    what = "is the code itself" if tap == (0, 0) else "is later in raster order"
-                    raise Wrong(f"{kernel_size}x{kernel_size}, centre {centre}: tap {tap} {what}")
+                    raise Wrong(f"{where}: tap {tap} {_why_not(tap, kernel_size // 2)}")
+            missing = [tap for tap in expected if tap not in got]
+            if missing:
+                raise Wrong(f"{where}: {missing} are missing")
+            if len(set(got)) < len(got):
+                raise Wrong(f"{where}: a tap stands there twice in {got}")
             if got != expected:
-                missing = [tap for tap in expected if tap not in got]
-                why = f"{missing} are missing" if missing else "not in raster order"
-                raise Wrong(f"{kernel_size}x{kernel_size}, centre {centre}: {why}")
+                raise Wrong(f"{where}: the taps are not in raster order: {got}")
+
+
+def as_pairs(taps, where):
+    """A list of pairs of whole numbers."""
+    if taps is None:
+        raise Wrong("the taps are None: is a `return` missing?")
+    if not isinstance(taps, list | tuple | set | np.ndarray):
+        raise Wrong(f"{where}: the taps are {kind(taps)}, not a list of pairs")
+    for tap in taps:
+        pair = isinstance(tap, tuple | list | np.ndarray) and np.shape(tap) == (2,)
+        if not pair or not all(isinstance(offset, numbers.Integral) for offset in tap):
+            raise Wrong(
+                f"{where}: tap {tap!r} is no pair of whole numbers, (row offset, column offset)"
+            )
+    return [tuple(int(offset) for offset in tap) for tap in taps]
+
+
+def _why_not(tap, half):
+    if max(map(abs, tap)) > half:
+        return f"lies outside the window: offsets from its centre go from {-half} to {half}"
+    return "is the centre, which is closed" if tap == (0, 0) else "is later in raster order"
 
 
 def draw(rng):
@@ -49,17 +73,23 @@ def check_convolution(answer, rng):
         for (a, b), weight in zip(slow_taps(kernel_size, centre), w, strict=True):
             if 0 <= i + a < x.shape[1] and 0 <= j + b < x.shape[2]:
                 expected[n, i, j] += x[n, i + a, j + b] @ weight
-    same(answer.causal_convolution(x, w, kernel_size, centre), expected, "y")
+    got = unchanged(
+        [x, w], lambda x, w: answer.causal_convolution(x, w, kernel_size, centre), "task 2"
+    )
+    same(got, expected, "y")
 
 
 def check_future(answer, rng):
     """Task 2: changing a place moves nothing before it, and itself only with an open centre."""
     x, w, kernel_size, centre = draw(rng)
     i, j = (int(rng.integers(n)) for n in x.shape[1:3])
-    before = answer.causal_convolution(x, w, kernel_size, centre)
     changed = x.copy()
     changed[:, i, j] += 1
-    moved = (answer.causal_convolution(changed, w, kernel_size, centre) != before).any(axis=(0, -1))
+    before, after = (
+        array(answer.causal_convolution(a, w, kernel_size, centre), "y", (*x.shape[:3], 2)).copy()
+        for a in (x, changed)
+    )
+    moved = (after != before).any(axis=(0, -1))
     for place in np.argwhere(moved):
         place = tuple(int(p) for p in place)
         if place < (i, j) or (place == (i, j) and not centre):

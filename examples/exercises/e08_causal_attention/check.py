@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
-from examples.exercises.checking import Wrong, gradient_is_right, same, unchanged
+from examples.exercises.checking import Wrong, array, gradient_is_right, same, unchanged
 from examples.exercises.e08_causal_attention import solution
 
 
 def draw(rng, size=1.0):
-    """(q, k, v) of random sizes."""
-    length, d, e = (int(n) for n in rng.integers((3, 1, 1), (8, 5, 4)))
+    """(q, k, v) of random sizes; d > 1, so that sqrt(d) is not 1."""
+    length, d, e = (int(n) for n in rng.integers((3, 2, 1), (8, 5, 4)))
     q, k = size * rng.standard_normal((2, length, d))
     return q, k, rng.standard_normal((length, e))
 
@@ -28,15 +28,30 @@ def slow(q, k):
 def check_weights(answer, rng):
     """Task 1: the weights are the formula's."""
     q, k, _ = draw(rng)
-    same(unchanged([q, k], answer.weights, "weights"), slow(q, k), "w")
+    same(unchanged([q, k], answer.weights, "weights"), slow(q, k), "w", mistakes=mistakes(q, k))
+
+
+def mistakes(q, k):
+    """What comes out of the weights when something is forgotten."""
+    root = math.sqrt(q.shape[1])
+    unmasked = np.exp(q @ k.T / root)
+    return {
+        "the mask comes after the softmax": np.tril(
+            unmasked / unmasked.sum(axis=1, keepdims=True), -1
+        ),
+        "the scores are not divided by sqrt(d)": slow(q * root, k),
+        "the scores are divided by d": slow(q / root, k),
+        "queries and keys are exchanged": slow(k, q),
+    }
 
 
 def check_first(answer, rng):
     """Task 1: the first place, and everything in the future, has weight exactly zero."""
     q, k, _ = draw(rng)
-    w = np.asarray(answer.weights(q, k))
+    w = array(answer.weights(q, k), "w", (len(q), len(q)))
     if not (w[0] == 0).all():
-        raise Wrong(f"the first row is {w[0]}: place 0 has nobody to read from")
+        row = ", ".join(f"{value:.3g}" for value in w[0])
+        raise Wrong(f"the first row is [{row}]: place 0 has nobody to read from, and reads zero")
     if np.triu(w).any():
         i, j = (int(n) for n in np.argwhere(np.triu(w))[0])
         raise Wrong(f"w[{i}, {j}] = {w[i, j]:.3g}: place {i} reads {'itself' if i == j else j}")
@@ -55,7 +70,9 @@ def check_attention(answer, rng):
     """Task 2: every place reads the weighted values, the first exactly zero."""
     q, k, v = draw(rng)
     got = unchanged([q, k, v], answer.attention, "attention")
-    same(got, slow(q, k) @ v, "what is read")
+    expected = {words: w @ v for words, w in mistakes(q, k).items()}
+    expected["the weights are transposed"] = slow(q, k).T @ v
+    same(got, slow(q, k) @ v, "what is read", mistakes=expected)
     if np.asarray(got)[0].any():
         raise Wrong(f"the first place reads {got[0]}, not exactly zero")
 

@@ -1,10 +1,11 @@
 """Checks of e09."""
 
 import math
+import numbers
 
 import numpy as np
 
-from examples.exercises.checking import Wrong, same, unchanged
+from examples.exercises.checking import Wrong, same, several, unchanged
 from examples.exercises.e09_adam import solution
 
 
@@ -35,11 +36,15 @@ def check_steps(answer, rng):
             lambda p, g, m, s, step=step: answer.adam_step(p, g, m, s, step, rate, *others),
             "adam_step",
         )
-        if not isinstance(state, tuple | list) or len(state) != 3:
-            raise Wrong("adam_step must return (parameter, mean, square)")
+        names = ("parameter", "mean", "square")
+        state = several(state, names, "adam_step")
         expected = slow(parameter, gradients[:step], *settings)
-        for got, right, name in zip(state, expected, ("parameter", "mean", "square"), strict=True):
-            same(got, right, f"after step {step}, the {name}")
+        for i, (got, right, name) in enumerate(zip(state, expected, names, strict=True)):
+            mistakes = {}
+            if i:
+                bias = 1 - others[i - 1] ** step
+                mistakes["the debiased average is returned: it is not what is kept"] = right / bias
+            same(got, right, f"after step {step}, the {name}", mistakes=mistakes)
 
 
 def check_rate(answer, rng):
@@ -57,8 +62,11 @@ def check_peak(answer, rng):
     """Task 3: no neighbour of the peak has a larger rate."""
     for warmup in (16000, int(rng.integers(50, 1000)), int(rng.integers(1000, 9000))):
         got = answer.peak_step(warmup)
-        if got is None or int(got) != got or got < 1:
-            raise Wrong(f"the peak for {warmup} warm-up steps is {got}, not a whole number from 1")
+        number = isinstance(got, numbers.Real) and math.isfinite(got)
+        if not number or int(got) != got or got < 1:
+            raise Wrong(
+                f"the peak for {warmup} warm-up steps is {got!r}, not a whole number from 1"
+            )
         rates = [min(t**-0.35, t * warmup**-1.5) if t else 0 for t in (got - 1, got, got + 1)]
         if rates[1] < max(rates):
             raise Wrong(f"for {warmup} warm-up steps a neighbour of step {got} has a larger rate")

@@ -5,7 +5,7 @@ import math
 import numba
 import numpy as np
 
-from examples.exercises.checking import Wrong, same
+from examples.exercises.checking import Wrong, same, unchanged
 from examples.exercises.simulator import Counted, cuda
 
 THREADS, D = 8, 3
@@ -13,21 +13,28 @@ THREADS, D = 8, 3
 
 def launch(kernel, count, *arguments):
     """Run enough blocks for `count` threads."""
+    if not hasattr(kernel, "__getitem__"):
+        raise Wrong("it is no CUDA kernel: keep the line @cuda.jit above it")
     try:
         kernel[max(1, -(-count // THREADS)), THREADS](*arguments)
     except IndexError as error:
         raise Wrong(
             f"a thread reached beyond an array ({str(error).split(': ')[-1]}): there are whole "
-            f"blocks of {THREADS} threads for an array of {count}"
+            f"blocks of {THREADS} threads for {count} elements, and whole tiles; ask before "
+            "reading and writing"
         ) from None
 
 
 def check_scale(answer, rng):
     """Task 1: every element is scaled, whether blocks are full or not."""
     for count in (1, THREADS, 2 * THREADS + 3):
-        x, y = rng.standard_normal(count), np.full(count, np.nan)
-        launch(answer.scale, count, x, 2.5, y)
-        same(y, 2.5 * x, f"y, for {count} elements,")
+        x, y = rng.standard_normal(count), Counted(np.full(count, np.nan))
+        unchanged([x], lambda x, n=count, y=y: launch(answer.scale, n, x, 2.5, y), "scale")
+        same(y.array, 2.5 * x, f"y, for {count} elements,")
+        if y.writes > count:
+            raise Wrong(
+                f"y was written {y.writes} times for {count} elements: a thread does one of them"
+            )
 
 
 def slow(vectors, codebook):
@@ -41,8 +48,18 @@ def check_nearest(answer, rng):
         vectors = rng.integers(-2, 3, (count, D)) * 1.0  # whole numbers: distances are exact
         codebook = rng.integers(-2, 3, (size, D)) * 1.0
         codes = np.full(count, -1)
-        launch(answer.nearest_code, count, vectors, codebook, codes)
-        same(codes, slow(vectors, codebook), f"the codes of {count} vectors, out of {size},")
+        unchanged(
+            [vectors, codebook],
+            lambda v, c, n=count, out=codes: launch(answer.nearest_code, n, v, c, out),
+            "nearest_code",
+        )
+        expected = slow(vectors, codebook)
+        mistakes = {
+            "nothing is written": np.full(count, -1),
+            "places in a tile are taken for codes": expected % THREADS,
+            "only the first tile is searched": slow(vectors, codebook[:THREADS]),
+        }
+        same(codes, expected, f"the codes of {count} vectors, out of {size},", mistakes=mistakes)
 
 
 def check_reads(answer, rng):
@@ -63,6 +80,11 @@ def check_reads(answer, rng):
 def _scale_without_test(x, factor, y):
     i = cuda.grid(1)
     y[i] = factor * x[i]
+
+
+def _scale_all(x, factor, y):
+    for i in range(x.size):
+        y[i] = factor * x[i]
 
 
 def _scale_one_off(x, factor, y):
@@ -121,6 +143,7 @@ CHECKS = [check_scale, check_nearest, check_reads]
 MUTANTS = {
     "no test for the end": {"scale": cuda.jit(_scale_without_test)},
     "last element left out (off by one)": {"scale": cuda.jit(_scale_one_off)},
+    "every thread scales everything": {"scale": cuda.jit(_scale_all)},
     "every thread reads the codebook": {"nearest_code": cuda.jit(_global_reads)},
     "last of equal codes": {"nearest_code": cuda.jit(_last_of_ties)},
     "first tile only": {"nearest_code": cuda.jit(_first_tile_only)},

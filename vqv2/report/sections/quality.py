@@ -34,6 +34,7 @@ def measure(subject):
     figures = {"network": network.name, "count": count, "training": len(real), "rows": []}
     if len(real) <= NEIGHBOURS:
         return figures
+    of_real = mean_distance(same_count)  # zero where they are all alike
     pictures = []
     for position, settings in enumerate(sweep):
         samples = subject.draw(count, **vars(settings))
@@ -49,7 +50,7 @@ def measure(subject):
                 "frechet": frechet_distance(real, features),
                 "precision": precision,
                 "recall": recall,
-                "distance": mean_distance(features) / mean_distance(same_count),
+                "distance": mean_distance(features) / of_real if of_real else None,
                 "perplexity": _perplexities(subject, samples.codes),
             }
         )
@@ -153,6 +154,6 @@ def _row(row, levels):
         f"{row['frechet']:.3g}",
         f"{row['precision']:.2f}",
         f"{row['recall']:.2f}",
-        f"{row['distance']:.3f}",
+        "-" if row["distance"] is None else f"{row['distance']:.3f}",
         *(f"{row['perplexity'][level]:.1f}" for level in levels),
     ]

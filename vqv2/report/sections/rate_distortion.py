@@ -16,7 +16,7 @@ def measure(subject):
         "images": {split: min(limit, store.counts[split]) for split in SPLITS},
         "distortion": {
             split: {
-                " + ".join(subset): found._asdict()
+                " + ".join(subset): _figures(found)
                 for subset, found in distortion(hierarchy, subject.sources[split], limit).items()
             }
             for split in SPLITS
@@ -30,6 +30,11 @@ def measure(subject):
         panel = Panel("Rate and distortion", "bits per image", "PSNR (dB)", curves)
         save_curves(subject.folder / PICTURE, [panel])
     return figures
+
+
+def _figures(found):
+    """MSE and PSNR of a `Distortion`; a PSNR that is infinite, as nothing is lost, is None."""
+    return {"mse": found.mse, "psnr": found.psnr if found.mse > 0 else None}
 
 
 def _rates(hierarchy, store, split, limit):
@@ -52,7 +57,10 @@ def _baselines(config, store, level):
 
 
 def _curves(figures):
-    """{name: (bits per image, PSNR)}: a point for each level subset whose priors are trained."""
+    """{name: (bits per image, PSNR)}: a point for each level subset whose priors are trained.
+
+    A PSNR that is infinite has no place on the curve.
+    """
     curves = {}
     for split, name in SPLITS.items():
         bits, points = 0.0, []
@@ -62,7 +70,8 @@ def _curves(figures):
             if level not in figures["rate"][split]:
                 break
             bits += figures["rate"][split][level]["bits_per_image"]
-            points.append((bits, found["psnr"]))
+            if found["psnr"] is not None:
+                points.append((bits, found["psnr"]))
         if points:
             curves[name] = tuple(zip(*points, strict=True))
     return curves
@@ -102,11 +111,15 @@ def _distortion_table(figures):
         [
             subset,
             *(f"{found[split][subset]['mse']:.5f}" for split in SPLITS),
-            *(f"{found[split][subset]['psnr']:.2f}" for split in SPLITS),
+            *(_decibels(found[split][subset]["psnr"]) for split in SPLITS),
         ]
         for subset in found["held_out"]
     ]
     return columns, rows
+
+
+def _decibels(psnr):
+    return f"{math.inf if psnr is None else psnr:.2f}"
 
 
 def _rate_table(figures):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vqv2 import checkpoint
 from vqv2.errors import InputError
-from vqv2.files import atomic_write
+from vqv2.files import write_json
 from vqv2.report import format_table, save_page
 from vqv2.report.sections import EVALUATIONS
 
@@ -72,8 +72,7 @@ def _text(section):
 
 
 def _write(subject, content):
-    with atomic_write(subject.folder / "evaluation.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
+    write_json(subject.folder / "evaluation.json", content)
     title = f"Evaluation of {subject.run.folder.resolve().name}"
     save_page(subject.folder / "report.html", title, sections_of(content, subject.folder))
 
