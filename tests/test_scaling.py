@@ -116,7 +116,8 @@ def test_plan_shows_it(capsys):
 
 def test_a_share_that_does_not_fit_is_said_so(capsys):
     on, over = plan.device("rtx4090"), scaling.link("pcie4")
-    big = cost.Cost(parameters=10**6, activations=10**9, operations=10**9, working=3 * 10**6)
+    under_way = cost.under_way(10**6)
+    big = cost.Cost(parameters=10**6, activations=10**9, operations=10**9, **under_way)
     step = scaling.scaling(big, CONFIG.prior("top"), 64, 2, on, over)
     assert step.checkpointed and math.isnan(step.seconds)
     saving = dataclasses.replace(big, spared=99 * 10**7, recomputing=4 * 10**6)
