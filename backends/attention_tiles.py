@@ -36,7 +36,7 @@ def attend(queries, keys, values, scale, dropout):
     output = _empty(values.shape)
     log_normalizer = np.empty(queries.shape[:3], np.float32)
     _attend_loop(*map(_rows, (queries, keys, values)), scale, dropout, output, log_normalizer)
-    return output, log_normalizer
+    return output.swapaxes(1, 2), log_normalizer
 
 
 def attend_gradient(queries, keys, values, output, log_normalizer, d_output, scale, dropout):
@@ -45,15 +45,15 @@ def attend_gradient(queries, keys, values, output, log_normalizer, d_output, sca
     log_normalizer = np.ascontiguousarray(log_normalizer)
     inner = np.empty_like(log_normalizer)  # sum(dO * O): the first loop finds it, both need it
     shared = (*map(_rows, (queries, keys, values, d_output)), scale, dropout, log_normalizer, inner)
-    _query_gradient_loop(*shared, output, d_queries)
+    _query_gradient_loop(*shared, _rows(output), d_queries)
     _key_value_gradient_loop(*shared, d_keys, d_values)
-    return d_queries, d_keys, d_values
+    return tuple(gradient.swapaxes(1, 2) for gradient in (d_queries, d_keys, d_values))
 
 
 def _empty(shape):
-    """An array (N, heads, L, d) with heads side by side in memory."""
+    """An array (N, L, heads, d) for results of shape (N, heads, L, d): heads side by side."""
     n, heads, length, width = shape
-    return np.empty((n, length, heads, width), np.float32).swapaxes(1, 2)
+    return np.empty((n, length, heads, width), np.float32)
 
 
 def _rows(x):
@@ -168,7 +168,7 @@ def _finish(read, peak, total, count, output, log_normalizer):
 
 @compiled
 def _attend_loop(q, k, v, scale, dropout, output, log_normalizer):
-    images, heads, length, width_out = output.shape
+    images, length, heads, width_out = output.shape
     blocks = (length + BLOCK - 1) // BLOCK
     drops, on_logits = dropout[0] > 0, dropout[3]
     for task in prange(images * heads * blocks):
@@ -195,25 +195,27 @@ def _attend_loop(q, k, v, scale, dropout, output, log_normalizer):
                 for i in range(BLOCK):
                     read[c, i] *= shrink[i]
             _add_weighted(v, n, head, top, weights, read)
-        output_rows, normalizers = output[n, head, first:], log_normalizer[n, head, first:]
+        output_rows, normalizers = output[n, first:, head], log_normalizer[n, head, first:]
         _finish(read, peak, total, count, output_rows, normalizers)
 
 
 @compiled
-def _query_gradient_loop(q, k, v, dy, scale, dropout, log_normalizer, inner, output, d_queries):
-    images, heads, length, width_out = output.shape
+def _query_gradient_loop(q, k, v, dy, scale, dropout, log_normalizer, inner, y, d_queries):
+    images, length, heads, _ = d_queries.shape
     blocks = (length + BLOCK - 1) // BLOCK
     drops, on_logits = dropout[0] > 0, dropout[3]
     for task in prange(images * heads * blocks):
         item, first = task // blocks, task % blocks * BLOCK
         n, head, count = item // heads, item % heads, min(BLOCK, length - first)
         queries = _turned(q, n, head, first, count, scale)
+        outputs = _turned(y, n, head, first, count, np.float32(1))
         d_outputs = _turned(dy, n, head, first, count, np.float32(1))
         normalizer, mean = np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.float32)
+        for c in range(len(outputs)):
+            for i in range(count):
+                mean[i] += d_outputs[c, i] * outputs[c, i]
         for i in range(count):
             normalizer[i] = log_normalizer[n, head, first + i]
-            for c in range(width_out):
-                mean[i] += d_outputs[c, i] * output[n, head, first + i, c]
             inner[n, head, first + i] = mean[i]
         gradient = np.zeros(queries.shape, np.float32)
         tiles = np.empty((3, TILE, BLOCK), np.float32)
@@ -235,12 +237,12 @@ def _query_gradient_loop(q, k, v, dy, scale, dropout, log_normalizer, inner, out
             if drops and on_logits:
                 _multiply(d_logits, factors)
             _add_weighted(k, n, head, top, d_logits, gradient)
-        _turn_back(gradient, count, scale, d_queries[n, head, first:])
+        _turn_back(gradient, count, scale, d_queries[n, first:, head])
 
 
 @compiled
 def _key_value_gradient_loop(q, k, v, dy, scale, dropout, log_normalizer, inner, d_keys, d_values):
-    images, heads, length, _ = d_values.shape
+    images, length, heads, _ = d_values.shape
     blocks = (length + BLOCK - 1) // BLOCK
     drops, on_logits = dropout[0] > 0, dropout[3]
     for task in prange(images * heads * blocks):
@@ -271,5 +273,5 @@ def _key_value_gradient_loop(q, k, v, dy, scale, dropout, log_normalizer, inner,
                 _multiply(d_logits if on_logits else weights, factors)
             _add_weighted(q, n, head, top, d_logits, key_gradient)
             _add_weighted(dy, n, head, top, weights, value_gradient)
-        _turn_back(key_gradient, count, scale, d_keys[n, head, first:])
-        _turn_back(value_gradient, count, np.float32(1), d_values[n, head, first:])
+        _turn_back(key_gradient, count, scale, d_keys[n, first:, head])
+        _turn_back(value_gradient, count, np.float32(1), d_values[n, first:, head])
