@@ -11,6 +11,7 @@ is number (b * L + i) * L + j of the hash in `elementwise.keep`, where b counts 
 
 No version but the reference ever holds an L x L array: they go over tiles of pairs, and the
 backward pass computes weights again from `log_normalizer`, the log of each softmax denominator.
+Float64 on processors, in tests only, is left to the reference.
 """
 
 import math

@@ -277,6 +277,13 @@ def test_checkpoint_draws_the_same_for_every_part_both_times():
     assert 0 < np.count_nonzero(y.array) < y.size
 
 
+@pytest.mark.parametrize("other", [1, 3, 8])
+def test_checkpoint_in_parts_refuses_inputs_of_different_lengths(other):
+    x, y = (Tensor(np.ones((count, 2)), requires_grad=True) for count in (4, other))
+    with pytest.raises(ValueError, match=f"of lengths 4, {other}: all must be batches"):
+        checkpoint(lambda a, b: F.concatenate(a, b[: len(a)]), x, y, parts=2)
+
+
 def test_checkpoint_takes_a_single_number():
     w = Tensor(np.float64(2.0), requires_grad=True)
     checkpoint(lambda x: x * x * x, w).backward()

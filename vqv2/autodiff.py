@@ -328,12 +328,12 @@ def checkpoint(function, *inputs, rng=None, parts=1):
     from: its state is put back for the second run. A function that treats every element along the
     first axis by itself may run on that many `parts` of a batch, one after the other: then one part
     is in memory at a time. Gradients of parameters are sums over parts, so that they differ from
-    those of one run by rounding.
+    those of one run by rounding. Raises `ValueError` when inputs to be cut differ in length.
     """
     if not _Mode.recording:
         return function(*inputs)
     state = rng.bit_generator.state if rng is not None else None
-    slices = _slices(len(inputs[0]), parts) if parts > 1 else [...]
+    slices = _slices([len(i) for i in inputs], parts) if parts > 1 else [...]
     with no_grad():
         output = _joined([function(*_part(inputs, one)).array for one in slices])
 
@@ -361,8 +361,14 @@ def segment(function, *inputs, checkpointed, rng=None, parts=1):
     return checkpoint(function, *inputs, rng=rng, parts=parts)
 
 
-def _slices(count, parts):
+def _slices(lengths, parts):
     """`parts` slices of nearly equal length, fewer when there are fewer elements, at least one."""
+    count = lengths[0]
+    if any(length != count for length in lengths):
+        raise ValueError(
+            f"a checkpoint in parts was given inputs of lengths {', '.join(map(str, lengths))}: "
+            "all must be batches of one length"
+        )
     parts = max(1, min(parts, count))
     bounds = [count * i // parts for i in range(parts + 1)]
     return [slice(a, b) for a, b in itertools.pairwise(bounds)]

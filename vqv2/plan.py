@@ -107,7 +107,8 @@ def peak_bytes(model_cost, batch, checkpointed=False):
 def step_seconds(model_cost, batch, on, precision="float32", checkpointed=False):
     """Seconds of one training step: backward costs twice the products of forward.
 
-    Activation checkpointing computes forward a second time.
+    Activation checkpointing computes forward a second time; of an autoencoder the finest level
+    only, so that this is slightly too long.
     """
     passes = 4 if checkpointed else 3
     operations = passes * model_cost.operations * batch

@@ -129,15 +129,14 @@ class HostMPI:
 
     rank, size = 1, 2
 
-    def __init__(self, places):
-        self.places = places
+    def __init__(self, other_places):
+        self.other_places = other_places
 
     def here(self):
-        """The processes of this machine; `places` is where the devices of all of them sit."""
+        """The processes of this machine; `other_places` is where the others' devices sit."""
+        others = [np.frombuffer(p.encode().ljust(32), np.uint8) for p in self.other_places]
         return types.SimpleNamespace(
-            rank=1,
-            size=len(self.places),
-            all_gather=lambda _: np.array([[ord(c) for c in place] for place in self.places]),
+            rank=1, size=1 + len(others), all_gather=lambda own: np.stack([*others, own])
         )
 
     def all_reduce(self, array):
@@ -187,7 +186,7 @@ def devices(monkeypatch):
 
 def test_device_arrays_go_by_nccl_and_host_arrays_by_mpi(devices):
     library, chosen = devices
-    communicator = NCCL(HostMPI(["bus 0", "bus 1"]))
+    communicator = NCCL(HostMPI(["bus 0"]))
     assert chosen == [1] and (communicator.rank, communicator.size) == (1, 2)
     array = np.arange(6, dtype=np.float32).reshape(2, 3).view(Array)
     np.testing.assert_array_equal(communicator.all_reduce(array), 2 * array)
@@ -204,14 +203,16 @@ def test_device_arrays_go_by_nccl_and_host_arrays_by_mpi(devices):
 
 def test_more_processes_than_devices_are_refused(devices):
     with pytest.raises(BackendError, match="3 processes .* 2 CUDA devices"):
-        NCCL(HostMPI(["bus 0", "bus 1", "bus 0"]))
+        NCCL(HostMPI(["bus 0", "bus 0"]))
+    with pytest.raises(BackendError, match="2 processes"):
+        NCCL(HostMPI(["bus 1"]))
 
 
 def test_a_launcher_may_show_each_process_its_own_device_only(devices, monkeypatch):
     """As srun --gpus-per-task=1 does: every process has a device number 0, each another one."""
     _, chosen = devices
     monkeypatch.setitem(sys.modules, "cupy", stand_in_for_cupy(chosen, devices=1))
-    NCCL(HostMPI(["bus 4", "bus 7"]))
+    NCCL(HostMPI(["bus 4"]))
     assert chosen == [0]
 
 

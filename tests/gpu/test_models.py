@@ -114,7 +114,7 @@ def test_reduced_precision_trains_as_its_emulation_on_the_processor(precision, d
             np.testing.assert_allclose(state[name], expected[1][name], atol=2e-3, err_msg=name)
 
 
-def test_activation_checkpointing_changes_no_number(device):
+def test_activation_checkpointing_changes_nothing_but_rounding(device):
     assert_same(trained_autoencoder(checkpoint=True), trained_autoencoder())
     for level in CONFIG.levels:
         assert_same(trained_prior(level, checkpoint=True), trained_prior(level))

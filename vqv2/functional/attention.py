@@ -4,6 +4,7 @@ import math
 
 from backends import attention, elementwise
 from vqv2.autodiff import differentiable
+from vqv2.functional.requirements import require_shape
 
 
 @differentiable
@@ -12,8 +13,10 @@ def causal_attention(queries, keys, values, rate=0.0, dropout_on="logits", rng=N
 
     `rate` and `dropout_on` as in `backends.attention`, `share` as in `dropout`; without `rng`
     (evaluation) nothing is dropped. Of the forward pass only inputs, output and one number per row
-    are kept.
+    are kept. Raises `ValueError` for shapes that do not fit.
     """
+    require_shape("keys", keys, queries.shape, beside={"queries": queries})
+    require_shape("values", values, (*queries.shape[:-1], None), beside={"queries": queries})
     rate = 0.0 if rng is None else rate
     seed = int(rng.integers(2**63)) if rate else 0
     pairs = math.prod(queries.shape[:-1]) * queries.shape[-2]

@@ -2,6 +2,7 @@
 
 from backends import channels, product
 from vqv2.autodiff import Tensor, differentiable
+from vqv2.functional.requirements import require_shape
 
 
 @differentiable
@@ -15,11 +16,14 @@ def linear(x, w, b=None):
     """x w + b along the last axis: (..., C), (C, D), (D,) -> (..., D).
 
     On a map (N, H, W, C) this is the 1x1 convolution. With the leading axes flattened to rows:
-    dx = dy w^T, dw = x^T dy, db = sum of dy over the rows.
+    dx = dy w^T, dw = x^T dy, db = sum of dy over the rows. Raises `ValueError` for shapes that do
+    not fit.
     """
+    require_shape("w", w, (x.shape[-1], None), beside={"x": x})
     rows = x.reshape(-1, x.shape[-1])
     y = product.matmul(rows, w)
     if b is not None:
+        require_shape("b", b, w.shape[1:], beside={"w": w})
         channels.add_bias(y, b)
 
     def gradient(dy):

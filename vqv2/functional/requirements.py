@@ -1,0 +1,23 @@
+"""What the shapes of an operation's arguments must have in common.
+
+Compiled kernels go through memory as far as the shape of one argument says. Where another is
+smaller they would read what lies behind it, and compute nonsense or crash.
+"""
+
+import numpy as np
+
+
+def require_shape(name, array, shape, beside):
+    """Raise `ValueError` unless the argument `name` has `shape`, in which None is any length.
+
+    beside  {name: array}, the argument by which that is decided
+    """
+    found = np.shape(array)
+    lengths = zip(found, shape, strict=False)
+    if len(found) != len(shape) or any(needed not in (None, n) for n, needed in lengths):
+        expected = ", ".join("any" if n is None else str(n) for n in shape)
+        ((other, decisive),) = beside.items()
+        raise ValueError(
+            f"{name} has shape {found}, but beside {other} of shape {np.shape(decisive)} it must "
+            f"have ({expected}{',' if len(shape) == 1 else ''})"
+        )
