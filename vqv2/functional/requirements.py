@@ -4,20 +4,23 @@ Compiled kernels go through memory as far as the shape of one argument says. Whe
 smaller they would read what lies behind it, and compute nonsense or crash.
 """
 
-import numpy as np
-
 
 def require_shape(name, array, shape, beside):
     """Raise `ValueError` unless the argument `name` has `shape`, in which None is any length.
 
     beside  {name: array}, the argument by which that is decided
     """
-    found = np.shape(array)
+    found = _shape(array)
     lengths = zip(found, shape, strict=False)
     if len(found) != len(shape) or any(needed not in (None, n) for n, needed in lengths):
         expected = ", ".join("any" if n is None else str(n) for n in shape)
         ((other, decisive),) = beside.items()
         raise ValueError(
-            f"{name} has shape {found}, but beside {other} of shape {np.shape(decisive)} it must "
+            f"{name} has shape {found}, but beside {other} of shape {_shape(decisive)} it must "
             f"have ({expected}{',' if len(shape) == 1 else ''})"
         )
+
+
+def _shape(array):
+    """Of an array of the host or a device; a number has none."""
+    return tuple(getattr(array, "shape", ()))
