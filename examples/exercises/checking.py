@@ -200,8 +200,8 @@ def _near(got, expected, tolerance):
 
 def _guess(got, expected, tolerance, mistakes):
     """What the difference looks like, as the end of a sentence; "" when it looks like nothing."""
-    for words, array in mistakes.items():
-        if np.shape(array) == got.shape and _near(got, np.asarray(array), tolerance).all():
+    for words, outcome in mistakes.items():
+        if np.shape(outcome) == got.shape and _near(got, np.asarray(outcome), tolerance).all():
             return f": that is what comes out when {words}"
     if got.ndim == 2 and got.shape == got.T.shape and _near(got.T, expected, tolerance).all():
         return ": it is transposed"
