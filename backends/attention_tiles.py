@@ -66,6 +66,19 @@ def _rows(x):
 
 
 @part
+def _blocks(length):
+    """Blocks of columns that a head's positions make."""
+    return (length + BLOCK - 1) // BLOCK
+
+
+@part
+def _share(task, heads, length):
+    """What a task computes: (image and head as one number, image, head, first column, columns)."""
+    item, first = task // _blocks(length), task % _blocks(length) * BLOCK
+    return item, item // heads, item % heads, first, min(BLOCK, length - first)
+
+
+@part
 def _start(rows, n, head, position):
     _, _, image_step, head_step, step = rows
     return n * image_step + head * head_step + position * step
@@ -169,11 +182,9 @@ def _finish(read, peak, total, count, output, log_normalizer):
 @compiled
 def _attend_loop(q, k, v, scale, dropout, output, log_normalizer):
     images, length, heads, width_out = output.shape
-    blocks = (length + BLOCK - 1) // BLOCK
     drops, on_logits = dropout[0] > 0, dropout[3]
-    for task in prange(images * heads * blocks):
-        item, first = task // blocks, task % blocks * BLOCK
-        n, head, count = item // heads, item % heads, min(BLOCK, length - first)
+    for task in prange(images * heads * _blocks(length)):
+        item, n, head, first, count = _share(task, heads, length)
         queries = _turned(q, n, head, first, count, scale)
         peak, shrink = np.full(BLOCK, LOWEST), np.empty(BLOCK, np.float32)
         total = np.zeros(BLOCK, np.float32)
@@ -202,11 +213,9 @@ def _attend_loop(q, k, v, scale, dropout, output, log_normalizer):
 @compiled
 def _query_gradient_loop(q, k, v, dy, scale, dropout, log_normalizer, inner, y, d_queries):
     images, length, heads, _ = d_queries.shape
-    blocks = (length + BLOCK - 1) // BLOCK
     drops, on_logits = dropout[0] > 0, dropout[3]
-    for task in prange(images * heads * blocks):
-        item, first = task // blocks, task % blocks * BLOCK
-        n, head, count = item // heads, item % heads, min(BLOCK, length - first)
+    for task in prange(images * heads * _blocks(length)):
+        item, n, head, first, count = _share(task, heads, length)
         queries = _turned(q, n, head, first, count, scale)
         outputs = _turned(y, n, head, first, count, np.float32(1))
         d_outputs = _turned(dy, n, head, first, count, np.float32(1))
@@ -243,11 +252,9 @@ def _query_gradient_loop(q, k, v, dy, scale, dropout, log_normalizer, inner, y, 
 @compiled
 def _key_value_gradient_loop(q, k, v, dy, scale, dropout, log_normalizer, inner, d_keys, d_values):
     images, length, heads, _ = d_values.shape
-    blocks = (length + BLOCK - 1) // BLOCK
     drops, on_logits = dropout[0] > 0, dropout[3]
-    for task in prange(images * heads * blocks):
-        item, first = task // blocks, task % blocks * BLOCK
-        n, head, count = item // heads, item % heads, min(BLOCK, length - first)
+    for task in prange(images * heads * _blocks(length)):
+        item, n, head, first, count = _share(task, heads, length)
         keys = _turned(k, n, head, first, count, scale)
         values = _turned(v, n, head, first, count, np.float32(1))
         key_gradient = np.zeros(keys.shape, np.float32)
