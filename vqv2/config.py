@@ -48,7 +48,7 @@ class AutoencoderConfig:
     commitment: float = _field(0.25, "Table 3, beta of equation 2")
     codebook_update: str = _field("ema", "equation 3; or loss: the gradient of ||sg[E(x)] - e||^2")
     codebook_decay: float = _field(0.99, "equation 3, gamma")
-    codebook_epsilon: float = _field(1e-5, "here: Laplace smoothing of the counts")
+    codebook_epsilon: float = _field(1e-5, "here: Laplace smoothing of counts and sums")
     level_dropout: float = _field(0.0, "here: how often training decodes coarse levels only")
     restart_after: int = _field(200, "here: steps until an unused code restarts; 0: never")
     batch: int = _field(128, "Table 3, Batch size")

@@ -319,8 +319,8 @@ def _quantizer(config):
 
 
 def _average_vector(quantizer):
-    """Code vectors weighted by their usage (equation 3's counts); all alike without counts."""
-    counts = quantizer.counts
+    """Code vectors weighted by their usage (equation 3's debiased counts); alike without counts."""
+    counts = quantizer.average_counts
     weights = array_module(counts).where(counts.any(), counts, counts + 1)
     return (weights[:, None] * quantizer.vectors).sum(axis=0) / weights.sum()
 
