@@ -112,7 +112,8 @@ class PriorConfig:
     hidden_units: int = _field(512, "Table 1, Hidden units")
     residual_units: int = _field(2048, "Table 1, Residual units")
     layers: int = _field(20, "Table 1, Layers")
-    attention_layers: int = _field(4, "Table 1, Attention layers; after every layers / this many")
+    attention_layers: int = _field(4, "Table 1, Attention layers")
+    attention_every: int = _field(0, "here: layers before each of them; 0: layers / their number")
     attention_heads: int = _field(8, "Table 1, Attention heads")
     filter_size: int = _field(5, "Table 1, Conv Filter size")
     second_kernel: int = _field(1, "here: 5 makes the second convolution causal 5x5, too")
@@ -143,8 +144,8 @@ class PriorConfig:
         )
         _check_not_negative(
             self,
-            "attention_layers output_stack_layers conditioning_blocks decay_exponent "
-            "gradient_clipping",
+            "attention_layers attention_every output_stack_layers conditioning_blocks "
+            "decay_exponent gradient_clipping",
         )
         _check_parts(self)
         if self.hidden_units % (2 * self.attention_heads):
@@ -155,6 +156,11 @@ class PriorConfig:
         if self.attention_layers > self.layers:
             raise InputError(
                 f"attention_layers {self.attention_layers} is more than layers {self.layers}"
+            )
+        if self.attention_every * self.attention_layers > self.layers:
+            raise InputError(
+                f"attention_every {self.attention_every} times attention_layers "
+                f"{self.attention_layers} is more than layers {self.layers}"
             )
         for name in ("filter_size", "second_kernel"):
             if getattr(self, name) % 2 == 0:
