@@ -44,6 +44,14 @@ def test_codes_on_disk_are_those_of_the_loaded_hierarchy(trained):
             assert isinstance(store.codes(split, level), np.memmap)
 
 
+def test_weights_that_are_no_numbers_are_named_instead_of_encoded(trained, tmp_path):
+    run, sources = trained
+    model, identity = run.load_autoencoder()
+    model.encoders[1].convolution.weight.array[...] = np.nan
+    with pytest.raises(InputError, match="images 0 to [0-9]+ of .*: level top: .* NaN"):
+        encode_dataset(model, identity, sources, tmp_path / "codes", progress=False)
+
+
 def test_copies_of_the_training_codes_are_augmented_anew_but_the_first(trained, tmp_path):
     run, sources = trained
     model, identity = run.load_autoencoder()
@@ -272,6 +280,18 @@ def test_damaged_codes_are_noticed(copy):
     path.write_bytes(data)
     with pytest.raises(InputError, match="train-top.npy is damaged"):
         pipeline.train_prior(copy, "top", resume=True, schedule=QUIET)
+
+
+def test_an_error_while_encoding_is_not_blamed_on_the_disk(trained, tmp_path, monkeypatch):
+    run, sources = trained
+    model, identity = run.load_autoencoder()
+
+    def fail(*_):
+        raise OSError("Could not load shared object file")
+
+    monkeypatch.setattr(model, "encode", fail)
+    with pytest.raises(OSError, match="^Could not load"):
+        encode_dataset(model, identity, sources, tmp_path / "codes", progress=False)
 
 
 @pytest.mark.parametrize(

@@ -195,36 +195,45 @@ def write_codes(
     folder = Path(folder)
     partial = _partial(folder)
     former = folder.with_name(folder.name + ".former")
+    manifest = {
+        "format": FORMAT,
+        "autoencoder": identity,
+        "levels": list(levels),
+        "sizes": list(sizes),
+        "counts": counts,
+        "class_names": list(class_names),
+        "source": source,
+        "source_identity": source_identity,
+        "settings": settings or {},
+    }
     try:
-        if former.exists() and not folder.exists():  # ended between the two renames below
-            former.rename(folder)
-        manifest = {
-            "format": FORMAT,
-            "autoencoder": identity,
-            "levels": list(levels),
-            "sizes": list(sizes),
-            "counts": counts,
-            "class_names": list(class_names),
-            "source": source,
-            "source_identity": source_identity,
-            "settings": settings or {},
-        }
-        arrays = _arrays(partial, manifest, settings is not None)
-        yield arrays
-        for array in [array for split in arrays.values() for array in split.values()]:
-            array.flush()
-        files = _small_files(partial, counts, levels)
-        manifest["checksums"] = {path.name: _file_checksum(path) for path in files}
-        manifest["checksum"] = _seal(manifest)
-        _write_json(partial / "manifest.json", manifest)
-        (partial / BEGUN).unlink(missing_ok=True)
-        _take_place(partial, folder, former)
-    except OSError as error:
-        reason = error.strerror or f"the disk may be full ({error})"  # NumPy gives no strerror
-        raise InputError(f"cannot write codes to {folder}: {reason}") from None
+        with _writing(folder):
+            if former.exists() and not folder.exists():  # ended between the two renames below
+                former.rename(folder)
+            arrays = _arrays(partial, manifest, settings is not None)
+        yield arrays  # all of whose bytes have their place: what fails here is something else
+        with _writing(folder):
+            for array in [array for split in arrays.values() for array in split.values()]:
+                array.flush()
+            files = _small_files(partial, counts, levels)
+            manifest["checksums"] = {path.name: _file_checksum(path) for path in files}
+            manifest["checksum"] = _seal(manifest)
+            _write_json(partial / "manifest.json", manifest)
+            (partial / BEGUN).unlink(missing_ok=True)
+            _take_place(partial, folder, former)
     finally:
         if not (partial / BEGUN).exists():  # nothing that could be gone on with
             shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _writing(folder):
+    """Inside, an error of the operating system means that codes cannot be written to `folder`."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or f"the disk may be full ({error})"  # NumPy gives no strerror
+        raise InputError(f"cannot write codes to {folder}: {reason}") from None
 
 
 def _arrays(partial, manifest, may_go_on):

@@ -68,11 +68,12 @@ class Quantizer(Module):
         if rng is not None and not self.started:
             self.start(outputs, rng)
         codes = self.encode(h.array)
-        losses = {"commitment": F.mean_squared_error(h, self.decode(codes))}
+        chosen = self.decode(codes)
+        losses = {"commitment": F.mean_squared_error(h, chosen)}
         if isinstance(self.codebook, Tensor):
-            chosen = F.embedding(codes, self.codebook)
-            losses["codebook"] = F.mean_squared_error(chosen, h.array)
-        quantized = F.straight_through(h, self.decode(codes))
+            trained = F.embedding(codes, self.codebook)
+            losses["codebook"] = F.mean_squared_error(trained, h.array)
+        quantized = F.straight_through(h, chosen)
         if self.gathered is not None:
             self.gathered.add(outputs, codes.reshape(-1))
         elif rng is not None:
