@@ -47,7 +47,7 @@ def test_codes_on_disk_are_those_of_the_loaded_hierarchy(trained):
 def test_weights_that_are_no_numbers_are_named_instead_of_encoded(trained, tmp_path):
     run, sources = trained
     model, identity = run.load_autoencoder()
-    model.encoders[1].convolution.weight.array[...] = np.nan
+    model.encoders[1].refinement.convolution.weight.array[...] = np.nan
     with pytest.raises(InputError, match="images 0 to [0-9]+ of .*: level top: .* NaN"):
         encode_dataset(model, identity, sources, tmp_path / "codes", progress=False)
 
@@ -196,7 +196,7 @@ def test_wrong_codes_are_one_sentence(trained, codes, levels, message):
         Hierarchy.load(trained[0].folder, priors=False).decode(codes, levels)
 
 
-@pytest.mark.parametrize("batch", [0, -1, 1.5, None])
+@pytest.mark.parametrize("batch", [0, -1, 1.5, "2"])
 def test_a_batch_that_makes_no_sense_is_one_sentence(trained, batch):
     hierarchy = Hierarchy.load(trained[0].folder, priors=False)
     images = np.zeros((2, 16, 16, 3), np.float32)
@@ -260,10 +260,10 @@ def test_a_prior_is_not_taken_for_an_autoencoder(copy):
 
 def test_a_checkpoint_of_another_size_is_refused(copy):
     arrays, metadata = checkpoint.load(copy.checkpoint_path("autoencoder"))
-    name = "average.projections.0.weight"
+    name = "average.projections.0.linear.weight"
     arrays[name] = arrays[name][:, :3]
     checkpoint.save(copy.checkpoint_path("autoencoder"), arrays, metadata)
-    with pytest.raises(InputError, match="projections.0.weight has shape"):
+    with pytest.raises(InputError, match="projections.0.linear.weight has shape"):
         Hierarchy.load(copy.folder)
 
 

@@ -21,9 +21,9 @@ from vqv2.optim import Adam
 PRIOR = {"layers": 4, "attention_layers": 1, "output_stack_layers": 2}
 CASES = {
     "autoencoder": ("autoencoder", 2, {}),
-    "autoencoder, checkpointed": ("autoencoder", 2, {"checkpoint": True}),
+    "autoencoder, recomputed": ("autoencoder", 2, {"recompute": True}),
     "prior": ("prior", 2, PRIOR),
-    "prior, checkpointed": ("prior", 2, {**PRIOR, "checkpoint": True}),
+    "prior, recomputed": ("prior", 2, {**PRIOR, "recompute": True}),
 }
 MIB = 2**20
 
@@ -34,7 +34,7 @@ def predicted(name, batch, settings):
         counted = cost.autoencoder(case.config)
     else:
         counted = cost.prior(case.config, case.codes, case.size, case.coarser, case.classes)
-    return plan.peak_bytes(counted, batch, case.config.checkpoint)
+    return plan.peak_bytes(counted, batch, case.config.recompute)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -51,13 +51,13 @@ def test_memory_is_predicted_within_a_tenth(name):
     assert expected / measured == pytest.approx(1, abs=0.1), (expected / MIB, measured / MIB)
 
 
-@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize(("size", "hidden"), [(64, 64), (128, 16)])
-def test_encoding_and_decoding_take_no_more_memory_than_training_did(size, hidden, checkpoint):
+def test_encoding_and_decoding_take_no_more_memory_than_training_did(size, hidden, recompute):
     latent_sizes = (size // 8, size // 4)
     config = AutoencoderConfig(
         image_size=size, latent_sizes=latent_sizes, hidden_units=hidden, batch=2,
-        checkpoint=checkpoint,
+        recompute=recompute,
     )  # fmt: skip
     model, rng = Autoencoder(config, np.random.default_rng(0)), np.random.default_rng(1)
     count = plan.images_at_once(config)
@@ -86,8 +86,8 @@ def held(function):
         tracemalloc.stop()
 
 
-def test_checkpointing_and_larger_batches_count_as_they_should():
-    plain, saving = (predicted("prior", 8, {**PRIOR, "checkpoint": c}) for c in (False, True))
+def test_recomputation_and_larger_batches_count_as_they_should():
+    plain, saving = (predicted("prior", 8, {**PRIOR, "recompute": c}) for c in (False, True))
     assert saving < 0.75 * plain
     smaller = predicted("prior", 4, PRIOR)
     assert 1.5 < plain / smaller < 2
