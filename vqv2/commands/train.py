@@ -78,6 +78,7 @@ def _train_autoencoder(arguments):
     skipped = print_skipped(sources)
     run.class_names = sources["train"].class_names
     training.say_what_precision_means(run.config.autoencoder)
+    training.advise(run.config.autoencoder, schedule, begun)
     result = pipeline.train_autoencoder(
         run,
         sources,
@@ -141,6 +142,7 @@ def _train_prior(arguments):
     seed, schedule = training.seed(arguments, begun), training.schedule(arguments, begun)
     pipeline.check_stage(run, stage, arguments.resume)
     training.say_what_precision_means(run.config.prior(level))
+    training.advise(run.config.prior(level), schedule, begun)
     result = pipeline.train_prior(
         run, level, seed, arguments.resume, schedule, communicator=arguments.communicator
     )

@@ -57,6 +57,7 @@ def _train_classifier(arguments):
     test = _open_test(arguments.test, config, sources["train"].class_names)
     skipped = print_skipped(sources)
     training.say_what_precision_means(config)
+    training.advise(config, schedule, begun)
     result = train_classifier(
         arguments.out, config, sources, absolute_data(data), seed, arguments.resume, schedule
     )
