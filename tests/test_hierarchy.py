@@ -55,8 +55,9 @@ def test_weights_that_are_no_numbers_are_named_instead_of_encoded(trained, tmp_p
 def test_copies_of_the_training_codes_are_augmented_anew_but_the_first(trained, tmp_path):
     run, sources = trained
     model, identity = run.load_autoencoder()
-    for name in ("one", "again"):
-        encode_dataset(model, identity, sources, tmp_path / name, copies=3, progress=False)
+    for name, batch in (("one", None), ("again", 5)):  # whatever the batch
+        how = {"copies": 3, "batch": batch, "progress": False}
+        encode_dataset(model, identity, sources, tmp_path / name, **how)
     encode_dataset(model, identity, sources, tmp_path / "other", copies=3, seed=1, progress=False)
     plain, one = open_codes(run.codes_folder), open_codes(tmp_path / "one")
     count = plain.counts["train"]

@@ -16,9 +16,9 @@ class Adam:
 
     `polyak_decay` as in Tables 1 to 3 (0.9999). Not stated in the paper: the average warms up
     (`average_decay`), so that it follows a short training, too. Neither does the paper give beta1,
-    beta2, epsilon: here Adam's usual 0.9, 0.999, 1e-8. Codebooks that are
-    averaged by equation 3 are buffers, not parameters, and have no part in this; those that a loss
-    trains are named in `not_averaged`, and their "average" is their present value.
+    beta2, epsilon: here Adam's usual 0.9, 0.999, 1e-8. Codebooks that are averaged by equation 3
+    are buffers, not parameters, and have no part in this; those that a loss trains are named in
+    `not_averaged`, and their "average" is their present value.
 
     In `precision` float16 the loss is scaled (`vqv2.loss_scale`): then `backward(loss)` has to be
     called in the place of `loss.backward()`, and a step whose gradients overflow is left out.

@@ -7,15 +7,15 @@ from vqv2.bench.counting import counted
 from vqv2.bench.subject import Subject
 from vqv2.bench.weights import QuickNormal
 from vqv2.models.autoencoder import Autoencoder
-from vqv2.presets import PRESETS, preset
+from vqv2.presets import preset
 
 
 def prepare(name):
     """Compile or load the kernels on a small model: that is no part of its time or memory."""
-    build(name, next(iter(PRESETS)), 2, quick=True).run()
+    build(name, batch=2, quick=True).run()
 
 
-def build(name, preset_name, batch, quick=False):
+def build(name, preset_name=None, batch=4, quick=False):
     """ "codes" of `batch` images by a preset's autoencoder; `quick` takes a tiny one instead."""
     config = training_case("autoencoder", True).config if quick else preset(preset_name).autoencoder
     model, rng = Autoencoder(config, QuickNormal()), np.random.default_rng(0)

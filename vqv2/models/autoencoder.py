@@ -276,9 +276,8 @@ class Autoencoder(nn.Module):
         """
         codes = {}
         with no_grad():
-            for level, (h, _, k, losses) in zip(
-                self.config.levels, self._levels(images), strict=True
-            ):
+            levels = zip(self.config.levels, self._levels(images), strict=True)
+            for level, (h, _, k, losses) in levels:
                 if not math.isfinite(losses["commitment"].item()):  # a mean over every number
                     _refuse(level, h.array)
                 codes[level] = to_host(k)
