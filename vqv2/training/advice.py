@@ -10,6 +10,7 @@ from vqv2.config import AutoencoderConfig, PriorConfig
 from vqv2.optim import prior_learning_rate
 
 RESTARTS = 10  # chances that an unused code should at least have
+SOONEST = 10  # steps until it restarts: in fewer, a code that is just rare may seem unused
 
 
 def advice(config, validate_every=500):
@@ -53,10 +54,11 @@ def _warmup(config):
 
 
 def _restarts(config):
-    if config.steps >= RESTARTS * config.restart_after:  # 0 is never, and somebody's choice
-        return []
+    sooner = max(SOONEST, config.steps // (2 * RESTARTS))
+    if config.steps >= RESTARTS * config.restart_after or sooner >= config.restart_after:
+        return []  # also for 0: never is somebody's choice
     return [
         f"a code that nothing uses restarts after {config.restart_after} steps (restart_after), "
         f"but this training has only {config.steps}: "
-        f"--set restart_after={max(1, config.steps // (2 * RESTARTS))} lets more codes be of use"
+        f"--set restart_after={sooner} lets more codes be of use"
     ]
