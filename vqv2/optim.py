@@ -103,7 +103,19 @@ class Adam:
 
     @contextlib.contextmanager
     def averaged(self):
-        """Inside, the parameters hold their averages: evaluation, decoding, extraction."""
+        """Inside, the parameters hold their averages: evaluation, decoding, extraction.
+
+        Buffers stay: codebooks of equation 3 and the statistics of BatchNorm are moving averages of
+        their own, of training with the latest weights. To average them, too, made held-out losses
+        no better, and to estimate them anew beside the averaged weights little. Small models on
+        emoji of 32 x 32, a constant rate of 1e-3, `polyak_decay` 0.9999, one run each:
+
+            held-out loss with the buffers           of training   averaged   estimated anew
+            autoencoder, 1500 steps                      0.02175    0.02179          0.02168
+            conditioned prior, 500 steps (nats)           1.6716     1.6719           1.6717
+
+        Nobody has measured it where the decay has reached 0.9999.
+        """
         trained = {name: p.array for name, p in self.parameters.items()}
         for name, parameter in self.parameters.items():
             parameter.array = self.average[name]
