@@ -9,6 +9,9 @@ DATA_HELP = (
     "fashion-mnist[:FOLDER]"
 )
 
+MOST_SAMPLES = 10_000_000  # eight times ImageNet; what is only asked for by mistake is above
+MOST_AT_ONCE = 4096  # images side by side: noise for a row of the paper's maps is then 1 GB
+
 
 def add_command(subparsers, name, summary, examples, run):
     """Add a sub-command with a help text that ends in examples; returns its parser."""
@@ -53,6 +56,14 @@ def check_seed(seed):
     """Raise `InputError` for a negative seed."""
     if seed < 0:
         raise InputError(f"--seed {seed} must be at least 0")
+
+
+def check_count(option, value, most):
+    """Raise `InputError` unless the value of an option is from 1 to `most`."""
+    if value < 1:
+        raise InputError(f"{option} {value} must be at least 1")
+    if value > most:
+        raise InputError(f"{option} {value} must be at most {most}")
 
 
 def by_level(text, kind, name):
