@@ -21,7 +21,7 @@ from vqv2.errors import InputError
 from vqv2.run import identity
 from vqv2.sampling.batches import batch_size
 
-SPLIT = "samples"
+SPLIT = "train"  # which every store has
 
 
 class DrawnSamples:
@@ -54,15 +54,16 @@ class DrawnSamples:
         self.labels = None if label is None else hierarchy.labels(label, count, None)
         self._arguments = (count, label, seed, self.batch)
         self._how = {**how, "levels": list(self.levels)}
-        self._settings = {
+        request = {
             "count": count,
-            "class": hashlib.sha256(json.dumps(label).encode()).hexdigest(),
+            "class": label,
             "seed": seed,
             "batch": self.batch,
             **self._how,
             "backend": backends.current(),
-            "weights": {"autoencoder": hierarchy.identity, **weights},
+            "model": {"autoencoder": hierarchy.identity, **weights},
         }
+        self._settings = {name: _number_of(value) for name, value in request.items()}
         self._store = None
         if communicator.rank == 0:
             self._check_same()
@@ -119,7 +120,7 @@ class DrawnSamples:
         name = self.hierarchy.identity
         try:
             with write_codes(
-                self.folder, self.levels, sizes, counts, (), name, SPLIT, self._settings
+                self.folder, self.levels, sizes, counts, (), name, "samples", self._settings
             ) as arrays:
                 maps = arrays[SPLIT]
                 yield maps
@@ -161,6 +162,12 @@ class DrawnSamples:
                     f"{path} holds samples that were drawn with another {', '.join(names)}: give "
                     "the same command to go on with them, remove it, or choose another output"
                 )
+
+
+def _number_of(value):
+    """A whole number that tells a setting from others, however long it is."""
+    digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return value if isinstance(value, int) else int(digest[:12], 16)
 
 
 def prior_identities(hierarchy):
