@@ -101,7 +101,7 @@ def load_classifier(folder):
     arrays, metadata = _checkpoint(folder)
     config = from_values(ClassifierConfig, metadata["config"])
     model = Classifier(config, metadata["class_names"], np.random.default_rng(0))
-    load_averaged(model, arrays)
+    load_averaged(model, arrays, checkpoint.Checkpoints(folder).newest)
     return model
 
 
