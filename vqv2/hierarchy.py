@@ -67,6 +67,12 @@ class Hierarchy:
         learned = training_classes(run.codes_folder, identity) if run.config.conditional else None
         return cls(run.config, run.class_names, autoencoder, loaded, identity, learned)
 
+    @property
+    def image_shape(self):
+        """(H, W, C) of an image."""
+        config = self.autoencoder.config
+        return config.image_size, config.image_size, config.channels
+
     def encode(self, images, batch=32):
         """Images (N, H, W, C) in [0, 1] -> {level: codes (N, size, size) uint16}.
 
@@ -288,9 +294,7 @@ class Hierarchy:
 
     def _images(self, parts, count):
         """Images of which `parts` has some at a time, as one array, and never twice in memory."""
-        config = self.config.autoencoder
-        shape = (count, config.image_size, config.image_size, config.channels)
-        images, start = np.empty(shape, np.float32), 0
+        images, start = np.empty((count, *self.image_shape), np.float32), 0
         for part in parts:
             images[start : start + len(part)] = part
             start += len(part)
@@ -331,11 +335,9 @@ class Hierarchy:
             images = np.asarray(images)
         except ValueError:
             raise InputError("images are of several shapes: give one array of them") from None
-        size, channels = self.config.autoencoder.image_size, self.config.autoencoder.channels
-        if images.ndim != 4 or images.shape[1:] != (size, size, channels):
-            raise InputError(
-                f"images have shape {images.shape}, expected (N, {size}, {size}, {channels})"
-            )
+        if images.ndim != 4 or images.shape[1:] != self.image_shape:
+            expected = ", ".join(map(str, self.image_shape))
+            raise InputError(f"images have shape {images.shape}, expected (N, {expected})")
         if len(images) == 0:
             raise InputError("there are no images to encode")
         if images.dtype.kind != "f":

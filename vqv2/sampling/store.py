@@ -82,8 +82,7 @@ class DrawnSamples:
     @property
     def shape(self):
         """(N, H, W, C) of all images."""
-        config = self.hierarchy.autoencoder.config
-        return self.count, config.image_size, config.image_size, config.channels
+        return self.count, *self.hierarchy.image_shape
 
     def images(self, places):
         """Some samples, by a slice or integers (n,): (n, H, W, C) float32 in [0, 1]."""
