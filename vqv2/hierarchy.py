@@ -6,7 +6,7 @@ hierarchy.decode(codes, levels=["top"])             # what the top level alone s
 hierarchy.sample(16, label="faces", temperature=0.9, seed=1)
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -105,14 +105,14 @@ class Hierarchy:
         )
         return self._images(parts, count)
 
-    def sample(self, count, label=None, seed=0, batch=32, **how):
-        """`count` new images (count, H, W, C), float32 in [0, 1] (Algorithm 2, lines 10-14).
+    def sample(self, count, label=None, seed=0, batch=32, first=0, **how):
+        """New images (count - first, H, W, C), float32 in [0, 1] (Algorithm 2, lines 10-14).
 
-        `how` is passed to `sample_code_batches`: temperature, top_k, top_p, levels, given,
+        The arguments are those of `sample_code_batches`: temperature, top_k, top_p, levels, given,
         progress, method, storage, window, communicator.
         """
-        parts = self.sample_batches(count, label, seed, batch, **how)
-        return self._images(parts, count)
+        parts = self.sample_batches(count, label, seed, batch, first=first, **how)
+        return self._images(parts, count - first)
 
     def sample_batches(self, count, label=None, seed=0, batch=32, levels=None, **how):
         """The images of `sample` a batch at a time: yields (n, H, W, C), n at most `batch`.
@@ -122,19 +122,20 @@ class Hierarchy:
         drawn = self.sample_code_batches(count, label, seed, batch, levels=levels, **how)
         return (self.decode(codes, levels) for _, codes in drawn)
 
-    def sample_codes(self, count, label=None, seed=0, batch=32, levels=None, **how):
-        """New codes {level: (count, size, size) int64}, from the top level down.
+    def sample_codes(self, count, label=None, seed=0, batch=32, first=0, levels=None, **how):
+        """New codes {level: (count - first, size, size) int64}, from the top level down.
 
         The arguments are those of `sample_code_batches`.
         """
-        drawn = self.sample_code_batches(count, label, seed, batch, levels=levels, **how)
+        how = {**how, "first": first, "levels": levels}
+        drawn = self.sample_code_batches(count, label, seed, batch, **how)
         codes = {
-            level: np.empty((count, size, size), np.int64)
+            level: np.empty((count - first, size, size), np.int64)
             for level, size in self._sizes(self.drawn_levels(levels)).items()
         }
         for places, part in drawn:
             for level, maps in codes.items():
-                maps[places] = part[level]
+                maps[places.start - first : places.stop - first] = part[level]
         return codes
 
     def sample_code_batches(
@@ -174,11 +175,16 @@ class Hierarchy:
 
         Raises `InputError` when a level's prior is not trained, and for an unknown class, at once.
         """
-        _check_at_least(1, count=count, batch=batch)
+        _check_at_least(1, count=count, batch=batch, window=window)
         _check_at_least(0, seed=seed, first=first)
         communicator = communicator or Single()
+        batch = batch_size(count, batch, communicator)
+        if first > count or (first < count and first % batch):
+            raise InputError(
+                f"first {first} must be a multiple of the batch, {batch}, and at most {count}"
+            )
         levels = self.drawn_levels(levels)
-        given = self._check_given({} if given is None else given, count)
+        given = self._check_given({} if given is None else given, count, levels)
         self._check_priors([level for level in levels if not _is_whole(given.get(level))])
         rng = np.random.default_rng(seed)
         labels = self.labels(label, count, rng)
@@ -195,7 +201,6 @@ class Hierarchy:
                 how,
             )
 
-        batch = batch_size(count, batch, communicator)
         return draw_in_turns(draw, count, batch, self._sizes(levels), communicator, first)
 
     def _sample_batch(self, count, rng, labels, settings, given, how):
@@ -229,13 +234,22 @@ class Hierarchy:
         """
         if levels is None:
             return self.levels
-        chosen = [levels] if isinstance(levels, str) else list(levels)
-        if isinstance(levels, str) or not chosen or chosen != list(self.levels[: len(chosen)]):
+        chosen = [] if isinstance(levels, str) or not isinstance(levels, Iterable) else list(levels)
+        self._check_names(chosen)
+        if not chosen or chosen != list(self.levels[: len(chosen)]):
             raise InputError(
-                f"levels {levels!r} cannot be drawn alone: give a list of the coarsest ones, such "
-                f"as {list(self.levels[:1])}, of {', '.join(self.levels)}"
+                f"levels {levels!r} cannot be drawn: give a list of the coarsest ones, such as "
+                f"{list(self.levels[:1])}, of {', '.join(self.levels)}"
             )
         return self.levels[: len(chosen)]
+
+    def _check_names(self, levels):
+        """Raise `InputError` unless there are levels of these names."""
+        for level in levels:
+            if level not in self.levels:
+                raise InputError(
+                    f"there is no level {level!r}: the levels are {', '.join(self.levels)}"
+                )
 
     def labels(self, label, count, rng):
         """Class numbers (count,) of a label as `sample` takes it, or None without classes.
@@ -310,6 +324,7 @@ class Hierarchy:
     def _count_of(self, codes):
         """N of codes {level: (N, size, size)}, the same for all levels and at least 1."""
         self._check_by_level("codes", codes)
+        self._check_names(codes)
         counts = {level: _map_count(level, maps) for level, maps in codes.items()}
         if len(set(counts.values())) > 1:
             numbers = ", ".join(f"{count} of {level}" for level, count in counts.items())
@@ -319,12 +334,13 @@ class Hierarchy:
             raise InputError("there are no codes to decode")
         return count
 
-    def _check_given(self, given, count):
+    def _check_given(self, given, count, levels):
         self._check_by_level("given", given)
+        self._check_names(given)
         for level, codes in given.items():
-            if level not in self.levels:
+            if level not in levels:
                 raise InputError(
-                    f"there is no level {level!r}: the levels are {', '.join(self.levels)}"
+                    f"codes of {level} were given, but what is drawn is {', '.join(levels)} alone"
                 )
             size = self._sizes(self.levels)[level]
             check_given(codes, count, size, self.config.autoencoder.codebook_size, level)
