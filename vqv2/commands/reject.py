@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vqv2.commands.arguments import (
+    CLASS_HELP,
     DATA_HELP,
     MOST_AT_ONCE,
     MOST_SAMPLES,
@@ -14,6 +15,7 @@ from vqv2.commands.arguments import (
     check_count,
     check_seed,
 )
+from vqv2.commands.drawn import DrawnSamples, kept_until_done, prior_identities
 from vqv2.data.images import open_images
 from vqv2.data.save import image_file
 from vqv2.data.split import spread_indices
@@ -24,7 +26,6 @@ from vqv2.hierarchy import Hierarchy
 from vqv2.pictures import shown_scale
 from vqv2.report import Panel, format_table, save_curves, save_image_grid
 from vqv2.run import Run
-from vqv2.sampling.store import DrawnSamples, kept_until_done, prior_identities
 from vqv2.training import load_classifier
 
 COLUMNS, LINES = 10, 2  # images of each percentage in the picture of a class
@@ -56,7 +57,7 @@ def add_parser(subparsers):
         help="another classifier, trained with another --seed, for an accuracy that the ranking "
         "has not been chosen for",
     )
-    parser.add_argument("--class", dest="label", metavar="C", help="name or number; default: all")
+    parser.add_argument("--class", dest="label", metavar="C", help=f"{CLASS_HELP}; default: all")
     parser.add_argument("--count", type=int, required=True, metavar="N", help="samples per class")
     parser.add_argument(
         "--temperature",
@@ -85,6 +86,8 @@ def _reject(arguments):
     scales = _real_spreads(arguments, hierarchy, chosen)
     drawn = _samples(arguments, hierarchy, list(scales), folder)
     with kept_until_done(drawn.values()):
+        for samples in drawn.values():
+            samples.draw()
         tables = _judged(arguments.seed, drawn, scales, classifier, judge, folder)
         means = rejection.mean_over_classes(list(tables.values()))
         _save_figures(folder / "rejection.json", arguments, tables, means)
@@ -103,7 +106,6 @@ def _judged(seed, drawn, scales, classifier, judge, folder):
     shape = (len(drawn) * first.count, *first.shape[1:])
     with image_file(folder / "ranked.npz", shape, np.repeat(labels, first.count)) as add:
         for label, samples in drawn.items():
-            samples.draw()
             images = samples.pixels()
             probabilities = rejection.class_probabilities(classifier, images)
             judged = rejection.class_probabilities(judge, images) if judge else None

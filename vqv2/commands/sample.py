@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from vqv2.commands.arguments import (
+    CLASS_HELP,
     MOST_AT_ONCE,
     MOST_SAMPLES,
     add_command,
@@ -12,6 +13,7 @@ from vqv2.commands.arguments import (
     check_count,
     check_seed,
 )
+from vqv2.commands.drawn import DrawnSamples, kept_until_done, prior_identities
 from vqv2.data.save import image_file, rounded
 from vqv2.errors import InputError
 from vqv2.files import check_writable
@@ -19,7 +21,6 @@ from vqv2.hierarchy import Hierarchy
 from vqv2.pictures import check_shown, shown_scale
 from vqv2.progress import progress_bar
 from vqv2.report import save_image_grid
-from vqv2.sampling.store import DrawnSamples, kept_until_done, prior_identities
 
 
 def add_parser(subparsers):
@@ -41,7 +42,7 @@ def add_parser(subparsers):
     parser.set_defaults(shared=True)
     parser.add_argument("run_folder", metavar="RUN", help="a run folder with trained priors")
     parser.add_argument("--count", type=int, required=True, metavar="N", help="number of images")
-    parser.add_argument("--class", dest="label", metavar="C", help="name or number; default: mixed")
+    parser.add_argument("--class", dest="label", metavar="C", help=f"{CLASS_HELP}; default: mixed")
     parser.add_argument(
         "--temperature", default="1", metavar="T", help="a number or per level: top=1,bottom=0.9"
     )

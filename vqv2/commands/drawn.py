@@ -19,7 +19,7 @@ from vqv2.data.codes import former_settings, open_codes, partial_settings, write
 from vqv2.data.save import rounded
 from vqv2.errors import InputError
 from vqv2.run import identity
-from vqv2.sampling.batches import batch_size
+from vqv2.sampling import batch_size
 
 SPLIT = "train"  # which every store has
 
@@ -56,7 +56,7 @@ class DrawnSamples:
         self._how = {**how, "levels": list(self.levels)}
         request = {
             "count": count,
-            "class": label,
+            "class": hierarchy.learned.tolist() if label is None else label,
             "seed": seed,
             "batch": self.batch,
             **self._how,
@@ -70,13 +70,13 @@ class DrawnSamples:
 
     def draw(self, progress=True):
         """Draw those that are not in the store yet."""
-        alone = self.communicator.rank == 0
-        is_done = alone and former_settings(self.folder) == self._settings
-        if not self.communicator.broadcast(np.array(is_done)):
-            with self._written() if alone else contextlib.nullcontext({}) as maps:
+        writes = self.communicator.rank == 0
+        is_complete = writes and former_settings(self.folder) == self._settings
+        if not self.communicator.broadcast(np.array(is_complete)):
+            with self._written() if writes else contextlib.nullcontext({}) as maps:
                 first = self.communicator.broadcast(np.array(self._first(maps)))
                 self._fill(maps, int(first), progress)
-        if alone:
+        if writes:
             self._store = open_codes(self.folder)
 
     @property
@@ -138,7 +138,7 @@ class DrawnSamples:
 
     def _fill(self, maps, first, progress):
         if first and maps:
-            print(f"going on: {min(first, self.count)} of {self.count} samples were drawn before")
+            print(f"going on: {first} of {self.count} samples were drawn before")
         drawn = self.hierarchy.sample_code_batches(
             *self._arguments,
             **self._how,
