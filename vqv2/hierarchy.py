@@ -115,9 +115,10 @@ class Hierarchy:
         return self._images(parts, count - first)
 
     def sample_batches(self, count, label=None, seed=0, batch=32, levels=None, **how):
-        """The images of `sample` a batch at a time: yields (n, H, W, C), n at most `batch`.
+        """The images of `sample` a batch at a time: yields (n, H, W, C), in order.
 
-        For more of them than the memory holds. Arguments are checked when it is called.
+        For more of them than the memory holds. n is at most `batch`, times the processes that share
+        the work. Arguments are checked when it is called.
         """
         drawn = self.sample_code_batches(count, label, seed, batch, levels=levels, **how)
         return (self.decode(codes, levels) for _, codes in drawn)
