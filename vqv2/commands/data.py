@@ -6,7 +6,7 @@ import numpy as np
 
 from vqv2.bench.loading import loading, waiting
 from vqv2.commands.arguments import DATA_HELP, add_command, add_workers, check_seed
-from vqv2.commands.overview import print_overview, print_remarks, split_line
+from vqv2.commands.overview import print_overview, print_remarks, print_split
 from vqv2.commands.skipped import list_skipped, print_skipped
 from vqv2.config import replace
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
@@ -117,7 +117,7 @@ def _print_splits(tree, good):
         labels = layout.class_of[folder_of[places]] if layout.class_names else None
         name = "all, of which about 5 % are held out" if split == WHOLE else split
         name += f" (in {top})" if top else ""
-        print(split_line(name, len(places), labels, layout.class_names))
+        print_split(name, len(places), labels, layout.class_names)
 
 
 def _where(root, index):

@@ -1,6 +1,7 @@
 """Telling people which of their files were left out."""
 
 from vqv2.data.reasons import by_kind
+from vqv2.terminal import printable
 
 SHOWN = 20
 
@@ -19,8 +20,8 @@ def list_skipped(skipped):
         return
     print(f"{len(skipped)} files cannot be used and are left out:")
     for path, reason in skipped[:SHOWN]:
-        print(f"  {path}: {reason}")
+        print(printable(f"  {path}: {reason}"))
     if len(skipped) > SHOWN:
         print(f"  and {len(skipped) - SHOWN} more; of all of them:")
         for kind, of_kind in by_kind(skipped).items():
-            print(f"  {len(of_kind)}: {kind}")
+            print(printable(f"  {len(of_kind)}: {kind}"))
