@@ -25,6 +25,10 @@ _FORMATS = {
 }
 _TGA = (".tga",)  # has no mark of its own: nearly anything could be one, so its name must say so
 
+# Images, too, but read by other programs: to be converted.
+OTHER_IMAGES = (".heic", ".heif", ".avif", ".jxl", ".svg", ".psd", ".eps", ".exr", ".hdr", ".dcm")
+OTHER_IMAGES += (".dng", ".cr2", ".nef", ".arw", ".ico")
+
 
 @functools.cache
 def formats():

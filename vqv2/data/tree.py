@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vqv2.data.depth import FULL
+from vqv2.data.formats import OTHER_IMAGES
 from vqv2.data.index import WORKERS_FROM, open_index
 from vqv2.data.layout import WHOLE, read_layout
 from vqv2.data.workers import Workers, automatic_count, check_count
@@ -101,4 +102,6 @@ def _passed_over(counts):
     most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     words = [f"{count} {ending or 'without an ending'}" for ending, count in most]
     more = [f"{sum(count for _, count in most[_SHOWN:])} others"] if most[_SHOWN:] else []
-    return [f"files passed over as no images by their names: {', '.join(words[:_SHOWN] + more)}"]
+    images = [ending for ending, _ in most if ending in OTHER_IMAGES]
+    hint = f"; to have {', '.join(images)} read, convert them to PNG or JPEG" if images else ""
+    return [f"files of other kinds passed over: {', '.join(words[:_SHOWN] + more)}{hint}"]
