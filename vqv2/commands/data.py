@@ -103,7 +103,7 @@ def _index(arguments):
         least, median, most = np.percentile(sides, (0, 50, 100))
         print(f"shorter side: {least:.0f} to {most:.0f} pixels, half of them {median:.0f} or more")
     _print_splits(tree, good)
-    print_remarks(tree.remarks)
+    print_remarks(tree.remarks + tree.remarks_on_large())
     list_skipped(tree.problems())
     print(_where(tree.folder, index))
     tree.check_range()

@@ -8,13 +8,7 @@ import numpy as np
 from PIL import Image
 
 from vqv2.data.crop import decoded_size
-from vqv2.data.decode import (
-    UnreadableImage,
-    decode,
-    decoded_pixels,
-    most_pixels,
-    too_many_pixels,
-)
+from vqv2.data.decode import UnreadableImage, decode, too_many_pixels
 from vqv2.data.formats import endings
 from vqv2.data.layout import WHOLE
 from vqv2.data.load import load_image
@@ -166,16 +160,11 @@ class FolderImages(ImageSource):
         """
         index, folder = self._tree.index, self._tree.folder
         if not wanted.any():
-            part = self._tree.layout.splits.get(split, "")
-            raise InputError(
-                f"{os.path.join(folder, part)} has no image files ({' '.join(endings())}) to use"
-                + "".join(f"; {remark}" for remark in self._tree.remarks)
-            )
-        at_least = decoded_size(self.size)
-        width, height = index.width.astype(np.int64), index.height.astype(np.int64)
-        pixels = decoded_pixels(width, height, index.reducible, at_least)
-        usable = wanted & (np.minimum(width, height) >= self.size)
-        usable &= pixels <= most_pixels(at_least)
+            part = folder / self._tree.layout.splits.get(split, "")
+            remarks = "".join(f"; {remark}" for remark in self._tree.remarks)
+            raise InputError(f"{part} has no image files ({' '.join(endings())}) to use{remarks}")
+        usable = wanted & (np.minimum(index.width, index.height) >= self.size)
+        usable &= self._tree.decodable(decoded_size(self.size))
         self.skipped = [
             (self._tree.path(place), self._reason(place))
             for place in np.flatnonzero(wanted & ~usable).tolist()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vqv2.data.decode import decoded_pixels, most_pixels
 from vqv2.data.depth import FULL
 from vqv2.data.formats import OTHER_IMAGES
 from vqv2.data.index import WORKERS_FROM, open_index
@@ -77,6 +78,23 @@ class FolderTree:
     def remarks(self):
         """[Sentence] on what is odd, and on what is left out without being named file by file."""
         return [*self.layout.remarks, *_passed_over(self.index.listing.passed_over)]
+
+    def decodable(self, at_least):
+        """Which files have few enough pixels to be decoded for a size, bool (N,)."""
+        width, height = (side.astype(np.int64) for side in (self.index.width, self.index.height))
+        return decoded_pixels(width, height, self.index.reducible, at_least) <= most_pixels(
+            at_least
+        )
+
+    def remarks_on_large(self):
+        """[Sentence] on images that are decoded for large sizes only."""
+        places = np.flatnonzero(~self.decodable(1))
+        if not len(places):
+            return []
+        return [
+            f"{len(places)} images have more than {most_pixels(1)} pixels, and are left out unless "
+            f"the size asked for is large; the first is {self.path(places[0])}"
+        ]
 
     def check_range(self):
         """Raise `InputError` where 16-bit files that do not say their range use only part of it."""
