@@ -9,6 +9,7 @@ from PIL import Image
 from vqv2 import cli
 from vqv2.errors import InputError
 from vqv2.progress import progress_bar
+from vqv2.report import format_table
 from vqv2.terminal import guarded, printable
 
 HOSTILE = "\x1b]0;TITLE\x07\x1b[31mred\u202egnp.\u2066\u200b\r\x9b2J\u2028\udcff"
@@ -20,6 +21,7 @@ def test_what_a_terminal_obeys_is_escaped_and_letters_stay():
     assert printable(HOSTILE) == ESCAPED
     assert printable("a\nvqv2: forged\tx") == r"a\nvqv2: forged\tx"
     assert printable(READABLE) == READABLE
+    assert len(format_table(("class",), [("a\nforged",)]).splitlines()) == 3
 
 
 def test_streams_and_warnings_are_guarded_and_come_back(capsys):

@@ -97,11 +97,11 @@ def deep_tiff(path, values, tags):
     return save(path, Image.fromarray(values), format="TIFF", tiffinfo=tags)
 
 
-def packed_tiff(path, values):
+def packed_tiff(path, values, bits=12):
     """A TIFF of 12 bits per sample, which Pillow does not write."""
     packed = int("".join(f"{value:012b}" for value in [*values.ravel(), 0]), 2)
     pixels = packed.to_bytes(3 * (values.size + 1) // 2, "big")
-    fields = [(256, 3, values.shape[1]), (257, 3, values.shape[0]), (258, 3, 12), (259, 3, 1)]
+    fields = [(256, 3, values.shape[1]), (257, 3, values.shape[0]), (258, 3, bits), (259, 3, 1)]
     fields += [(262, 3, 1), (273, 4, 8), (277, 3, 1), (278, 3, 1), (279, 4, len(pixels))]
     pixels += b"\0" * (len(pixels) % 2)
     directory = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in fields)
@@ -135,6 +135,11 @@ def test_values_of_fewer_bits_fill_the_range(tmp_path, make, bits):
     assert inspect(path).bits == (bits or 0)
     if bits is None:  # then it does not matter what is said of the others
         np.testing.assert_array_equal(np.asarray(decode(path, 1, 10)), found)
+
+
+def test_a_kind_of_tiff_that_pillow_does_not_know_is_called_that(tmp_path):
+    with pytest.raises(UnreadableImage, match="TIFF that is damaged, or of a kind of pixels"):
+        inspect(packed_tiff(tmp_path / "a.tif", DEEP, bits=14))
 
 
 @pytest.mark.parametrize("values", [DEEP, np.stack([DEEP] * 3, -1)])

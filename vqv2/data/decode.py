@@ -7,7 +7,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from vqv2.data.depth import is_deep, picture_of_deep, undeclared_bits
 from vqv2.data.formats import formats_of
-from vqv2.data.headers import is_complete, problem
+from vqv2.data.headers import is_complete, is_tiff, problem
 from vqv2.errors import InputError
 from vqv2.regular_file import NotAFile, open_regular
 
@@ -93,8 +93,6 @@ def _guarded(read, path, *arguments):
         raise
     except NotAFile as error:
         raise UnreadableImage(str(error)) from None
-    except Image.UnidentifiedImageError as error:
-        raise UnreadableImage("it is not an image in a format that can be read") from error
     except OSError as error:
         # Pillow's own have no number: they say what is wrong with the contents.
         if error.errno is None:
@@ -121,7 +119,15 @@ def _inspect(path, file):
 def _opened(path, file):
     """The PIL image in an open file. Pillow gets no path, so it maps nothing into memory."""
     file.seek(0)
-    return Image.open(file, formats=formats_of(path))
+    try:
+        return Image.open(file, formats=formats_of(path))
+    except Image.UnidentifiedImageError as error:
+        if is_tiff(file):
+            raise UnreadableImage(
+                "it is a TIFF that is damaged, or of a kind of pixels that is not read: save it "
+                "with 8 or 16 bits"
+            ) from error
+        raise UnreadableImage("it is not an image in a format that can be read") from error
 
 
 def _check_mode(image):

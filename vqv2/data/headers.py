@@ -14,6 +14,7 @@ MOST_TIFF_TAGS = 4096  # the standard has some hundreds
 # How a complete file ends, for the formats that say so.
 _ENDINGS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9", "GIF": b";"}
 _PNG_SIGNATURE_LENGTH = 8
+_TIFF = (b"II*\0", b"MM\0*")
 _COMMENT = re.compile(rb"#[^\r\n]*(?:[\r\n]|\Z)")
 
 
@@ -24,9 +25,14 @@ def problem(file):
     begins = _beginning(file, 4)
     if begins[:1] == b"P" and begins[1:2] in b"123456":
         return _ppm_problem(_beginning(file, LONGEST_PPM_HEADER))
-    if begins in (b"II*\0", b"MM\0*"):
+    if begins in _TIFF:
         return _tiff_problem(file, "<" if begins[:1] == b"I" else ">")
     return ""
+
+
+def is_tiff(file):
+    """Whether an open file begins like a TIFF."""
+    return _beginning(file, 4) in _TIFF
 
 
 def is_complete(file, file_format):

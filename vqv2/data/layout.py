@@ -5,8 +5,9 @@ validation, dev or held_out; test or testing. What is held out then comes from t
 that for validation, or the one for testing where there is no other; beside one for validation,
 testing is left alone, for whoever judges the result. A single split is divided by a hash.
 
-They are classes like any others when there are more folders beside them, unless train has one to
-hold out with it: then it is these others that are left out.
+They are folders like any others when there are more beside them, unless train has one to hold out
+with it: then it is these others that are left out. Nor are they splits when most images lie beside
+them.
 
 Below a split, or the root, each folder is a class. Images beside the class folders are left out;
 where these are more than those in folders, there are no classes, and all are used.
@@ -99,8 +100,9 @@ def _splits(root, tops):
     meant = [name for name in sorted(tops) if tops[name] and name.casefold() in _MEANING]
     others = [name for name in sorted(tops) if tops[name] and name and name not in meant]
     meanings = {_MEANING[name.casefold()] for name in meant}
-    if not meant or others and ("train" not in meanings or len(meanings) == 1):
-        return {WHOLE: ""}, _taken_for_classes(meant, others)
+    loose = tops[""] > sum(tops.values()) - tops[""]
+    if not meant or loose or others and ("train" not in meanings or len(meanings) == 1):
+        return {WHOLE: ""}, _not_splits(meant, others)
     found = _by_meaning(root, meant)
     if len(found) == 1:
         return {WHOLE: meant[0]}, [f"{meant[0]} is the only split: about 5 % of it are held out"]
@@ -121,10 +123,9 @@ def _splits(root, tops):
     return {"train": found["train"], "held_out": held_out}, remarks
 
 
-def _taken_for_classes(meant, others):
-    if not meant:
-        return []
-    return [f"{_some(meant)}, beside {_some(others)}, are taken for classes and not for splits"]
+def _not_splits(meant, others):
+    beside = _some(others) or "most of the images"
+    return [f"{_some(meant)}, beside {beside}, are not taken for splits"] if meant else []
 
 
 def _by_meaning(root, names):
