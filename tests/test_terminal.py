@@ -1,5 +1,6 @@
 """Nothing that comes from a name is obeyed by the terminal, and bars still are."""
 
+import logging
 import sys
 import warnings
 
@@ -35,6 +36,13 @@ def test_streams_and_warnings_are_guarded_and_come_back(capsys):
     assert error == f"{ESCAPED}\n"
     assert warning == rf"vqv2: {ESCAPED}\n! (RuntimeWarning, a\x1b.py, line 7)" + "\n"
     assert (sys.stdout, sys.stderr, warnings.formatwarning) == former
+
+
+def test_what_pillow_warns_of_or_logs_without_a_name_is_not_printed(capsys):
+    with guarded():
+        warnings.warn_explicit("a bomb", UserWarning, "Image.py", 7, module="PIL.Image")
+    assert capsys.readouterr().err == ""
+    assert logging.getLogger("PIL").handlers  # without any, Python prints what is logged
 
 
 def test_a_bar_moves_the_cursor_and_makes_room_for_what_is_printed(capsys):

@@ -6,6 +6,7 @@ Letters of any script stay as they are.
 """
 
 import contextlib
+import logging
 import sys
 import unicodedata
 import warnings
@@ -14,6 +15,7 @@ from pathlib import Path
 _OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's categories: control, format, no character
 _JOINERS = "\u200c\u200d"  # format letters of several scripts, and emoji, and do nothing else
 _PACKAGE = Path(__file__).parent
+_NOWHERE = logging.NullHandler()
 
 
 def printable(text):
@@ -35,7 +37,7 @@ def guarded():
         contextlib.redirect_stderr(_Guarded(sys.stderr)),
         warnings.catch_warnings(),
     ):
-        ignore_pillow()
+        quieten_pillow()
         former, warnings.formatwarning = warnings.formatwarning, _warning
         try:
             yield
@@ -43,9 +45,10 @@ def guarded():
             warnings.formatwarning = former
 
 
-def ignore_pillow():
-    """Drop Pillow's warnings, which do not name the file."""
+def quieten_pillow():
+    """Drop Pillow's warnings, and what it logs where nobody asked for a log: no file is named."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").addHandler(_NOWHERE)
 
 
 def beneath(stream):

@@ -71,6 +71,9 @@ def test_images_of_16_bits_fill_their_range_or_their_owner_says_how_many_bits(pl
     assert dark.read(0).max() == 16
     assert dark.identity != open_images("12-bit:scans", 64, 1, split="all").identity
     assert absolute_data("12-bit:scans") == f"12-bit:{place / 'scans'}"
+    Image.fromarray(ramp + 61440).save(place / "scans" / "hot.png")
+    mixed = open_splits("scans", 64, 1)["train"].remarks
+    assert len(mixed) == 1 and "half of the 16-bit images have values up to 2047" in mixed[0]
     narrow = open_images("10-bit:scans/", 64, 1, split="all")
     assert narrow.batch([0]).max() == 1  # of the last one, 4095 // 4
     assert "value 4095, but its white is 1023" in narrow.skipped[0][1]

@@ -53,11 +53,11 @@ class FolderImages(ImageSource):
         self._tree = tree
         self._workers = tree.workers
         self._places = self._usable(tree.files_of(split), split)
-        self.remarks = tree.remarks
         if WHOLE in tree.layout.splits and split != "all":
             keys = map(self._key, self._places)
             self._places = self._places[split_indices(keys, split, str(tree.folder))]
         tree.check_range()
+        self.remarks = tree.remarks
         if tree.layout.class_names:
             self.class_names = tree.layout.class_names
             self.labels = tree.layout.class_of[tree.index.listing.folder_of[self._places]]

@@ -27,7 +27,7 @@ _CHOICES = (
 _BITS = re.compile(r"(\d+)-bit:(.+)", re.DOTALL)
 _ARCHIVES = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar")
 _CONTAINERS = (
-    (".h5", ".hdf5", ".mat", ".zarr", ".pt", ".pth", ".pkl", ".npk", ".parquet", ".arrow")
+    (".h5", ".hdf5", ".mat", ".zarr", ".pt", ".pth", ".pkl", ".pickle", ".parquet", ".arrow")
     + (".tfrecord", ".mdb", ".lmdb", ".bin", ".safetensors")
 )  # fmt: skip
 

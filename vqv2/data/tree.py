@@ -77,7 +77,24 @@ class FolderTree:
     @property
     def remarks(self):
         """[Sentence] on what is odd, and on what is left out without being named file by file."""
-        return [*self.layout.remarks, *_passed_over(self.index.listing.passed_over)]
+        passed_over = _passed_over(self.index.listing.passed_over)
+        return [*self.layout.remarks, *passed_over, *self._remarks_on_range()]
+
+    def _remarks_on_range(self):
+        bits = self._undeclared_bits()
+        if self.bits is not None or not len(bits) or np.median(bits) > max(_USUAL_BITS):
+            return []
+        half = int(np.median(bits))
+        return [
+            f"half of the 16-bit images have values up to {2**half - 1} at most, and will be dark, "
+            f"as there are some of up to {2 ** int(bits.max()) - 1}: if these are mistaken, give "
+            f"{_usual(half)}-bit:{self.folder}, and they are left out"
+        ]
+
+    def _undeclared_bits(self):
+        """`Index.bits` of the used files of more than 8 bits that do not say their range."""
+        bits = self.index.bits[self.files_of("all")]
+        return bits[bits > 0]
 
     def decodable(self, at_least):
         """Which files have few enough pixels to be decoded for a size, bool (N,)."""
@@ -98,19 +115,24 @@ class FolderTree:
 
     def check_range(self):
         """Raise `InputError` where 16-bit files that do not say their range use only part of it."""
-        used = int(self.index.bits[self.files_of("all")].max(initial=0))
+        used = int(self._undeclared_bits().max(initial=0))
         if self.bits is None and 0 < used < FULL:
             raise InputError(unclear_range(self.folder, used))
 
 
 def unclear_range(data, used):
     """What to say of `data` whose values of 16 bits need so many at most."""
-    usual = next((bits for bits in _USUAL_BITS if bits >= used), used)
+    usual = _usual(used)
     return (
         f"the 16-bit images of {data} have values up to {2**used - 1} at most, and would be dark: "
         f"give {usual}-bit:{data} as the data if {usual} bits (or another number) are their range, "
         f"and {FULL}-bit:{data} if they are meant to be so dark"
     )
+
+
+def _usual(used):
+    """The number of bits that values have which need so many."""
+    return next((bits for bits in _USUAL_BITS if bits >= used), used)
 
 
 def _passed_over(counts):
