@@ -290,21 +290,44 @@ def test_how_many_pixels_are_decoded_is_known_before(tmp_path, ending, size, at_
     assert picture.width * picture.height == expected
 
 
+def repeated(path, place, piece, **options):
+    """The bytes of a small image with many of a `piece` at a place in the file."""
+    content = save(path, Image.fromarray(NOISE), **options).read_bytes()
+    place = content.index(place) if isinstance(place, bytes) else place
+    return content[:place] + piece * 40_000 + content[place:]
+
+
+EMPTY_CHUNK = struct.pack(">I4sI", 0, b"abCd", zlib.crc32(b"abCd"))
+TAGS = b"\xff\xff" + bytes(12 * 65535)
+
+
 @pytest.mark.parametrize(
-    ("name", "content", "reason"),
+    ("name", "make", "reason"),
     [
-        ("a.ppm", b"P6 #" + b"x" * 100_000 + b"\n1 1 255\n\0\0\0", "header is longer than 65536"),
-        ("a.ppm", b"P6 1 1 " + b" " * 100_000 + b"255\n\0\0\0", "header is longer than 65536"),
-        ("a.tif", b"II*\0\x08\0\0\0\xff\xff" + bytes(12 * 65535), "65535 tags, more than 4096"),
-        ("a.tif", b"MM\0*\0\0\0\x08\xff\xff" + bytes(12 * 65535), "65535 tags, more than 4096"),
+        ("a.ppm", lambda path: b"P6 #" + b"x" * 40_000 + b"\n1 1 255\n\0\0\0", "small pieces"),
+        ("a.ppm", lambda path: b"P6 1 1 " + b" " * 40_000 + b"255\n\0\0\0", "small pieces"),
+        ("a.png", lambda path: repeated(path, 33, EMPTY_CHUNK), "small pieces"),
+        ("a.jpg", lambda path: repeated(path, 2, b"\xff\xfe\0\2"), "small pieces"),
+        ("a.jpg", lambda path: repeated(path, 2, b"\xff"), "small pieces"),
+        ("a.gif", lambda path: repeated(path, b",\0\0\0\0", b"!\xfe\1a\0"), "small pieces"),
+        ("a.tif", lambda path: b"II*\0\x08\0\0\0" + TAGS, "65535 tags, more than 4096"),
+        ("a.tif", lambda path: b"MM\0*\0\0\0\x08" + TAGS, "65535 tags, more than 4096"),
+        ("a.tif", lambda path: b"II+\0\x08\0\0\0\x10" + bytes(8) + TAGS, "tags, more than 4096"),
     ],
 )
-def test_headers_that_would_keep_a_decoder_busy_are_refused(
-    tmp_path, monkeypatch, name, content, reason
-):
-    monkeypatch.delattr(Image, "open")
+def test_headers_that_would_keep_a_decoder_busy_are_refused(tmp_path, name, make, reason):
+    path = tmp_path / name
+    path.write_bytes(make(path))
     with pytest.raises(UnreadableImage, match=reason):
-        inspect(write(tmp_path / name, content))
+        inspect(path)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webp"])
+def test_exif_of_too_many_tags_is_not_looked_into(tmp_path, name):
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + TAGS
+    path = save(tmp_path / name, Image.fromarray(NOISE), exif=exif)
+    with pytest.raises(UnreadableImage, match="65535 tags, more than 4096"):
+        decode(path, 1)
 
 
 def test_comments_of_a_ppm_are_read_over(tmp_path):

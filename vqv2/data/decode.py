@@ -7,7 +7,15 @@ from PIL import ExifTags, Image, ImageOps
 
 from vqv2.data.depth import is_deep, picture_of_deep, undeclared_bits
 from vqv2.data.formats import formats_of
-from vqv2.data.headers import is_complete, is_tiff, problem
+from vqv2.data.headers import (
+    READS_OF_PIXELS,
+    BoundedFile,
+    BusyDecoder,
+    exif_problem,
+    is_complete,
+    is_tiff,
+    problem,
+)
 from vqv2.errors import InputError
 from vqv2.regular_file import NotAFile, open_regular
 
@@ -91,7 +99,7 @@ def _guarded(read, path, *arguments):
             return read(path, file, *arguments)
     except UnreadableImage:
         raise
-    except NotAFile as error:
+    except (NotAFile, BusyDecoder) as error:
         raise UnreadableImage(str(error)) from None
     except OSError as error:
         # Pillow's own have no number: they say what is wrong with the contents.
@@ -119,8 +127,11 @@ def _inspect(path, file):
 def _opened(path, file):
     """The PIL image in an open file. Pillow gets no path, so it maps nothing into memory."""
     file.seek(0)
+    bounded = BoundedFile(file)
     try:
-        return Image.open(file, formats=formats_of(path))
+        image = Image.open(bounded, formats=formats_of(path))
+        bounded.left = READS_OF_PIXELS
+        return image
     except Image.UnidentifiedImageError as error:
         if is_tiff(file):
             raise UnreadableImage(
@@ -145,6 +156,8 @@ def _decode(path, file, at_least, bits=None):
             raise UnreadableImage(too_many_pixels(*image.size, at_least))
         picture = picture_of_deep(image, file, bits) if is_deep(image) else image
         image.load()  # some formats say only after the pixels how the image has to be turned
+        if reason := exif_problem(image.info.get("exif", b"")):
+            raise UnreadableImage(reason)
         if picture is not image:
             picture.getexif()[_ORIENTATION] = image.getexif().get(_ORIENTATION, 1)
         ImageOps.exif_transpose(picture, in_place=True)
