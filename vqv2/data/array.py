@@ -1,19 +1,21 @@
 """Images in a NumPy array, in memory or in a .npy or .npz file."""
 
 import os
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from vqv2.data.source import ImageSource, picture_of
 from vqv2.data.split import split_indices, spread_indices
-from vqv2.errors import InputError
+from vqv2.errors import InputError, MissingError
+from vqv2.reading import archive, map_array, reading
+from vqv2.reading.file import shown
+from vqv2.reading.npy import MAGIC
 
 _CHECKED_AT_ONCE = 2**24
 _MOST_CLASSES = 65536
 _COMPARED = 2**28  # bytes: a fifth of a second
+_REMEDY = "save the images again with numpy.save or numpy.savez, as an array of numbers"
 
 
 class ArrayImages(ImageSource):
@@ -54,6 +56,10 @@ class ArrayImages(ImageSource):
     def __len__(self):
         return len(self._chosen)
 
+    def image_name(self, index):
+        """Its place in the whole array."""
+        return str(self._chosen[index])
+
     def _what_it_holds(self):
         """Of an array beyond `_COMPARED` bytes, that many of images spread over it."""
         yield str((self._images.dtype.str, self._images.shape)).encode()
@@ -70,38 +76,26 @@ class ArrayImages(ImageSource):
 
 def _load(path):
     """The images and the labels (None without) in a .npy or .npz file, not checked yet."""
-    if not path.is_file():
-        raise InputError(f"there is no file {path}: give a .npy or .npz file of images")
     try:
         if path.suffix.lower() == ".npy":
-            return np.load(path, mmap_mode="r", allow_pickle=False), None
-        with open(path, "rb") as file:
-            _check_beginning(file)
-            return _fields(np.load(file, allow_pickle=False), path)
-    except InputError:
-        raise
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            return map_array(path, _REMEDY), None
+        with reading(path, _REMEDY) as file:
+            if file.read(len(MAGIC)) == MAGIC:
+                raise InputError(f"{path} is a single array: name it .npy")
+        with archive(path, _REMEDY) as found:
+            return _fields(found, path)
+    except MissingError:
+        raise MissingError(f"there is no file {path}: give a .npy or .npz file of images") from None
+
+
+def _fields(found, path):
+    if "images" not in found.names or not {"images", "labels"}.issuperset(found.names):
+        names = ", ".join(map(shown, found.names[:10])) or "(none)"
         raise InputError(
-            f"{path} cannot be read as {path.suffix}: it is damaged or something else ({error})"
-        ) from error
-
-
-def _check_beginning(file):
-    """Raise `ValueError` for what `np.load` would take for pickled objects, and advise to trust."""
-    if not file.read(6).startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY")):
-        raise ValueError("it does not begin like one")
-    file.seek(0)
-
-
-def _fields(archive, path):
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise InputError(f"{path} is a single array: name it .npy")
-    if "images" not in archive.files or not {"images", "labels"}.issuperset(archive.files):
-        raise InputError(
-            f"{path} has the fields {', '.join(archive.files) or '(none)'}: "
-            "it must have 'images' and may have 'labels', nothing else"
+            f"{path} has the fields {names}: it must have 'images' and may have 'labels', nothing "
+            "else"
         )
-    return archive["images"], archive["labels"] if "labels" in archive.files else None
+    return found.read("images"), found.read("labels") if "labels" in found.names else None
 
 
 def _checked_images(images, name):

@@ -131,3 +131,4 @@ def _check_stage(path, metadata):
         raise InputError(
             f"{path} holds {metadata.get('stage')!r}, not a classifier: choose its folder"
         )
+    checkpoint.check_fields(path, metadata, ("step", "config", "class_names", "path"))
