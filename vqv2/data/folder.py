@@ -45,6 +45,7 @@ class FolderImages(ImageSource):
         check_split(split)
         tree = folder if isinstance(folder, FolderTree) else FolderTree(folder, workers)
         super().__init__(tree.folder.resolve().name, size, channels)
+        self._folder = str(tree.folder)
         self._damaged = set()
         self._lock = threading.Lock()
         self._workers = tree.workers
@@ -77,6 +78,10 @@ class FolderImages(ImageSource):
             return super().read(index)
         except UnreadableImage as error:
             raise InputError(f"{self._path(index)} cannot be used: {error}") from error
+
+    def image_name(self, index):
+        """Its path below the folder."""
+        return os.path.relpath(self._path(index), self._folder)
 
     def _what_it_holds(self):
         """Paths below the folder, and sizes in bytes, of the files that are used; not their age."""

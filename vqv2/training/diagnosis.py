@@ -7,17 +7,19 @@ from pathlib import Path
 
 from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, ClassifierConfig, PriorConfig, from_values
-from vqv2.data.codes import former_settings, open_codes, partial_settings
+from vqv2.data.codes import (
+    former_settings,
+    has_former,
+    has_partial,
+    open_codes,
+    partial_settings,
+)
 from vqv2.errors import InputError
-from vqv2.run import Run, StageError, is_run, read_stage, stage_config
+from vqv2.run import Run, is_run, read_stage, stage_config
 from vqv2.training.claim import is_claimed
 from vqv2.training.extraction import extraction_settings
 from vqv2.training.log import read_log
 
-_CONFIG_REMEDY = (
-    "restore it from a copy; or remove config.json and give the command that began the run again, "
-    "with --data, its settings and --resume: the checkpoints stay, and it is written anew"
-)
 MARGIN = 1.1  # of the size of a checkpoint that should be free on the disk
 
 
@@ -53,8 +55,7 @@ def diagnose(folder, quick=False):
             return [_stage(Path(folder), "classifier", ClassifierConfig, command, quick)]
         if not (Path(folder) / "autoencoder").is_dir():
             raise
-        remedy = [] if isinstance(error, StageError) else [_CONFIG_REMEDY]
-        return [Diagnosis("configuration", "damaged", remedy, [str(error)])]
+        return [Diagnosis("configuration", "damaged", damaged=[str(error)])]
     autoencoder, *priors = [
         _stage(run.stage_folder(stage), stage, kind, _command(run, stage), quick)
         for stage, kind in (
@@ -201,13 +202,13 @@ def _of_another_configuration(diagnosis, error):
 def _codes(run, autoencoder, quick):
     folder = run.codes_folder
     diagnosis = Diagnosis("codes", "not extracted", command=f"vqv2 encode {run.folder}")
-    if folder.with_name(folder.name + ".partial").exists():
+    if has_partial(folder):
         running = is_claimed(run.folder)
         diagnosis.state = "being extracted now" if running else "half extracted"
         diagnosis.command += _options(partial_settings(folder))
         diagnosis.command = "" if running else diagnosis.command
     if not folder.exists():
-        if folder.with_name(folder.name + ".former").exists():
+        if has_former(folder):
             diagnosis.notes.append("a former store is there, and comes back with the command")
         if not autoencoder.state.startswith("complete"):
             diagnosis.command = ""  # the autoencoder comes first
