@@ -26,7 +26,14 @@ AS_A_LIBRARY = "import vqv2"
 BY_THE_COMMAND = """
 sys.argv = ["vqv2"]
 import vqv2.cli
-vqv2.cli._main = lambda _: os.kill(os.getpid(), signal.SIGINT)
+
+def work(_):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        print("cleared up", file=sys.stderr)
+
+vqv2.cli._main = work
 sys.exit(vqv2.cli.main())
 """
 
@@ -50,4 +57,4 @@ def test_a_program_that_imports_vqv2_is_interrupted_as_usual():
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 def test_once_it_runs_the_command_clears_up():
-    assert run(BY_THE_COMMAND) == (130, "vqv2: interrupted\n")
+    assert run(BY_THE_COMMAND) == (130, "cleared up\nvqv2: interrupted\n")

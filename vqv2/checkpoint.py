@@ -11,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from vqv2.config import from_values
 from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.files import atomic_write, link
 from vqv2.reading import parse_json, tensors
@@ -148,6 +149,17 @@ def check_fields(path, metadata, names):
     for name in names:
         if name not in metadata:
             raise DamagedError(f"{path} is damaged, its metadata lacks {name}: {_REMEDY}")
+
+
+def config_of(kind, path, metadata):
+    """The configuration, a dataclass `kind`, that the checkpoint at `path` was trained with.
+
+    Raises `DamagedError` when its metadata has none.
+    """
+    try:
+        return from_values(kind, metadata["config"])
+    except InputError as error:
+        raise DamagedError(f"{path} is damaged in its configuration ({error}): {_REMEDY}") from None
 
 
 def save(path, arrays, metadata):

@@ -167,8 +167,7 @@ class Run:
 
         Raises `InputError` when there is none, when it is damaged, or when it does not fit the run.
         """
-        arrays, metadata = self._load("autoencoder")
-        config = from_values(AutoencoderConfig, metadata["config"])
+        arrays, metadata, config = self._load("autoencoder", AutoencoderConfig)
         self.check_autoencoder(config)
         model = Autoencoder(config, np.random.default_rng(0))
         load_averaged(model, arrays)
@@ -197,8 +196,7 @@ class Run:
         stage = f"prior-{level}"
         checkpoints = checkpoint.Checkpoints(self.stage_folder(stage))
         path = checkpoints.best if best else checkpoints.newest
-        arrays, metadata = self._load(stage, path)
-        prior = from_values(PriorConfig, metadata["config"])
+        arrays, metadata, prior = self._load(stage, PriorConfig, path)
         config = self.config.with_prior(level, prior)
         self.check_classes(path, {name: array.shape for name, array in arrays.items()})
         model = build_prior(config, level, len(self.class_names), seed=0)
@@ -225,11 +223,11 @@ class Run:
                 "the file"
             )
 
-    def _load(self, stage, path=None):
+    def _load(self, stage, kind, path=None):
         path = path or self.checkpoint_path(stage)
         arrays, metadata = checkpoint.load(path)
         checkpoint.check_stage(path, metadata, stage)
-        return arrays, metadata
+        return arrays, metadata, checkpoint.config_of(kind, path, metadata)
 
 
 def is_run(folder):

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from vqv2 import checkpoint
-from vqv2.config import AutoencoderConfig, ClassifierConfig, PriorConfig, from_values
+from vqv2.config import AutoencoderConfig, ClassifierConfig, PriorConfig
 from vqv2.data.codes import (
     former_settings,
     has_former,
@@ -73,11 +73,11 @@ def diagnose(folder, quick=False):
 
 def _stage(folder, stage, kind, command, quick):
     diagnosis = Diagnosis(stage, "not begun", command=command)
-    good = _checkpoints(folder, stage, diagnosis, quick)
+    good = _checkpoints(folder, stage, kind, diagnosis, quick)
     running = is_claimed(folder)
     begun = _begun(folder, kind, diagnosis)
     if good:
-        config = begun or from_values(kind, good[0][1]["config"])
+        config = begun or checkpoint.config_of(kind, *good[0])
         log = read_log(folder / "log.jsonl")
         _progress(diagnosis, good, config.steps, log)
         if not running and (last := log[-1]["step"] if log else 0) > good[0][1]["step"]:
@@ -104,7 +104,7 @@ def _command(run, stage):
     return f"vqv2 train prior {run.folder} --level {level} --resume"
 
 
-def _checkpoints(folder, stage, diagnosis, quick):
+def _checkpoints(folder, stage, kind, diagnosis, quick):
     """[(path, metadata)] of the good ones, newest first; the others are told to the diagnosis."""
     good = []
     for path in checkpoint.Checkpoints(folder).paths():
@@ -116,6 +116,7 @@ def _checkpoints(folder, stage, diagnosis, quick):
             continue
         try:
             checkpoint.check_stage(path, metadata, stage)
+            checkpoint.config_of(kind, path, metadata)
             good.append((path, metadata))
         except InputError as error:  # --resume refuses it, too, and replaces nothing
             diagnosis.damaged.append(str(error))
@@ -175,8 +176,8 @@ def _compare_with_configuration(run, autoencoder):
     path = run.checkpoint_path("autoencoder")
     if not path.exists() or autoencoder.damaged:
         return
-    trained = from_values(AutoencoderConfig, checkpoint.read_metadata(path)["config"])
     try:
+        trained = checkpoint.config_of(AutoencoderConfig, path, checkpoint.read_metadata(path))
         run.check_autoencoder(trained)
     except InputError as error:
         _of_another_configuration(autoencoder, error)
