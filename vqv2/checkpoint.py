@@ -122,7 +122,9 @@ class Checkpoints:
         """Those before the newest, from new to old."""
         paths = self.folder.glob("checkpoint-*.safetensors")
         numbered = [path for path in paths if path.stem.removeprefix("checkpoint-").isdecimal()]
-        return sorted(numbered, key=_step_in_name, reverse=True)
+        return sorted(
+            [path for path in numbered if not path.is_dir()], key=_step_in_name, reverse=True
+        )
 
 
 def _step_in_name(path):

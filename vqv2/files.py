@@ -89,6 +89,7 @@ def check_writable(path, endings=()):
     """
     path = _file(path)
     folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+    _check_length(path, folder)
     if path.is_dir():
         raise InputError(f"cannot write {path}: it is a folder; give the name of a file")
     if endings and path.suffix.lower() not in endings:
@@ -99,7 +100,6 @@ def check_writable(path, endings=()):
         raise InputError(f"cannot write {path}: {folder} is a file, not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"cannot write {path}: writing in the folder {folder} is not permitted")
-    _check_length(path, folder)
 
 
 def make_folder(folder):
