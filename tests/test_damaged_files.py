@@ -1,7 +1,7 @@
 """Whatever happens to a file: one sentence, or the same result as before; no exception, no hang.
 
     VQV2_SEED=7 pytest tests/test_damaged_files.py          other damage than with seed 0
-    pytest --slow tests/test_damaged_files.py               thousands of mutants
+    pytest --slow tests/test_damaged_files.py               nine thousand mutants
 
 A failure names the seed and the number of the mutant, which together make it again.
 """

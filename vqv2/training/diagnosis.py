@@ -78,7 +78,7 @@ def _stage(folder, stage, kind, command, quick):
     begun = _begun(folder, kind, diagnosis)
     if good:
         config = begun or checkpoint.config_of(kind, *good[0])
-        log = read_log(folder / "log.jsonl")
+        log = _log(folder, diagnosis)
         _progress(diagnosis, good, config.steps, log)
         if not running and (last := log[-1]["step"] if log else 0) > good[0][1]["step"]:
             diagnosis.notes.append(
@@ -132,6 +132,15 @@ def _begun(folder, kind, diagnosis):
     except InputError as error:
         diagnosis.damaged.append(str(error))
         return None
+
+
+def _log(folder, diagnosis):
+    """The lines of the log; what is no file in its place is told to the diagnosis."""
+    try:
+        return read_log(folder / "log.jsonl")
+    except InputError as error:
+        diagnosis.damaged.append(str(error))
+        return []
 
 
 def _progress(diagnosis, good, steps, log):
