@@ -115,7 +115,7 @@ class AutoencoderConfig:
     )
     log_gradient_norm: bool = _field(False, "here: true writes it into the log")
     augmentation: str = _field("imagenet", "section A.1: none, imagenet or ffhq", AUGMENTATION)
-    checkpoint: bool = _field(False, "here: true computes the finest level twice, to save memory")
+    recompute: bool = _field(False, "here: true computes the finest level twice, to save memory")
     precision: str = _field("float32", "here: of products; or tf32, float16, bfloat16", PRECISIONS)
 
     @property
@@ -182,7 +182,7 @@ class PriorConfig:
         0.0, "here: largest norm of the gradient; 0: any", NOT_NEGATIVE
     )
     log_gradient_norm: bool = _field(False, "here: true writes it into the log")
-    checkpoint: bool = _field(False, "here: true computes activations twice, to save memory")
+    recompute: bool = _field(False, "here: true computes activations twice, to save memory")
     precision: str = _field("float32", "here: of products; or tf32, float16, bfloat16", PRECISIONS)
 
     def check(self):
