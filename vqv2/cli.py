@@ -29,6 +29,7 @@ from vqv2.commands import (
     train,
 )
 from vqv2.errors import InputError
+from vqv2.starting import STATUS, be_interrupted
 from vqv2.terminal import guarded, printable
 from vqv2.training import TrainingError
 from vqv2.training.interruption import terminable
@@ -98,7 +99,11 @@ def main(arguments=None):
     be used (one sentence on standard error), 130 when it was interrupted (Ctrl-C), 143 when it was
     terminated (SIGTERM). One of several processes that fails ends all of them.
     """
-    return processes.run(_main, arguments)
+    be_interrupted()
+    try:
+        return processes.run(_main, arguments)
+    except KeyboardInterrupt:
+        return _complain("interrupted", STATUS)
 
 
 def _main(arguments):

@@ -23,11 +23,12 @@ def open_regular(path):
 
     Raises `OSError`, and `NotAFile` for what is no regular file.
     """
-    return open(path, "rb", opener=_without_waiting)
+    return open(path, "rb", opener=without_waiting)
 
 
-def _without_waiting(path, flags):
-    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+def without_waiting(path, flags):
+    """The `opener` of `open` for regular files: a descriptor. Raises as `open_regular` does."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return descriptor

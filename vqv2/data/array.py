@@ -1,8 +1,6 @@
 """Images in a NumPy array, in memory or in a .npy or .npz file."""
 
 import os
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +8,15 @@ import numpy as np
 from vqv2.array_file import ArrayFile
 from vqv2.data.source import ImageSource, picture_of
 from vqv2.data.split import split_indices, spread_indices
-from vqv2.errors import InputError
-from vqv2.regular_file import NotAFile, open_regular
+from vqv2.errors import InputError, MissingError
+from vqv2.reading import archive, open_array, reading
+from vqv2.reading.file import shown
+from vqv2.reading.npy import MAGIC
 
 _CHECKED_AT_ONCE = 2**24
 _MOST_CLASSES = 65536
 _COMPARED = 2**28  # bytes: a fifth of a second
+_REMEDY = "save the images again with numpy.save or numpy.savez, as an array of numbers"
 
 
 class ArrayImages(ImageSource):
@@ -56,6 +57,10 @@ class ArrayImages(ImageSource):
     def __len__(self):
         return len(self._chosen)
 
+    def image_name(self, index):
+        """Its place in the whole array."""
+        return str(self._chosen[index])
+
     def _what_it_holds(self):
         """Of an array beyond `_COMPARED` bytes, that many of images spread over it."""
         shape = self._images.shape
@@ -73,53 +78,26 @@ class ArrayImages(ImageSource):
 
 def _load(path):
     """The images and the labels (None without) in a .npy or .npz file, not checked yet."""
-    if not path.exists():
-        raise InputError(f"there is no file {path}: give a .npy or .npz file of images")
     try:
         if path.suffix.lower() == ".npy":
-            return _rows(path), None
-        with open_regular(path) as file:
-            _check_beginning(file)
-            return _fields(np.load(file, allow_pickle=False), path)
-    except NotAFile as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
-    except InputError:
-        raise
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            return open_array(path, _REMEDY), None
+        with reading(path, _REMEDY) as file:
+            if file.read(len(MAGIC)) == MAGIC:
+                raise InputError(f"{path} is a single array: name it .npy")
+        with archive(path, _REMEDY) as found:
+            return _fields(found, path)
+    except MissingError:
+        raise MissingError(f"there is no file {path}: give a .npy or .npz file of images") from None
+
+
+def _fields(found, path):
+    if "images" not in found.names or not {"images", "labels"}.issuperset(found.names):
+        names = ", ".join(map(shown, found.names[:10])) or "(none)"
         raise InputError(
-            f"{path} cannot be read as {path.suffix}: it is damaged or something else ({error})"
-        ) from error
-
-
-def _rows(path):
-    """The array in a .npy file, of which rows are read; one in Fortran's order is read now."""
-    with open_regular(path) as file:
-        version = np.lib.format.read_magic(file)
-        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(version)
-        read = read or np.lib.format.read_array_header_2_0
-        shape, is_fortran, dtype = read(file)
-        array = ArrayFile(path, file, dtype, shape, file.tell())
-        if dtype.hasobject or array.start + array.nbytes > os.fstat(file.fileno()).st_size:
-            raise ValueError("it holds something else, or less, than its header says")
-    return np.load(path) if is_fortran else array
-
-
-def _check_beginning(file):
-    """Raise `ValueError` for what `np.load` would take for pickled objects, and advise to trust."""
-    if not file.read(6).startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY")):
-        raise ValueError("it does not begin like one")
-    file.seek(0)
-
-
-def _fields(archive, path):
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise InputError(f"{path} is a single array: name it .npy")
-    if "images" not in archive.files or not {"images", "labels"}.issuperset(archive.files):
-        raise InputError(
-            f"{path} has the fields {', '.join(archive.files) or '(none)'}: "
-            "it must have 'images' and may have 'labels', nothing else"
+            f"{path} has the fields {names}: it must have 'images' and may have 'labels', nothing "
+            "else"
         )
-    return archive["images"], archive["labels"] if "labels" in archive.files else None
+    return found.read("images"), found.read("labels") if "labels" in found.names else None
 
 
 def _checked_images(images, name):

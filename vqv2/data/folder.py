@@ -82,6 +82,10 @@ class FolderImages(ImageSource):
         except UnreadableImage as error:
             raise InputError(f"{self._path(index)} cannot be used: {error}") from error
 
+    def image_name(self, index):
+        """Its path below the folder."""
+        return self._tree.index.listing.path(self._places[index])
+
     def _what_it_holds(self):
         """Paths below the folder, and sizes in bytes, of the files that are used; not their age."""
         if self._tree.bits is not None:

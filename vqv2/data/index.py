@@ -19,8 +19,6 @@ import json
 import os
 import time
 import warnings
-import zipfile
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,6 +31,8 @@ from vqv2.data.prefetch import in_order
 from vqv2.errors import InputError
 from vqv2.files import atomic_write
 from vqv2.progress import progress_bar
+from vqv2.reading import archive, parse_json
+from vqv2.reading.schema import Many, Table, Text
 
 FORMAT = "vqv2 index 2"
 KEPT_FROM = 1000  # files; of fewer nothing is kept, as looking into them takes a second
@@ -42,6 +42,7 @@ AT_ONCE = 128  # files that one call of a worker looks into
 DELAY = 1  # seconds without a progress bar
 _LISTED = ("folder_of", "names", "ends", "sizes", "changed")
 _FOUND = {"width": np.uint32, "height": np.uint32, "bits": np.uint8, "reducible": bool}
+_ABOUT = Table({"format": Text(), "root": Text(), "folders": Many(Text())})
 
 
 @dataclasses.dataclass
@@ -202,15 +203,35 @@ def _keep(index, root):
 def _kept(root):
     """The `Index` in the cache; None without one, and for one that is damaged or of an old kind."""
     path = index_file(root)
-    if path is None or not path.is_file():
+    if path is None:
         return None
     try:
-        with np.load(path) as archive:  # which has a checksum for every array
-            about = json.loads(archive["about"].tobytes())
+        with archive(path, "delete it") as found:  # which has a checksum for every array
+            about = parse_json(found.read("about").tobytes(), _ABOUT)
             if about["format"] != FORMAT or about["root"] != os.path.realpath(root):
                 return None
-            listed = {name: archive[name] for name in _LISTED}
-            found = {name: archive[name] for name in _FOUND}
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+            listed = {name: found.read(name) for name in _LISTED}
+            known = {name: found.read(name) for name in _FOUND}
+    except (InputError, KeyError):
         return None
-    return Index(Listing(about["folders"], **listed), **found, reasons={})
+    index = Index(Listing(about["folders"], **listed), **known, reasons={})
+    return index if _is_consistent(index) else None
+
+
+def _is_consistent(index):
+    """Whether all parts of an index go together, so that any place in it can be asked for."""
+    listing, count = index.listing, index.width.shape
+    columns = (listing.folder_of, listing.ends, listing.sizes, listing.changed)
+    found = {name: getattr(index, name) for name in _FOUND}
+    if any(column.shape != count or column.dtype.kind not in "iu" for column in columns):
+        return False
+    if any(column.shape != count or column.dtype != _FOUND[n] for n, column in found.items()):
+        return False
+    folders, ends = listing.folder_of.astype(np.int64), listing.ends.astype(np.int64)
+    return (
+        bool((np.diff(ends, prepend=0) > 0).all())
+        and listing.names.dtype == np.uint8
+        and listing.names.shape == (ends[-1] if len(ends) else 0,)
+        and not (folders < 0).any()
+        and not (folders >= len(listing.folders)).any()
+    )

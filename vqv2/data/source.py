@@ -69,6 +69,10 @@ class ImageSource:
         """An iterable of bytes, or of contiguous arrays, that other images would differ in."""
         raise NotImplementedError
 
+    def image_name(self, index):
+        """What image `index` is called: where it is in the data."""
+        return str(index)
+
     @property
     def readers(self):
         """Who reads the images, in words."""
