@@ -82,13 +82,17 @@ class FolderTree:
 
     def _remarks_on_range(self):
         bits = self._undeclared_bits()
-        if self.bits is not None or not len(bits) or np.median(bits) > max(_USUAL_BITS):
-            return []
+        if (
+            self.bits is not None
+            or bits.max(initial=0) < FULL
+            or np.median(bits) > max(_USUAL_BITS)
+        ):
+            return []  # of what does not fill the range at all, `check_range` complains
         half = int(np.median(bits))
         return [
             f"half of the 16-bit images have values up to {2**half - 1} at most, and will be dark, "
-            f"as there are some of up to {2 ** int(bits.max()) - 1}: if these are mistaken, give "
-            f"{_usual(half)}-bit:{self.folder}, and they are left out"
+            f"as others fill the range: if these are mistaken, give {_usual(half)}-bit:{self.folder} "
+            "as the data, and they are left out"
         ]
 
     def _undeclared_bits(self):
