@@ -82,17 +82,15 @@ class FolderTree:
 
     def _remarks_on_range(self):
         bits = self._undeclared_bits()
-        if (
-            self.bits is not None
-            or bits.max(initial=0) < FULL
-            or np.median(bits) > max(_USUAL_BITS)
-        ):
-            return []  # of what does not fill the range at all, `check_range` complains
+        if self.bits is not None or bits.max(initial=0) < FULL:  # see `check_range`
+            return []
         half = int(np.median(bits))
+        if half > max(_USUAL_BITS):
+            return []
         return [
             f"half of the 16-bit images have values up to {2**half - 1} at most, and will be dark, "
-            f"as others fill the range: if these are mistaken, give {_usual(half)}-bit:{self.folder} "
-            "as the data, and they are left out"
+            "as others fill the range: if these are mistaken, give "
+            f"{_usual(half)}-bit:{self.folder} as the data, and they are left out"
         ]
 
     def _undeclared_bits(self):
