@@ -306,7 +306,7 @@ def test_a_damaged_run_folder_is_one_sentence(tmp_path, text):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"class_names": [{"name": "cat"}]}, "incomplete or damaged"),
+        ({"class_names": [{"name": "cat"}]}, "its 'class_names'.0 is .*, not text"),
         ({"class_names": "cat"}, "its 'class_names' is 'cat', not a list"),
         ({"data": None}, "its 'data' is None, not text"),
         ({"config": {}}, "its 'config' lacks 'name'"),
