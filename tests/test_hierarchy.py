@@ -316,7 +316,7 @@ def test_a_failed_extraction_leaves_the_former_codes(copy, trained, monkeypatch,
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("vqv2.data.codes._create_array", fail)
+    monkeypatch.setattr("vqv2.data.code_writing._create_array", fail)
     with pytest.raises(InputError, match=message):
         pipeline.extract_codes(copy, sources, progress=False)
     open_codes(copy.codes_folder)
@@ -335,10 +335,10 @@ def test_a_damaged_run_folder_is_one_sentence(tmp_path, text):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"class_names": [{"name": "cat"}]}, "incomplete or damaged"),
-        ({"class_names": "cat"}, "incomplete or damaged"),
-        ({"data": None}, "incomplete or damaged"),
-        ({"config": {}}, "incomplete or damaged"),
+        ({"class_names": [{"name": "cat"}]}, "its 'class_names'.0 is .*, not text"),
+        ({"class_names": "cat"}, "its 'class_names' is 'cat', not a list"),
+        ({"data": None}, "its 'data' is None, not text"),
+        ({"config": {}}, "its 'config' lacks 'name'"),
         ({"config": {**CONFIG.as_dict(), "priors": []}}, "0 priors for the levels top, bottom"),
     ],
 )

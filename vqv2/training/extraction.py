@@ -8,7 +8,7 @@ import numpy as np
 from backends.communication import Single
 from vqv2.data.augment import NONE
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
-from vqv2.data.codes import write_codes
+from vqv2.data.code_writing import write_codes
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
 from vqv2.progress import progress_bar
