@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from backends.communication import Single
+from vqv2.agreement import check_agreement, fingerprint
 from vqv2.data.codes import training_classes
 from vqv2.errors import InputError
 from vqv2.run import Run
@@ -132,7 +133,8 @@ class Hierarchy:
         communicator the processes that share the work (`backends.communication`): they take turns
                      with batches of equal size, at most `batch`, and all get all the codes
 
-        Raises `InputError` when a level's prior is not trained, and for an unknown class.
+        Raises `InputError` when a level's prior is not trained, for an unknown class, and when the
+        processes do not all draw the same from the same priors.
         """
         _check_at_least(1, count=count, batch=batch)
         _check_at_least(0, seed=seed)
@@ -141,6 +143,9 @@ class Hierarchy:
         rng = np.random.default_rng(seed)
         labels = self.labels(label, count, rng)
         settings = {level: self.settings(level, temperature, top_k, top_p) for level in self.levels}
+        numbers = {"count": count, "seed": seed, "batch": batch, "window": window}
+        how = {**numbers, "method": method, "storage": storage}
+        check_agreement(communicator, lambda: self._facts(how, labels, settings, given))
         batch = min(batch, math.ceil(count / communicator.size))
         starts = range(0, count, batch)
         generators = [rng, *rng.spawn(len(starts) - 1)]  # no batch waits for another one's draws
@@ -159,6 +164,17 @@ class Hierarchy:
             for level in self.levels:
                 codes[level][chosen] = part[level]
         return {level: communicator.all_reduce(codes[level]) for level in self.levels}
+
+    def _facts(self, how, labels, settings, given):
+        """What all processes that draw codes together must have alike."""
+        return {
+            **how,
+            "choice of classes": None if labels is None else labels.tolist(),
+            **{f"setting of {level}": str(one) for level, one in settings.items()},
+            **{f"choice of {level} codes to keep": kept.tolist() for level, kept in given.items()},
+            "autoencoder": self.identity,
+            **{f"prior of {level}": fingerprint(prior) for level, prior in self.priors.items()},
+        }
 
     def _sample_batch(self, count, rng, labels, settings, given, how):
         """Codes {level: (count, size, size)} drawn side by side, from the top level down."""

@@ -2,7 +2,9 @@
 
 import contextlib
 
+from backends.communication import Single
 from vqv2 import checkpoint
+from vqv2.agreement import check_agreement
 from vqv2.data import images
 from vqv2.data.codes import has_source, open_codes
 from vqv2.errors import InputError
@@ -107,6 +109,7 @@ def extract_codes(run, sources, progress=True, copies=1, seed=0, communicator=No
     model, identity = run.load_autoencoder()
     check_classes(run, sources)
     store = _extracted(run, identity, sources, copies, seed)
+    check_agreement(communicator or Single(), lambda: {"codes that are there": bool(store)})
     if resume and store:
         return store
     if writes:

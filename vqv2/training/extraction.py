@@ -6,6 +6,7 @@ import functools
 import numpy as np
 
 from backends.communication import Single
+from vqv2.agreement import check_agreement, images_facts
 from vqv2.data.augment import NONE
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.codes import write_codes
@@ -33,11 +34,21 @@ def encode_dataset(
     trained with, drawn from `seed`. A prior for few images over-fits less on these codes.
     The processes of a `communicator` encode `batch` images each at a time; the first one writes.
     Codes that an extraction left which was ended, however it ended, are not computed again.
-    Raises `InputError` when it cannot be written, and for copies without an augmentation.
+    Raises `InputError` when it cannot be written, for copies without an augmentation, and when the
+    processes do not all have the same autoencoder, images and settings.
     """
     communicator = communicator or Single()
     writes = communicator.rank == 0
     sources = {split: source for split, source in sources.items() if len(source)}
+    check_agreement(
+        communicator,
+        lambda: {
+            "autoencoder": identity,
+            "batch": batch,
+            **extraction_settings(copies, seed),
+            **images_facts(sources),
+        },
+    )
     config, first = model.config, next(iter(sources.values()))
     _check_copies(copies, config.augmentation)
     repeats = {split: copies if split == "train" else 1 for split in sources}

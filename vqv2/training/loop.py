@@ -15,6 +15,7 @@ import sys
 import time
 
 import backends
+from vqv2.agreement import check_agreement
 from vqv2.checkpoint import Checkpoints
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
@@ -31,7 +32,7 @@ from vqv2.training.interruption import Stopped, interruption
 from vqv2.training.log import Log, NoLog, read_log
 from vqv2.training.order import step_generator
 from vqv2.training.precision import in_its_precision
-from vqv2.training.state import TrainingError, load_training, save_training
+from vqv2.training.state import TrainingError, as_json, load_training, save_training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,10 +75,12 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
     folder holds a checkpoint and `resume` is false, or while another process trains in it;
     `TrainingError` when the loss is not finite (the last checkpoint stays as it was).
 
-    Where several processes share the batches, all call this, and only the first one writes.
+    Where several processes share the batches, all call this, and only the first one writes. Raises
+    `InputError` in all of them when one has other data, another seed or another configuration.
     """
     first = task.communicator.rank == 0
     schedule = (schedule or Schedule()).check()
+    check_agreement(task.communicator, lambda: _facts(task, seed, schedule))
     checkpoints = Checkpoints(folder, schedule.keep)
     if not resume:
         checkpoints.check_none()
@@ -94,6 +97,12 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
                 on_start()
             training.run()
         return training.last_held_out
+
+
+def _facts(task, seed, schedule):
+    """What all processes of a training must have alike."""
+    how = {"check_finite": schedule.check_finite, **schedule.lasting()}
+    return {"stage": task.stage, "seed": seed, **as_json(task.config), **how, **task.facts()}
 
 
 class _Training:
