@@ -186,16 +186,6 @@ def read_metadata(path):
         raise DamagedError(f"{path} is damaged, its metadata cannot be read: {_REMEDY}") from None
 
 
-def read_shapes(path):
-    """{name: shape} of the arrays of a file that `save` wrote, without reading them.
-
-    Raises as `load` does.
-    """
-    with _opened(path) as (_, file):
-        names = file.keys()
-        return {name: tuple(file.get_slice(name).get_shape()) for name in names}
-
-
 def _read(path, arrays=True):
     with _opened(path) as (header, file):
         names = file.keys() if arrays else ()

@@ -5,6 +5,7 @@ import contextlib
 from backends.communication import Single
 from vqv2 import checkpoint
 from vqv2.agreement import check_agreement
+from vqv2.consistency import check_prior
 from vqv2.data import images
 from vqv2.data.codes import has_source, open_codes
 from vqv2.errors import InputError
@@ -119,7 +120,7 @@ def extract_codes(run, sources, progress=True, copies=1, seed=0, communicator=No
         encode_dataset(
             model, identity, sources, run.codes_folder, **settings, communicator=communicator
         )
-    return open_codes(run.codes_folder, identity)
+    return run.open_codes(identity)
 
 
 def _extracted(run, identity, sources, copies, seed):
@@ -176,10 +177,13 @@ def train_prior(run, level, seed=0, resume=False, schedule=None, communicator=No
     """Stage 2 for one level, from RUN/codes: fills RUN/prior-LEVEL; the last held-out metrics.
 
     The processes of a `communicator` share the batches. Raises `InputError` when the codes are
-    missing or another autoencoder's.
+    missing or another autoencoder's, or classes are others than they were.
     """
     model = run.new_prior(level, seed)
     _, identity = run.load_autoencoder()
-    store = open_codes(run.codes_folder, identity)
+    store = run.open_codes(identity)
     task = PriorTask(model, level, store, seed, communicator)
-    return train(task, run.stage_folder(task.stage), seed, resume, schedule)
+    checkpoints = checkpoint.Checkpoints(run.stage_folder(task.stage))
+    if learned := checkpoints.metadata():
+        check_prior(run, checkpoints.newest, learned)
+    return train(task, checkpoints.folder, seed, resume, schedule)

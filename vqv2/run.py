@@ -10,6 +10,7 @@ RUN/prior-LEVEL/                stage 2, the same files; its training.json has t
                                 prior's configuration, as levels may be trained at the same time
 """
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -18,6 +19,8 @@ import numpy as np
 
 from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, Config, PriorConfig, from_values
+from vqv2.consistency import check_autoencoder, check_codes, check_distinct, check_prior
+from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
 from vqv2.files import atomic_write
 from vqv2.models.autoencoder import Autoencoder
@@ -25,9 +28,6 @@ from vqv2.models.prior import Prior
 
 FORMAT = "vqv2 run 1"
 STAGE_FORMAT = "vqv2 stage 1"
-# What codes, priors and the images of all of them are made by: fields of the autoencoder.
-OF_LATER_STAGES = ("image_size", "channels", "latent_sizes", "codebook_size")
-CLASS_BIAS = ".gate.label.table"  # ends the names of what a prior learns of classes (classes, ...)
 
 
 class StageError(InputError):
@@ -52,7 +52,7 @@ class Run:
         """
         run = cls(folder, config, class_names, data)
         checkpoints = checkpoint.Checkpoints(run.stage_folder("autoencoder"))
-        if run._path.exists() and cls.open(folder) and checkpoints.paths():
+        if run.config_path.exists() and cls.open(folder) and checkpoints.paths():
             raise InputError(
                 f"{run.folder} holds a run already: continue it with --resume, or choose another "
                 "folder"
@@ -67,7 +67,7 @@ class Run:
             "class_names": list(self.class_names),
             "config": self.config.as_dict(),
         }
-        with atomic_write(self._path) as temporary:
+        with atomic_write(self.config_path) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n")
 
     @classmethod
@@ -93,18 +93,22 @@ class Run:
             raise InputError(f"{path} cannot be used: {error}") from None
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} is incomplete or damaged: {error!r}") from None
+        check_distinct(path, names)
         return cls(folder, config, names, data)._with_begun_priors()
 
     def _with_begun_priors(self):
         for level in self.config.levels:
             folder = self.stage_folder(f"prior-{level}")
-            if stage := _record(folder):
-                prior = stage_config(PriorConfig, stage, folder)
-                self.config = self.config.with_prior(level, prior)
+            # A damaged record concerns who trains this prior, and asks `begun`: nobody else.
+            with contextlib.suppress(StageError):
+                if stage := _record(folder):
+                    prior = stage_config(PriorConfig, stage, folder)
+                    self.config = self.config.with_prior(level, prior)
         return self
 
     @property
-    def _path(self):
+    def config_path(self):
+        """The file that says what the stages have in common."""
         return self.folder / "config.json"
 
     @property
@@ -121,8 +125,15 @@ class Run:
         return checkpoint.Checkpoints(self.stage_folder(stage)).newest
 
     def begun(self, stage):
-        """{"seed", "schedule"} that a stage's training was begun with; {} when it was not."""
-        record = _record(self.stage_folder(stage)) or {}
+        """{"seed", "schedule"} that a stage's training was begun with; {} when it was not.
+
+        Raises `StageError` when its record is damaged, its configuration included.
+        """
+        folder = self.stage_folder(stage)
+        record = _record(folder) or {}
+        if record:
+            kind = AutoencoderConfig if stage == "autoencoder" else PriorConfig
+            stage_config(kind, record, folder)
         return {name: record[name] for name in ("seed", "schedule") if name in record}
 
     def new_autoencoder(self, seed):
@@ -146,32 +157,29 @@ class Run:
 
         Raises `InputError` when there is none, when it is damaged, or when it does not fit the run.
         """
-        arrays, metadata = self._load("autoencoder")
+        path = self.checkpoint_path("autoencoder")
+        arrays, metadata = self._load("autoencoder", path)
         config = from_values(AutoencoderConfig, metadata["config"])
-        self.check_autoencoder(config)
+        check_autoencoder(self, path, metadata, config)
         model = Autoencoder(config, np.random.default_rng(0))
         load_averaged(model, arrays)
         return model, identity(model.state())
 
-    def check_autoencoder(self, trained):
-        """Raise `InputError` unless config.json says what the later stages need to know of it.
+    def open_codes(self, autoencoder_identity):
+        """The `CodeStore` of this autoencoder. Raises `InputError` as `vqv2.data.codes.open_codes`.
 
-        `trained` is the configuration that the autoencoder's checkpoint was trained with.
+        Also when its maps or classes are not the run's.
         """
-        for name in OF_LATER_STAGES:
-            found, said = getattr(trained, name), getattr(self.config.autoencoder, name)
-            if found != said:
-                raise InputError(
-                    f"{self.checkpoint_path('autoencoder')} was trained with {name} {found}, but "
-                    f"{self._path} says {said}: change it back there, or restore the file"
-                )
+        store = open_codes(self.codes_folder, autoencoder_identity)
+        check_codes(self, store)
+        return store
 
     def load_prior(self, level, autoencoder_identity, best=False):
         """The prior of `level` with averaged weights, learned from this autoencoder's codes.
 
         The newest one, or the one whose held-out loss was lowest. Raises `InputError` when there is
-        none, when it is damaged, when it has learned another autoencoder's codes, or as many
-        classes as the run does not have.
+        none, when it is damaged, when it has learned another autoencoder's codes, or other
+        classes than the run has.
         """
         stage = f"prior-{level}"
         checkpoints = checkpoint.Checkpoints(self.stage_folder(stage))
@@ -179,7 +187,7 @@ class Run:
         arrays, metadata = self._load(stage, path)
         prior = from_values(PriorConfig, metadata["config"])
         config = self.config.with_prior(level, prior)
-        self.check_classes(path, {name: array.shape for name, array in arrays.items()})
+        check_prior(self, path, metadata)
         model = build_prior(config, level, len(self.class_names), seed=0)
         if metadata.get("autoencoder") != autoencoder_identity:
             raise InputError(
@@ -189,23 +197,7 @@ class Run:
         load_averaged(model, arrays)
         return model
 
-    def check_classes(self, path, shapes):
-        """Raise `InputError` unless config.json has as many classes as a prior was trained with.
-
-        `shapes` is {name: shape} of the arrays in the prior's checkpoint at `path`: the biases of
-        its gates have a row for each class.
-        """
-        said = len(self.class_names) if self.config.conditional else 0
-        found = next((shape[0] for name, shape in shapes.items() if name.endswith(CLASS_BIAS)), 0)
-        if found != said:
-            raise InputError(
-                f"{path} was trained with {found or 'no'} classes, but {self._path} has "
-                f"{said or 'none'} (class_names, conditional): change it back there, or restore "
-                "the file"
-            )
-
-    def _load(self, stage, path=None):
-        path = path or self.checkpoint_path(stage)
+    def _load(self, stage, path):
         arrays, metadata = checkpoint.load(path)
         checkpoint.check_stage(path, metadata, stage)
         return arrays, metadata
@@ -232,10 +224,10 @@ def write_stage(folder, stage, seed, config, schedule):
         temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def read_stage(folder):
+def read_stage(folder, stage=None):
     """The training.json of a stage as a dictionary; None when there is none.
 
-    Raises `StageError` when it is damaged.
+    Raises `StageError` when it is damaged, or of another stage than `stage` (None: any).
     """
     path = Path(folder) / "training.json"
     try:
@@ -249,6 +241,8 @@ def read_stage(folder):
     for name, kind in (("seed", int), ("schedule", dict), ("config", dict)):
         if not isinstance(content.get(name), kind):
             raise StageError(f"{path} is damaged, its {name} is missing or wrong: {_REMEDY}")
+    if stage and content.get("stage") != stage:
+        raise StageError(f"{path} is of {content.get('stage')!r}, not {stage!r}: {_REMEDY}")
     return content
 
 
@@ -269,7 +263,7 @@ def _record(folder):
 
     It may have been removed, being damaged, or never written, by an earlier version.
     """
-    record = read_stage(folder)
+    record = read_stage(folder, folder.name)
     if record is None:
         metadata = checkpoint.Checkpoints(folder).metadata() or {}
         return metadata if metadata.get("stage") == folder.name else None

@@ -121,7 +121,7 @@ def _check_priors(run, config):
         )
     for level in run.config.levels:
         # A prior that was begun may be another than this command once said, and says again.
-        if not run.begun(f"prior-{level}") and config.prior(level) != run.config.prior(level):
+        if config.prior(level) != run.config.prior(level) and not run.begun(f"prior-{level}"):
             raise InputError(
                 f"the fields of {level} are not changed by going on with the autoencoder: give "
                 f"them to `vqv2 train prior {run.folder} --level {level}`"

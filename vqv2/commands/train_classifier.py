@@ -16,6 +16,7 @@ from vqv2.evaluation.rejection import check_classes
 from vqv2.report import format_table
 from vqv2.run import read_stage
 from vqv2.training import begun_classifier, load_classifier, train_classifier
+from vqv2.training.classifier import STAGE
 
 
 def add_parser(stages):
@@ -47,7 +48,7 @@ def add_parser(stages):
 
 def _train_classifier(arguments):
     _, settings = training.fields(arguments)
-    begun = read_stage(arguments.out) or {} if arguments.resume else {}
+    begun = read_stage(arguments.out, STAGE) or {} if arguments.resume else {}
     seed, schedule = training.seed(arguments, begun), training.schedule(arguments, begun)
     config, data, size = _subject(arguments, settings)
     sources = {

@@ -1,15 +1,15 @@
 """What state a run folder is in, also a damaged one, and what to do next."""
 
 import dataclasses
-import itertools
 import shutil
 from pathlib import Path
 
 from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, ClassifierConfig, PriorConfig, from_values
+from vqv2.consistency import check_autoencoder, check_codes, check_prior
 from vqv2.data.codes import former_settings, open_codes, partial_settings
 from vqv2.errors import InputError
-from vqv2.run import Run, StageError, is_run, read_stage, stage_config
+from vqv2.run import Run, is_run, read_stage, stage_config
 from vqv2.training.claim import is_claimed
 from vqv2.training.extraction import extraction_settings
 from vqv2.training.log import read_log
@@ -53,8 +53,7 @@ def diagnose(folder, quick=False):
             return [_stage(Path(folder), "classifier", ClassifierConfig, command, quick)]
         if not (Path(folder) / "autoencoder").is_dir():
             raise
-        remedy = [] if isinstance(error, StageError) else [_CONFIG_REMEDY]
-        return [Diagnosis("configuration", "damaged", remedy, [str(error)])]
+        return [Diagnosis("configuration", "damaged", [_CONFIG_REMEDY], [str(error)])]
     autoencoder, *priors = [
         _stage(run.stage_folder(stage), stage, kind, _command(run, stage), quick)
         for stage, kind in (
@@ -62,11 +61,11 @@ def diagnose(folder, quick=False):
             *((f"prior-{level}", PriorConfig) for level in run.config.levels),
         )
     ]
-    _compare_with_configuration(run, autoencoder)
+    _compare_with_configuration(run, autoencoder, AutoencoderConfig)
     codes = _codes(run, autoencoder, quick)
     for prior in priors:
         _compare_with_codes(run, prior, codes)
-        _compare_with_classes(run, prior)
+        _compare_with_configuration(run, prior, PriorConfig)
     return [autoencoder, codes, *priors]
 
 
@@ -125,7 +124,7 @@ def _checkpoints(folder, stage, diagnosis, quick):
 def _begun(folder, kind, diagnosis):
     """The configuration in training.json; None where there is none that can be read."""
     try:
-        record = read_stage(folder)
+        record = read_stage(folder, diagnosis.part)
         return record and stage_config(kind, record, folder)
     except InputError as error:
         diagnosis.damaged.append(str(error))
@@ -169,27 +168,19 @@ def _leftovers(folder, diagnosis, running):
         )
 
 
-def _compare_with_configuration(run, autoencoder):
-    """What config.json says of the autoencoder is true of the newest checkpoint."""
-    path = run.checkpoint_path("autoencoder")
-    if not path.exists() or autoencoder.damaged:
+def _compare_with_configuration(run, diagnosis, kind):
+    """config.json says what the newest checkpoint of a stage does."""
+    path = run.checkpoint_path(diagnosis.part)
+    if not path.exists() or diagnosis.damaged:
         return
-    trained = from_values(AutoencoderConfig, checkpoint.read_metadata(path)["config"])
+    metadata = checkpoint.read_metadata(path)
     try:
-        run.check_autoencoder(trained)
+        if kind is PriorConfig:
+            check_prior(run, path, metadata)
+        else:
+            check_autoencoder(run, path, metadata, from_values(kind, metadata["config"]))
     except InputError as error:
-        _of_another_configuration(autoencoder, error)
-
-
-def _compare_with_classes(run, prior):
-    """There are as many classes in config.json as in the newest checkpoint of a prior."""
-    path = run.checkpoint_path(prior.part)
-    if not path.exists() or prior.damaged:
-        return
-    try:
-        run.check_classes(path, checkpoint.read_shapes(path))
-    except InputError as error:
-        _of_another_configuration(prior, error)
+        _of_another_configuration(diagnosis, error)
 
 
 def _of_another_configuration(diagnosis, error):
@@ -223,24 +214,14 @@ def _codes(run, autoencoder, quick):
         return diagnosis
     counts = ", ".join(f"{count} {split}" for split, count in store.counts.items())
     diagnosis.state = f"complete: {counts} images".replace("_", " ")
-    if run.config.conditional and store.class_names != run.class_names:
-        diagnosis.damaged.append(_other_classes(run, store))
+    try:
+        check_codes(run, store)
+    except InputError as error:
+        diagnosis.damaged.append(str(error))
     if autoencoder.state.startswith("complete") and not _are_of(store, run):
         diagnosis.state = "of another autoencoder than the one that is in this run now"
         diagnosis.command = f"vqv2 encode {run.folder}" + _options(former_settings(folder))
     return diagnosis
-
-
-def _other_classes(run, store):
-    """A sentence about the first class that codes and config.json do not have in common."""
-    pairs = enumerate(itertools.zip_longest(store.class_names, run.class_names))
-    number, (found, said) = next((i, pair) for i, pair in pairs if pair[0] != pair[1])
-    found, said = (repr(name) if name is not None else "missing" for name in (found, said))
-    return (
-        f"class {number} of the images in {store.folder} is {found}, but in "
-        f"{run.folder / 'config.json'} it is {said}: change class_names back there, or restore the "
-        "file"
-    )
 
 
 def _options(settings):

@@ -7,6 +7,7 @@ import numpy as np
 
 from vqv2.checkpoint import check_stage
 from vqv2.config import from_values
+from vqv2.consistency import CLASSES
 from vqv2.errors import InputError
 
 
@@ -87,7 +88,7 @@ def described(images):
     return {
         NAME: images.name,
         "images": len(images),
-        "class_names": list(images.class_names),
+        CLASSES: list(images.class_names),
         IDENTITY: images.identity,
     }
 
