@@ -208,10 +208,11 @@ def is_run(folder):
     return (Path(folder) / "config.json").exists()
 
 
-def write_stage(folder, stage, seed, config, schedule):
+def write_stage(folder, stage, seed, config, schedule, origin=None):
     """Write the training.json of a stage: what it takes to begin it again, or to go on.
 
-    `config` is its configuration, `schedule` a dictionary of what else it was told.
+    `config` is its configuration, `schedule` a dictionary of what else it was told, `origin` one of
+    where the weights came from that it has begun with, if these were not drawn from the seed.
     """
     content = {
         "format": STAGE_FORMAT,
@@ -219,6 +220,7 @@ def write_stage(folder, stage, seed, config, schedule):
         "seed": seed,
         "schedule": schedule,
         "config": dataclasses.asdict(config),
+        **({"from": origin} if origin else {}),
     }
     with atomic_write(Path(folder) / "training.json") as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n")

@@ -327,7 +327,8 @@ def test_going_on_beside_codes_reads_a_header_only(tmp_path, sources, monkeypatc
 
 def command(data, run, *more):
     settings = [f for field in ("image_size=16", "latent_sizes=4,8", "hidden_units=64",
-                                "residual_units=4", "codebook_size=12", "codebook_dimension=6")
+                                "residual_units=4", "codebook_size=12", "codebook_dimension=6",
+                                "decay_learning_rate=false")
                 for f in ("--set", field)]  # fmt: skip
     return ["--backend", "reference", "train", "autoencoder", "--data", data, "--out", str(run),
             "--batch", "4", "--steps", "3", "--save-every", "0", *settings, *more]  # fmt: skip

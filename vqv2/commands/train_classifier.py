@@ -29,7 +29,8 @@ def add_parser(stages):
             "vqv2 train classifier --data fashion-mnist --set channels=1 --out runs/classifier",
             "vqv2 train classifier --data photos/ --set image_size=64 --steps 5000 \\",
             "     --out runs/classifier",
-            "vqv2 train classifier --out runs/classifier --resume --steps 8000",
+            "vqv2 train classifier --out runs/classifier --resume --steps 8000 \\",
+            "     --set learning_rate=1e-3",
             "vqv2 train classifier --data samples.npz --test fashion-mnist --set channels=1 \\",
             "     --out runs/classifier-of-samples",
         ),
@@ -59,7 +60,14 @@ def _train_classifier(arguments):
     skipped = print_skipped(sources)
     training.say_what_precision_means(config)
     result = train_classifier(
-        arguments.out, config, sources, absolute_data(data), seed, arguments.resume, schedule
+        arguments.out,
+        config,
+        sources,
+        absolute_data(data),
+        seed,
+        arguments.resume,
+        schedule,
+        adjust=True,
     )
     print_skipped(sources, skipped)
     training.print_result(result, Path(arguments.out))
@@ -72,7 +80,7 @@ def _subject(arguments, settings):
     if arguments.resume and (begun := begun_classifier(arguments.out)):
         former, data = begun
         config = replace(former, settings)
-        training.check_continues(former, config)
+        training.check_continues(former, config, arguments, arguments.out)
         return config, arguments.data or data, former.image_size
     if not arguments.data:
         raise InputError("--data is missing: " + DATA_HELP)

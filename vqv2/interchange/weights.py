@@ -16,21 +16,11 @@ from vqv2.config import AutoencoderConfig, from_values, replace
 from vqv2.errors import InputError
 from vqv2.interchange.port import configuration, from_port, to_port
 from vqv2.models.autoencoder import Autoencoder
+from vqv2.training.start import OF_AUTOENCODER
 
 FORMAT = "vqv2 weights 1"
 NAMES = ("vqv2", "pytorch")
-_IN_THE_WEIGHTS = (
-    "image_size",
-    "latent_sizes",
-    "channels",
-    "hidden_units",
-    "residual_units",
-    "layers",
-    "codebook_size",
-    "codebook_dimension",
-    "encoder_filter_size",
-    "upsampling_filter_size",
-)
+_IN_THE_WEIGHTS = ("image_size", "latent_sizes", *OF_AUTOENCODER)
 
 
 def read_autoencoder(path, image_size=256, settings=None):

@@ -12,7 +12,8 @@ from vqv2.errors import InputError
 from vqv2.run import Run, is_run, read_stage, stage_config
 from vqv2.training.claim import is_claimed
 from vqv2.training.extraction import extraction_settings
-from vqv2.training.log import read_log
+from vqv2.training.log import change_in_words, read_log
+from vqv2.training.state import ORIGIN
 
 _CONFIG_REMEDY = (
     "restore it from a copy; or remove config.json and give the command that began the run again, "
@@ -134,12 +135,15 @@ def _begun(folder, kind, diagnosis):
 def _progress(diagnosis, good, steps, log):
     path, metadata = good[0]
     step, newest = metadata["step"], path.name == "checkpoint.safetensors"
-    imported = newest and step == 0
+    origin = metadata.get(ORIGIN, {})
+    imported = newest and step == 0 and "file" in origin
     done = newest and step >= steps or imported
     diagnosis.state = f"complete: {step} steps" if done else f"stopped at step {step} of {steps}"
     if imported:
         diagnosis.state = "complete: imported"
         diagnosis.notes.append(f"{diagnosis.command} trains it further, before codes are extracted")
+    if "run" in origin:
+        diagnosis.notes.append(f"began with the weights of {origin['run']}, step {origin['step']}")
     if done:
         diagnosis.command = ""
     if not newest:
@@ -148,6 +152,11 @@ def _progress(diagnosis, good, steps, log):
     diagnosis.notes.append(f"good checkpoints: {kept}")
     if best := metadata.get("best"):
         diagnosis.notes.append(f"lowest held-out loss {best['loss']:.4g}, at step {best['step']}")
+    diagnosis.notes += [
+        f"from step {line['step']} on {change_in_words(line['changed'])}"
+        for line in log
+        if "changed" in line
+    ]
     diagnosis.notes += [
         f"step {line['step']}: {line['warning']}" for line in log if "warning" in line
     ][-3:]

@@ -44,6 +44,11 @@ class NoLog:
         """Nothing."""
 
 
+def change_in_words(changed):
+    """{field: [former value, value now]} of a log line in words."""
+    return ", ".join(f"{name} is {now}, no longer {was}" for name, (was, now) in changed.items())
+
+
 def read_log(path):
     """The lines of a log as dictionaries; damaged and unfinished lines are left out."""
     if not Path(path).exists():

@@ -65,8 +65,8 @@ def replicate(task, step, communicator):
     if communicator.size > 1:
         for array in _state(task):
             array[...] = communicator.broadcast(array)
-        step = int(communicator.broadcast(np.array([step]))[0])
         scale = task.optimizer.loss_scale
+        step, scale.skipped = map(int, communicator.broadcast(np.array([step, scale.skipped])))
         scale.load_state({n: communicator.broadcast(a) for n, a in scale.state().items()})
         task.optimizer.steps = step - scale.skipped
     return step
