@@ -27,7 +27,7 @@ def atomic_write(path):
     path = _file(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         _remove_abandoned(path)
         try:
             yield temporary
@@ -41,6 +41,19 @@ def atomic_write(path):
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; nothing was overwritten"
         ) from error
+
+
+def make_folder(folder):
+    """Make a folder, and those above it, where there is none.
+
+    Raises `OSError`; for what is no folder its `strerror` says which path is one, and what it is.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        in_the_way = next(p for p in (folder, *folder.parents) if os.path.lexists(p))
+        what = "a link to nothing" if in_the_way.is_symlink() else "a file"
+        raise OSError(error.errno, f"{in_the_way} is {what}, not a folder") from None
 
 
 def write_json(path, content):

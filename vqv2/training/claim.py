@@ -4,6 +4,7 @@ import contextlib
 from pathlib import Path
 
 from vqv2.errors import InputError
+from vqv2.files import make_folder
 
 try:
     import fcntl
@@ -20,7 +21,7 @@ def claim(folder):
     """
     path = Path(folder) / ".lock"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         path.touch()
     except OSError as error:
         raise InputError(f"cannot write in {folder}: {error.strerror}") from None

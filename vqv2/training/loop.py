@@ -91,6 +91,7 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
     schedule = (schedule or Schedule()).check()
     check_agreement(task.communicator, lambda: _facts(task, seed, schedule))
     checkpoints = Checkpoints(folder, schedule.keep)
+    _check_files(checkpoints.folder)
     if not resume:
         checkpoints.check_none()
     with claim(folder) if first else contextlib.nullcontext():
@@ -106,6 +107,13 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
                 on_start()
             training.run()
         return training.last_held_out
+
+
+def _check_files(folder):
+    """Raise `InputError` now for what would be found in the way when it is written."""
+    for path in (*folder.glob("*.safetensors"), folder / "training.json", folder / "log.jsonl"):
+        if path.is_dir():
+            raise InputError(f"{path} is a folder, where a file is to be written: move it away")
 
 
 def _facts(task, seed, schedule):
