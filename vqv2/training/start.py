@@ -25,7 +25,6 @@ OF_AUTOENCODER = (
     "codebook_dimension",
     "encoder_filter_size",
     "upsampling_filter_size",
-    "codebook_update",
 )
 OF_PRIOR = (
     "hidden_units",

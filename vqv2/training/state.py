@@ -17,7 +17,7 @@ class TrainingError(RuntimeError):
 
 # Fields that may be others when a training continues. These do not change what a step computes, but
 # for what `vqv2.training.accumulation` says of accumulating, and `changes` of steps.
-FREE = ("steps", "checkpoint", "accumulate", "log_gradient_norm")
+FREE = ("steps", "recompute", "accumulate", "log_gradient_norm")
 # These decide how the steps that follow go on from what has been learned, and weights, averages and
 # moments fit as they are. A change has to be asked for (`adjust`), and stands in the log. What is
 # in neither list says what the model is, which images a step sees, or what the loss is: that would
