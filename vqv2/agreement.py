@@ -15,7 +15,7 @@ from backends import array_module, to_host
 from vqv2.errors import InputError
 from vqv2.version import __version__
 
-SHOWN = 60  # characters of a value in a sentence
+SHOWN = 66  # characters of a value in a sentence: a checksum; of what is longer, its beginning
 
 
 def check_agreement(communicator, facts):
@@ -88,4 +88,6 @@ def _gathered(text, communicator):
 
 def _shown(value):
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+    if len(text) <= SHOWN:
+        return text
+    return f"{text[: SHOWN // 2]}... ({hashlib.sha256(text.encode()).hexdigest()[:8]})"

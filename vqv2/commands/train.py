@@ -123,11 +123,8 @@ def _new_run(arguments, name, settings):
     if not arguments.data:
         raise InputError("--data is missing: " + DATA_HELP)
     name = arguments.preset or name
-    if arguments.origin and not name:
-        other = Run.open(arguments.origin)
-        config = other.config.with_autoencoder(other.load_autoencoder()[0].config)
-    else:
-        config = preset(name or "demo")
+    like_other = arguments.origin and not name
+    config = Run.open(arguments.origin).config if like_other else preset(name or "demo")
     config = changed(config, settings)
     return Run.new(arguments.out, config, (), absolute_data(arguments.data))
 
