@@ -88,17 +88,19 @@ def test_a_stage_goes_on_as_it_is_told_and_says_so(begun, tmp_path, stage, capsy
     assert f"from step 5 on {names[0]} is " in capsys.readouterr().out
 
 
-def test_what_is_repeated_after_a_kill_is_logged_once(begun, tmp_path, monkeypatch):
-    run, killed = begun("autoencoder"), tmp_path / "killed"
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_change_is_kept_and_logged_once_where_a_kill_undoes_its_steps(
+    begun, tmp_path, monkeypatch, stage
+):
+    run, killed = begun(stage), tmp_path / "killed"
     shutil.copytree(run, killed)
-    asked = ["--resume", *settings("learning_rate=2e-4"), "--steps", "6"]
+    asked = ["--resume", *settings(*STAGES[stage]), "--steps", "6"]
     with monkeypatch.context() as patch:
         patch.setattr(loop, "save_training", None)  # ends before the first checkpoint
         with pytest.raises(TypeError):
-            train(killed, "autoencoder", *asked)
-    for folder in (run, killed):
-        assert train(folder, "autoencoder", *asked) == 0
-    assert differences(run / "autoencoder", killed / "autoencoder") == []
+            train(killed, stage, *asked)
+    assert train(run, stage, *asked) == train(killed, stage, "--resume") == 0
+    assert differences(run / stage, killed / stage) == []
 
 
 def test_the_length_of_a_cosine_is_changed_only_where_that_is_asked_for(begun, tmp_path, capsys):
@@ -141,16 +143,16 @@ def test_the_advice_on_a_loss_that_is_no_number_can_be_followed(begun, capsys):
 
 def test_steps_that_float16_left_out_are_counted_in_any_precision(begun, monkeypatch):
     monkeypatch.setattr("vqv2.loss_scale.FIRST", 2.0**30)
-    run = begun("autoencoder", "--precision", "float16")
-    path = run / "autoencoder" / "checkpoint.safetensors"
-    skipped = checkpoint.load(path)[0]["loss_scale"][2]
-    assert skipped > 0
-    for steps, precision, scale in ((6, "bfloat16", 0), (7, "float32", 0), (8, "float16", 2.0**30)):
+    run, left_out = begun("autoencoder"), []
+    for steps, precision in ((6, "float16"), (7, "bfloat16"), (8, "float32"), (9, "float16")):
         more = ("--resume", "--steps", str(steps), "--precision", precision)
         assert train(run, "autoencoder", *more) == 0
-        arrays, metadata = checkpoint.load(path)
+        arrays, metadata = checkpoint.load(run / "autoencoder" / "checkpoint.safetensors")
         assert metadata["config"]["precision"] == precision
-        assert arrays["loss_scale"][2] >= skipped and arrays["loss_scale"][0] <= scale
+        scale, _, skipped = arrays["loss_scale"]
+        assert bool(scale > 2**20) is (precision == "float16")
+        left_out.append(skipped)
+    assert left_out == [2, 2, 2, 3]
 
 
 def test_from_python_a_change_has_to_be_asked_for(begun, tmp_path):
