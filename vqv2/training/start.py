@@ -47,7 +47,7 @@ class Start:
     """The weights that a stage begins with.
 
     model        the trained one, with averaged weights
-    origin       where it comes from: {"run" or "file": path, "identity": checksum, ...}
+    origin       where it comes from: {"run": path, "stage", "step", "identity": checksum}
     class_names  of what it has learned
     codes_of     the identity of the autoencoder whose codes a prior has learned
     """
