@@ -79,7 +79,7 @@ def test_a_stage_goes_on_as_it_is_told_and_says_so(begun, tmp_path, stage, capsy
     assert change["step"] == 5
     for pair in STAGES[stage]:
         name, value = pair.split("=")
-        assert change["changed"][name][1] == float(value) != change["changed"][name][0]
+        assert change["changed"][name]["to"] == float(value) != change["changed"][name]["from"]
     rates = [line["learning_rate"] for line in log if line["split"] == "train"]
     assert len(rates) == 8 and all(rate > 1.5 * rates[-1] for rate in rates[1:4])
     assert train(whole, stage, "--resume", "--steps", "9", "--batch", "8") == 2
@@ -138,7 +138,7 @@ def test_the_advice_on_a_loss_that_is_no_number_can_be_followed(begun, capsys):
     assert train(run, "autoencoder", *more, *settings("learning_rate=1e-4")) == 0
     changed = [line["changed"] for line in read_log(run / "autoencoder" / "log.jsonl")
                if "changed" in line]  # fmt: skip
-    assert changed == [{"learning_rate": [1e-3, 1e-4]}]
+    assert changed == [{"learning_rate": {"from": 1e-3, "to": 1e-4}}]
 
 
 def test_steps_that_float16_left_out_are_counted_in_any_precision(begun, monkeypatch):

@@ -20,8 +20,8 @@ def claim(folder):
     while another process has the folder, or when nothing can be written there.
     """
     path = Path(folder) / ".lock"
+    make_folder(folder)
     try:
-        make_folder(path.parent)
         path.touch()
     except OSError as error:
         raise InputError(f"cannot write in {folder}: {error.strerror}") from None

@@ -10,7 +10,7 @@ import numpy as np
 
 from backends import to_host
 from vqv2 import checkpoint
-from vqv2.config import ClassifierConfig, from_values
+from vqv2.config import ClassifierConfig
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.split import spread_indices
 from vqv2.errors import InputError
@@ -100,10 +100,12 @@ def load_classifier(folder):
     to go on from the one before. Raises `InputError` when there is none, when it is damaged, or
     something else.
     """
-    arrays, metadata = _checkpoint(folder)
-    config = from_values(ClassifierConfig, metadata["config"])
+    path = Path(folder) / "checkpoint.safetensors"
+    arrays, metadata = checkpoint.load(path)
+    _check_stage(path, metadata)
+    config = checkpoint.config_of(ClassifierConfig, path, metadata)
     model = Classifier(config, metadata["class_names"], np.random.default_rng(0))
-    load_averaged(model, arrays)
+    load_averaged(model, arrays, checkpoint.Checkpoints(folder).newest)
     return model
 
 
@@ -119,15 +121,10 @@ def begun_classifier(folder):
         return None
     path, _, metadata, _ = checkpoints.look()
     _check_stage(path, metadata)
-    record = read_stage(folder, STAGE) or metadata
+    record = read_stage(folder, STAGE)
+    if record is None:
+        return checkpoint.config_of(ClassifierConfig, path, metadata), metadata["path"]
     return stage_config(ClassifierConfig, record, folder), metadata["path"]
-
-
-def _checkpoint(folder):
-    path = Path(folder) / "checkpoint.safetensors"
-    arrays, metadata = checkpoint.load(path)
-    _check_stage(path, metadata)
-    return arrays, metadata
 
 
 def _check_stage(path, metadata):
@@ -135,3 +132,4 @@ def _check_stage(path, metadata):
         raise InputError(
             f"{path} holds {metadata.get('stage')!r}, not a classifier: choose its folder"
         )
+    checkpoint.check_fields(path, metadata, ("step", "config", "class_names", "path"))

@@ -132,7 +132,7 @@ class _Training:
         self.schedule = schedule
         self.step = 0
         self.best = None  # {"step", "loss"}
-        self.changed = {}  # {field: [former value, value now]} where it goes on
+        self.changed = {}  # {field: {"from": former value, "to": value now}} where it goes on
         self.last_held_out = {}
         self.first = task.communicator.rank == 0
 

@@ -5,8 +5,7 @@ import json
 
 import numpy as np
 
-from vqv2.checkpoint import check_stage
-from vqv2.config import from_values
+from vqv2.checkpoint import check_stage, config_of
 from vqv2.consistency import CLASSES
 from vqv2.errors import InputError
 
@@ -67,7 +66,7 @@ class Loaded:
 
     step      of the checkpoint
     best      as `save_training` was told
-    changed   {field: [former value, value now]}, as `changes` says
+    changed   {field: {"from": former value, "to": value now}}, as `changes` says
     damaged   [sentence about each damaged checkpoint]
     """
 
@@ -83,10 +82,10 @@ def load_training(task, checkpoints, seed, adjust=False):
     Raises `InputError` when it is of another stage, seed, data or configuration than the task,
     except for what is `FREE` and, with `adjust`, `ADJUSTABLE`.
     """
-    _, arrays, metadata, damaged = checkpoints.load(
+    path, arrays, metadata, damaged = checkpoints.load(
         lambda path, metadata: check_continues(task, metadata, seed, path, adjust)
     )
-    changed = changes(from_values(type(task.config), metadata["config"]), task.config)
+    changed = changes(config_of(type(task.config), path, metadata), task.config)
     if ORIGIN in metadata:
         task.metadata[ORIGIN] = metadata[ORIGIN]
     if "precision" in changed:
@@ -99,14 +98,14 @@ def load_training(task, checkpoints, seed, adjust=False):
 
 
 def changes(former, config):
-    """{field: [former value, value now]} of what makes the steps that follow other ones.
+    """{field: {"from": former value, "to": value now}} of what changes the steps that follow.
 
     Where the rate falls along a cosine its length is such a field: with other `steps` every step
     has another rate, and one that had come to its end would leap up again.
     """
     names = [*ADJUSTABLE, *(["steps"] if getattr(config, "decay_learning_rate", False) else [])]
-    pairs = {name: [getattr(one, name, None) for one in (former, config)] for name in names}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    pairs = {n: {"from": getattr(former, n, None), "to": getattr(config, n, None)} for n in names}
+    return {name: pair for name, pair in pairs.items() if pair["from"] != pair["to"]}
 
 
 def lower_the_rate(config):
@@ -124,7 +123,7 @@ def check_continues(task, metadata, seed, path, adjust=False):
     adjust = adjust or metadata["step"] == 0
     wanted = {"seed": seed, **task.metadata, **as_json(task.config)}
     # Read as a configuration, it has the fields that were added since, too.
-    former = from_values(type(task.config), metadata["config"])
+    former = config_of(type(task.config), path, metadata)
     found, changed = {**metadata, **as_json(former)}, changes(former, task.config)
     for name, value in wanted.items():
         free = adjust or name not in changed
