@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from backends.communication import Single
+from vqv2.agreement import check_agreement, fingerprint
 from vqv2.data.codes import training_classes
 from vqv2.errors import InputError
 from vqv2.plan import images_at_once
@@ -180,7 +181,8 @@ class Hierarchy:
                      with batches of equal size, at most `batch`, and all get all the codes
         first        the sample to begin with, of those that the seed gives: a multiple of `batch`
 
-        Raises `InputError` when a level's prior is not trained, and for an unknown class, at once.
+        Raises `InputError`, at once, when a level's prior is not trained, for an unknown class, and
+        when the processes do not all draw the same from the same priors.
         """
         _check_at_least(1, count=count, batch=batch, window=window)
         _check_at_least(0, seed=seed, first=first)
@@ -196,6 +198,9 @@ class Hierarchy:
         rng = np.random.default_rng(seed)
         labels = self.labels(label, count, rng)
         settings = {level: self.settings(level, temperature, top_k, top_p) for level in levels}
+        numbers = {"count": count, "first": first, "seed": seed, "batch": batch, "window": window}
+        alike = {**numbers, "method": method, "storage": storage}
+        check_agreement(communicator, lambda: self._facts(alike, labels, settings, given))
         how = (method, progress and communicator.rank == 0, storage, window)
 
         def draw(places, number):
@@ -209,6 +214,17 @@ class Hierarchy:
             )
 
         return draw_in_turns(draw, count, batch, self._sizes(levels), communicator, first)
+
+    def _facts(self, how, labels, settings, given):
+        """What all processes that draw codes together must have alike."""
+        return {
+            **how,
+            "choice of classes": None if labels is None else labels.tolist(),
+            **{f"setting of {level}": str(one) for level, one in settings.items()},
+            **{f"choice of {level} codes to keep": kept.tolist() for level, kept in given.items()},
+            "autoencoder": self.identity,
+            **{f"prior of {level}": fingerprint(prior) for level, prior in self.priors.items()},
+        }
 
     def _sample_batch(self, count, rng, labels, settings, given, how):
         """Codes {level: (count, size, size)} drawn side by side, from the top level down."""

@@ -6,6 +6,7 @@ import functools
 import numpy as np
 
 from backends.communication import Single
+from vqv2.agreement import check_agreement, images_facts
 from vqv2.data.augment import NONE
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.code_writing import write_codes
@@ -36,7 +37,8 @@ def encode_dataset(
     `images_at_once` (`vqv2.plan`); the first one writes.
     Codes that an extraction left which was ended, however it ended, are not computed again.
     Raises `InputError` when it cannot be written, when encoder outputs are not finite, for copies
-    without an augmentation, and for a batch of none.
+    without an augmentation, for a batch of none, and when the processes do not all have the same
+    autoencoder, images and settings.
     """
     communicator = communicator or Single()
     batch = images_at_once(model.config, communicator.size) if batch is None else batch
@@ -44,6 +46,15 @@ def encode_dataset(
         raise InputError(f"batch {batch} must be at least 1")
     writes = communicator.rank == 0
     sources = {split: source for split, source in sources.items() if len(source)}
+    check_agreement(
+        communicator,
+        lambda: {
+            "autoencoder": identity,
+            "batch": batch,
+            **extraction_settings(copies, seed),
+            **images_facts(sources),
+        },
+    )
     config, first = model.config, next(iter(sources.values()))
     _check_copies(copies, config.augmentation)
     repeats = {split: copies if split == "train" else 1 for split in sources}
