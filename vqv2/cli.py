@@ -30,6 +30,7 @@ from vqv2.commands import (
 )
 from vqv2.errors import InputError
 from vqv2.starting import STATUS, be_interrupted
+from vqv2.terminal import guarded, printable
 from vqv2.training import TrainingError
 from vqv2.training.interruption import terminable
 from vqv2.training.parallel import ReplicaError
@@ -107,6 +108,11 @@ def main(arguments=None):
 
 def _main(arguments):
     _print_any_name(sys.stdout)
+    with guarded():
+        return _command(arguments)
+
+
+def _command(arguments):
     parsed = build_parser().parse_args(arguments)
     try:
         with _backend(parsed.backend), terminable():
@@ -165,7 +171,7 @@ def _print_any_name(stream):
 
 
 def _complain(message, status):
-    print(f"vqv2: {message}", file=sys.stderr)
+    print(printable(f"vqv2: {message}"), file=sys.stderr)
     return status
 
 

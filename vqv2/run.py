@@ -22,6 +22,7 @@ from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.files import atomic_write
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.models.prior import Prior
+from vqv2.nn.finite import check_arrays
 from vqv2.reading import check_json, read_json
 from vqv2.reading.schema import Each, Many, Table, Text, Truth, Whole
 
@@ -170,10 +171,11 @@ class Run:
 
         Raises `InputError` when there is none, when it is damaged, or when it does not fit the run.
         """
-        arrays, metadata, config = self._load("autoencoder", AutoencoderConfig)
+        path = self.checkpoint_path("autoencoder")
+        arrays, metadata, config = self._load("autoencoder", AutoencoderConfig, path)
         self.check_autoencoder(config)
         model = Autoencoder(config, np.random.default_rng(0))
-        load_averaged(model, arrays)
+        load_averaged(model, arrays, path)
         return model, identity(model.state())
 
     def check_autoencoder(self, trained):
@@ -208,7 +210,7 @@ class Run:
                 f"{path} learned the codes of another autoencoder: extract the codes and train "
                 "this prior again"
             )
-        load_averaged(model, arrays)
+        load_averaged(model, arrays, path)
         return model
 
     def check_classes(self, path, shapes):
@@ -226,8 +228,7 @@ class Run:
                 "the file"
             )
 
-    def _load(self, stage, kind, path=None):
-        path = path or self.checkpoint_path(stage)
+    def _load(self, stage, kind, path):
         arrays, metadata = checkpoint.load(path)
         checkpoint.check_stage(path, metadata, stage)
         return arrays, metadata, checkpoint.config_of(kind, path, metadata)
@@ -313,11 +314,16 @@ def build_prior(config, level, classes, seed):
     )
 
 
-def load_averaged(model, arrays):
-    """Fill a model from a training checkpoint: averaged parameters, and the buffers."""
-    state = {name: arrays.get(f"average.{name}") for name in model.parameters()}
-    state.update({name: arrays.get(f"model.{name}") for name in model.buffers()})
-    model.load_state({name: array for name, array in state.items() if array is not None})
+def load_averaged(model, arrays, path):
+    """Fill a model from the checkpoint at `path`: averaged parameters, and the buffers.
+
+    Raises `InputError` when they do not fit the model, or are not all finite.
+    """
+    names = {f"average.{name}": name for name in model.parameters()}
+    names.update({f"model.{name}": name for name in model.buffers()})
+    used = {name: arrays[name] for name in names if name in arrays}
+    check_arrays(used, path)
+    model.load_state({names[name]: array for name, array in used.items()})
 
 
 def identity(state):

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from vqv2.array_file import ArrayFile
 from vqv2.data.source import ImageSource, picture_of
 from vqv2.data.split import split_indices, spread_indices
 from vqv2.errors import InputError, MissingError
-from vqv2.reading import archive, map_array, reading
+from vqv2.reading import archive, open_array, reading
 from vqv2.reading.file import shown
 from vqv2.reading.npy import MAGIC
 
@@ -21,11 +22,11 @@ _REMEDY = "save the images again with numpy.save or numpy.savez, as an array of 
 class ArrayImages(ImageSource):
     """Images (N, H, W, C) or (N, H, W), C = 1 or 3: uint8, or floats in [0, 1].
 
-    `data` is an array, a `.npy` file (not loaded but memory-mapped), or a `.npz` file with `images`
-    and perhaps `labels`; `labels`, int (N,), may be given with the first two. `size` is the images'
-    own when None; otherwise they are resized and cropped to it. Floats are rounded to 8 bits when
-    they are read. Classes are named by their numbers, "0", "1", ... About 5 % are held out by a
-    hash of the image's place in the array (`vqv2.data.split`).
+    `data` is an array, a `.npy` file (not loaded: images are read from it when they are wanted), or
+    a `.npz` file with `images` and perhaps `labels`; `labels`, int (N,), may be given with the
+    first two. `size` is the images' own when None; otherwise they are resized and cropped to it.
+    Floats are rounded to 8 bits when they are read. Classes are named by their numbers, "0", "1",
+    ... About 5 % are held out by a hash of the image's place in the array (`vqv2.data.split`).
 
     Raises `InputError`, naming the file and the field, for anything else: another dtype, shape or
     number of channels, numbers out of range or not finite, images smaller than `size`, no image.
@@ -62,7 +63,8 @@ class ArrayImages(ImageSource):
 
     def _what_it_holds(self):
         """Of an array beyond `_COMPARED` bytes, that many of images spread over it."""
-        yield str((self._images.dtype.str, self._images.shape)).encode()
+        shape = self._images.shape
+        yield str((self._images.dtype.str, shape if len(shape) == 4 else (*shape, 1))).encode()
         compared = max(1, _COMPARED // self._images[0].nbytes)
         for place in self._chosen[spread_indices(len(self), compared)]:
             yield np.ascontiguousarray(self._images[place])
@@ -71,14 +73,14 @@ class ArrayImages(ImageSource):
         pixels = self._images[self._chosen[index]]
         if pixels.dtype != np.uint8:
             pixels = np.rint(pixels * 255).astype(np.uint8)
-        return picture_of(pixels)
+        return picture_of(pixels.reshape(*pixels.shape[:2], -1))
 
 
 def _load(path):
     """The images and the labels (None without) in a .npy or .npz file, not checked yet."""
     try:
         if path.suffix.lower() == ".npy":
-            return map_array(path, _REMEDY), None
+            return open_array(path, _REMEDY), None
         with reading(path, _REMEDY) as file:
             if file.read(len(MAGIC)) == MAGIC:
                 raise InputError(f"{path} is a single array: name it .npy")
@@ -99,21 +101,21 @@ def _fields(found, path):
 
 
 def _checked_images(images, name):
-    """The images as (N, H, W, C), after making sure that they can be used as they are."""
-    images = images if isinstance(images, np.ndarray) else np.asarray(images)
+    """The images, after making sure that they can be used as they are."""
+    images = images if isinstance(images, np.ndarray | ArrayFile) else np.asarray(images)
     if images.dtype != np.uint8 and images.dtype.kind != "f":
         raise InputError(
-            f"the images of {name} are {images.dtype}: give uint8, or floats from 0 to 1"
+            f"the images of {name} are {images.dtype}: give uint8, or floats from 0 to 1 (divide "
+            "by the number that means white, 4095 for 12 bits)"
         )
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim != 4 or images.shape[-1] not in (1, 3):
+    shape = images.shape
+    if len(shape) not in (3, 4) or len(shape) == 4 and shape[-1] not in (1, 3):
         raise InputError(
-            f"the images of {name} have the shape {images.shape}: "
+            f"the images of {name} have the shape {shape}: "
             "it must be (N, H, W), (N, H, W, 1) or (N, H, W, 3), with the channels last"
         )
-    if 0 in images.shape:
-        raise InputError(f"the images of {name} have the shape {images.shape}: there are none")
+    if 0 in shape:
+        raise InputError(f"the images of {name} have the shape {shape}: there are none")
     if images.dtype.kind == "f":
         _check_range(images, name)
     return images

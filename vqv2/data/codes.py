@@ -21,7 +21,7 @@ import numpy as np
 
 from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.progress import progress_bar
-from vqv2.reading import check_json, json_lines, map_array, read_json, reading
+from vqv2.reading import check_json, json_lines, open_array, read_json, reading
 from vqv2.reading.file import shown
 from vqv2.reading.schema import Each, Many, Maybe, Table, Text, Whole
 
@@ -78,7 +78,7 @@ class CodeStore:
         return sum(self.counts.values()) * areas * np.dtype(CODES).itemsize
 
     def codes(self, split, level):
-        """The codes of one level, (N, size, size) uint16, mapped into memory and not verified."""
+        """The codes of one level, `ArrayFile` (N, size, size) uint16, not verified."""
         return self._array(f"{split}-{level}")
 
     def read(self, split, level, indices):
@@ -97,7 +97,7 @@ class CodeStore:
 
     def labels(self, split):
         """Classes (N,) int64, or None."""
-        return self._array(f"{split}-labels") if self.class_names else None
+        return self._array(f"{split}-labels")[:] if self.class_names else None
 
     def rows(self):
         """Yield {"split", "row", "copy", "image"} of every map, as the index has them, in order.
@@ -142,7 +142,7 @@ class CodeStore:
 
     def _array(self, name):
         if name not in self._arrays:
-            self._arrays[name] = map_array(self.folder / f"{name}.npy", REMEDY)
+            self._arrays[name] = open_array(self.folder / f"{name}.npy", REMEDY)
         return self._arrays[name]
 
 

@@ -21,6 +21,7 @@ class ImageSource:
     class_names  tuple of str; empty when there are no labels
     labels       int64 (N,), places in `class_names`; None when there are no labels
     skipped      list of (path, reason): the files that were found but cannot be used
+    remarks      list of sentences on what is odd about the whole
 
     A subclass gives `__len__`, `_picture` and `_what_it_holds`, and another `_crop` where it has a
     better one.
@@ -36,7 +37,7 @@ class ImageSource:
         self.channels = channels
         self.class_names = tuple(class_names)
         self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
-        self.skipped = []
+        self.skipped, self.remarks = [], []
 
     def __len__(self):
         raise NotImplementedError

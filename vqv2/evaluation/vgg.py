@@ -16,6 +16,7 @@ from vqv2 import nn
 from vqv2.autodiff import Tensor, no_grad
 from vqv2.errors import InputError
 from vqv2.evaluation.features import FeatureNetwork
+from vqv2.nn.finite import check_arrays
 from vqv2.reading import tensors
 
 CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each width, before the map is halved
@@ -144,13 +145,15 @@ def load_weights(model, path, shape=VGG_16):
     """Fill a `VGG16` from a safetensors file of torchvision's names, float16, 32 or 64.
 
     Raises `InputError` naming the file, and the array, when one is missing, is of another shape or
-    type, or belongs to another network; then nothing has been changed.
+    type, or belongs to another network; then nothing has been changed. Also when one is not finite.
     """
     sources = name_map(shape)
     with _opened(path, sources.values()) as file:
         for name, parameter in model.parameters().items():
             source = sources[name]
-            array = source.convert(file.read(source.name))
+            given = file.read(source.name)
+            check_arrays({source.name: given}, path)
+            array = source.convert(given)
             parameter.array[...] = to_device(np.ascontiguousarray(array, np.float32))
 
 

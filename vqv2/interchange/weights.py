@@ -15,6 +15,7 @@ from vqv2.config import AutoencoderConfig, from_values, replace
 from vqv2.errors import InputError
 from vqv2.interchange.port import configuration, from_port, to_port
 from vqv2.models.autoencoder import Autoencoder
+from vqv2.nn.finite import check_arrays
 from vqv2.reading import parse_json, tensors
 
 FORMAT = "vqv2 weights 1"
@@ -43,9 +44,10 @@ def read_autoencoder(path, image_size=256, settings=None):
     `image_size`, in pixels, is what the port's weights do not tell. `settings` {field: value}
     change its configuration where that has nothing to do with the weights: batch, steps, ...
     Raises `InputError` when the file cannot be read, or naming an array that is missing, not
-    expected, or of another shape.
+    expected, of another shape, or not finite.
     """
     arrays, metadata = _read(path)
+    check_arrays(arrays, path)
     try:
         if metadata.get("format") == FORMAT:
             return _from_ours(arrays, metadata, settings or {})

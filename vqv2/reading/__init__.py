@@ -12,7 +12,7 @@ tensors.py  safetensors
 """
 
 from vqv2.reading.file import content_of, reading
-from vqv2.reading.npy import archive, map_array
+from vqv2.reading.npy import archive, map_array, open_array
 from vqv2.reading.tensors import tensors
 from vqv2.reading.text import check_json, json_lines, parse_json, read_json, read_toml
 
@@ -22,6 +22,7 @@ __all__ = [
     "content_of",
     "json_lines",
     "map_array",
+    "open_array",
     "parse_json",
     "read_json",
     "read_toml",

@@ -5,12 +5,12 @@ import errno
 import lzma
 import os
 import reprlib
-import stat
 import struct
 import zipfile
 import zlib
 
 from vqv2.errors import DamagedError, InputError, MissingError
+from vqv2.regular_file import NotAFile, without_waiting
 
 # What the parsers of the standard library, and ours, raise for contents that they cannot read.
 _CONTENTS = (
@@ -23,13 +23,6 @@ _CONTENTS = (
     zipfile.BadZipFile,
     zlib.error,
 )
-_KINDS = {
-    stat.S_ISDIR: "a folder",
-    stat.S_ISFIFO: "a FIFO",
-    stat.S_ISSOCK: "a socket",
-    stat.S_ISCHR: "a device",
-    stat.S_ISBLK: "a device",
-}
 _SHOWN = 200  # letters of what a parser says
 _repr = reprlib.Repr()
 _repr.maxstring = _repr.maxother = 60
@@ -45,8 +38,10 @@ def reading(path, remedy, mode="rb"):
     nothing is waited for.
     """
     try:
-        with open(path, mode, opener=_without_waiting) as file:
+        with open(path, mode, opener=without_waiting) as file:
             yield file
+    except NotAFile as error:
+        raise InputError(f"{path} cannot be read: {error}; put the file in its place") from None
     except InputError:
         raise
     except (FileNotFoundError, NotADirectoryError):
@@ -77,17 +72,6 @@ def shortened(sentence):
     """The beginning of what a parser says, which may repeat all that it has read."""
     line = sentence.partition("\n")[0]
     return line if len(line) <= _SHOWN else line[:_SHOWN] + "..."
-
-
-def _without_waiting(path, flags):
-    """A descriptor of a regular file; whatever else the name stands for is refused."""
-    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return descriptor
-    os.close(descriptor)
-    kind = next((name for holds, name in _KINDS.items() if holds(mode)), "something else")
-    raise InputError(f"{path} cannot be read: it is {kind}, not a file; put the file in its place")
 
 
 def _sentence(path, error, remedy):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vqv2.array_file import ArrayFile
 from vqv2.errors import InputError
 from vqv2.reading.file import reading, shown
 
@@ -60,6 +61,19 @@ def map_array(path, remedy, mode="r"):
         if not header.count:
             return np.zeros(header.shape, header.dtype)
         return np.memmap(file, header.dtype, mode, header.start, header.shape, header.order)
+
+
+def open_array(path, remedy):
+    """The array in a .npy file as an `ArrayFile`; one in Fortran's order is read as a whole.
+
+    Raises as `vqv2.reading.file.reading` does.
+    """
+    with reading(path, remedy) as file:
+        header = read_header(file)
+        check_length(header, os.fstat(file.fileno()).st_size)
+        if header.order == "F":
+            return _numbers(file, header).reshape(header.shape, order="F")
+        return ArrayFile(path, file, header.dtype, header.shape, header.start)
 
 
 def read_header(file):

@@ -11,6 +11,7 @@ from PIL import Image
 from vqv2.errors import InputError
 from vqv2.files import atomic_write
 from vqv2.reading import content_of
+from vqv2.terminal import printable
 
 NUMBER = re.compile(r"[-+−]?(\d[\d,]*)?\.?\d+([eE][-+]?\d+)?( ?([A-Za-z/%×]+|±.*|\[.*\]))?")
 BLANK = ("", "-", "–", "—", "nan", "inf", "-inf")
@@ -89,12 +90,12 @@ def save_page(path, title, sections):
 def format_table(columns, rows):
     """The table as aligned plain text, numbers to the right, without a final line break.
 
-    Cells are shown as `str` shows them: give a float as the string it should be. Raises
-    `InputError` for a row with the wrong number of cells.
+    Cells are shown as `str` shows them: give a float as the string it should be. What a terminal
+    would obey is escaped. Raises `InputError` for a row with the wrong number of cells.
     """
     columns, rows = _cells(columns, rows)
     aligned = [">" if is_numeric else "<" for is_numeric in _numeric(columns, rows)]
-    lines = [columns, *rows]
+    lines = [[printable(cell) for cell in line] for line in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(1, ["-" * width for width in widths])
     return "\n".join(

@@ -103,7 +103,7 @@ def load_classifier(folder):
     _check_stage(path, metadata)
     config = checkpoint.config_of(ClassifierConfig, path, metadata)
     model = Classifier(config, metadata["class_names"], np.random.default_rng(0))
-    load_averaged(model, arrays)
+    load_averaged(model, arrays, checkpoint.Checkpoints(folder).newest)
     return model
 
 
