@@ -14,6 +14,7 @@ from backends.communication import Single
 from vqv2.agreement import check_agreement, fingerprint
 from vqv2.data.codes import training_classes
 from vqv2.errors import InputError
+from vqv2.plan import images_at_once
 from vqv2.run import Run
 from vqv2.sampling import (
     Settings,
@@ -74,11 +75,14 @@ class Hierarchy:
         config = self.autoencoder.config
         return config.image_size, config.image_size, config.channels
 
-    def encode(self, images, batch=32):
+    def encode(self, images, batch=None):
         """Images (N, H, W, C) in [0, 1] -> {level: codes (N, size, size) uint16}.
 
-        Raises `InputError` for another shape or dtype, and for pixels outside [0, 1] or NaN.
+        `batch` images at once, by default those of `images_at_once` (`vqv2.plan`). Raises
+        `InputError` for another shape or dtype, for pixels outside [0, 1] or NaN, and where the
+        encoder makes NaN of them.
         """
+        batch = self._at_once if batch is None else batch
         _check_at_least(1, batch=batch)
         images = self._check_images(images)
         codes = {
@@ -92,12 +96,14 @@ class Hierarchy:
                 maps[places] = part[level]
         return codes
 
-    def decode(self, codes, levels=None, batch=32):
+    def decode(self, codes, levels=None, batch=None):
         """{level: codes (N, size, size)} -> images (N, H, W, C), float32 in [0, 1].
 
         `levels` names the levels to use, default all; what the others would say is replaced by
-        their average (Figure 8). Raises `InputError` for codes or levels that do not fit.
+        their average (Figure 8). `batch` as for `encode`. Raises `InputError` for codes or levels
+        that do not fit.
         """
+        batch = self._at_once if batch is None else batch
         _check_at_least(1, batch=batch)
         count = self._count_of(codes)
         parts = (
@@ -362,6 +368,10 @@ class Hierarchy:
             size = self._sizes(self.levels)[level]
             check_given(codes, count, size, self.config.autoencoder.codebook_size, level)
         return {level: np.asarray(codes) for level, codes in given.items()}
+
+    @property
+    def _at_once(self):
+        return images_at_once(self.config.autoencoder)
 
     def _check_images(self, images):
         try:

@@ -72,7 +72,7 @@ def _may_go_on(run, path):
     if not path.exists():
         return False
     try:
-        return checkpoint.read_metadata(path)["step"] >= run.config.autoencoder.steps
+        return checkpoint.read_metadata(path).get("step", 0) >= run.config.autoencoder.steps
     except checkpoint.DamagedError:
         return True
 
@@ -111,13 +111,22 @@ def train_autoencoder(
     return train(task, run.stage_folder(task.stage), seed, resume, schedule, on_start, adjust)
 
 
-def extract_codes(run, sources, progress=True, copies=1, seed=0, communicator=None, resume=False):
+def extract_codes(
+    run,
+    sources,
+    progress=True,
+    copies=1,
+    seed=0,
+    communicator=None,
+    resume=False,
+    batch=None,
+):
     """Codes of all images by the averaged encoder: fills RUN/codes; the opened store.
 
-    With `resume` nothing is done where these codes are there already. `copies`, `seed` and
-    `communicator`: see `vqv2.training.encode_dataset`. Raises `InputError` when the data has other
-    classes than the run was made for, while another process extracts, while the autoencoder or a
-    prior is being trained, and when other codes would replace those that a prior has learned.
+    With `resume` nothing is done where these codes are there already. `copies`, `seed`, `batch`
+    and `communicator`: see `vqv2.training.encode_dataset`. Raises `InputError` when the data has
+    other classes than the run was made for, while another process extracts, while the autoencoder
+    or a prior is being trained, and when other codes would replace those that a prior has learned.
     """
     writes = communicator is None or communicator.rank == 0
     if writes:
@@ -131,7 +140,7 @@ def extract_codes(run, sources, progress=True, copies=1, seed=0, communicator=No
         return store
     if writes:
         _check_priors(run, identity, replaced=not store)
-    settings = {"copies": copies, "seed": seed, "progress": progress}
+    settings = {"copies": copies, "seed": seed, "progress": progress, "batch": batch}
     with claim(run.folder) if writes else contextlib.nullcontext():
         encode_dataset(
             model, identity, sources, run.codes_folder, **settings, communicator=communicator

@@ -99,6 +99,7 @@ def _train_autoencoder(arguments):
     skipped = print_skipped(sources)
     run.class_names = sources["train"].class_names
     training.say_what_precision_means(run.config.autoencoder)
+    training.advise(run.config.autoencoder, schedule, begun)
     result = pipeline.train_autoencoder(
         run,
         sources,
@@ -177,6 +178,7 @@ def _train_prior(arguments):
     for sentence in remarks(start, run) if start else ():
         print(sentence)
     training.say_what_precision_means(run.config.prior(level))
+    training.advise(run.config.prior(level), schedule, begun)
     result = pipeline.train_prior(
         run,
         level,

@@ -61,6 +61,7 @@ def _train_classifier(arguments):
     print_overview(sources)
     skipped = print_skipped(sources)
     training.say_what_precision_means(config)
+    training.advise(config, schedule, begun)
     result = train_classifier(
         arguments.out,
         config,

@@ -10,6 +10,7 @@ from vqv2.config import replace
 from vqv2.errors import InputError
 from vqv2.optim import autoencoder_learning_rate
 from vqv2.training import Schedule
+from vqv2.training.advice import advice
 from vqv2.training.state import ADJUSTABLE, FREE, changes
 
 
@@ -124,6 +125,12 @@ def say_what_precision_means(config):
             f"precision {config.precision} is emulated on backend {backends.current()}: products "
             "of rounded numbers, slower than float32"
         )
+
+
+def advise(config, schedule, begun):
+    """Say what does not suit a training as short as this one; not where it goes on as `begun`."""
+    for sentence in () if begun else advice(config, schedule.validate_every):
+        print(f"note: {sentence}")
 
 
 def print_result(metrics, folder):

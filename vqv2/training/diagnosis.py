@@ -8,10 +8,10 @@ from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, ClassifierConfig, PriorConfig
 from vqv2.consistency import check_autoencoder, check_codes, check_prior
 from vqv2.data.codes import (
+    former_place,
     former_settings,
-    has_former,
-    has_partial,
     open_codes,
+    partial_place,
     partial_settings,
 )
 from vqv2.errors import InputError
@@ -214,13 +214,13 @@ def _of_another_configuration(diagnosis, error):
 def _codes(run, autoencoder, quick):
     folder = run.codes_folder
     diagnosis = Diagnosis("codes", "not extracted", command=f"vqv2 encode {run.folder}")
-    if has_partial(folder):
+    if partial_place(folder).exists():
         running = is_claimed(run.folder)
         diagnosis.state = "being extracted now" if running else "half extracted"
         diagnosis.command += _options(partial_settings(folder))
         diagnosis.command = "" if running else diagnosis.command
     if not folder.exists():
-        if has_former(folder):
+        if former_place(folder).exists():
             diagnosis.notes.append("a former store is there, and comes back with the command")
         if not autoencoder.state.startswith("complete"):
             diagnosis.command = ""  # the autoencoder comes first

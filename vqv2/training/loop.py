@@ -273,7 +273,8 @@ def _step(task, step, data, seed):
     norm = _limit_gradients(task, step) if task.optimizer.unscale() else {}
     rate = task.learning_rate(step)
     task.optimizer.step(rate)
-    more = {"learning_rate": rate, **norm, **task.optimizer.loss_scale.metrics()}
+    rates = {"learning_rate": rate, "average_decay": task.optimizer.average_decay}
+    more = {**rates, **norm, **task.optimizer.loss_scale.metrics()}
     return lambda: {"loss": loss, **metrics(), **more}
 
 
@@ -294,5 +295,8 @@ def _limit_gradients(task, step):
 
 
 def _shown(metrics):
-    hidden = ("learning_rate", "reconstruction", "commitment", "codebook", "device_memory_bytes")
+    hidden = (
+        "learning_rate", "average_decay", "reconstruction", "commitment", "codebook",
+        "device_memory_bytes",
+    )  # fmt: skip
     return {name: f"{value:.4g}" for name, value in metrics.items() if name not in hidden}
