@@ -48,11 +48,15 @@ def test_encoding_does_not_decode_and_names_the_image_that_it_cannot_encode():
     for codes, known in zip(model.encode(images()).values(), expected, strict=True):
         np.testing.assert_array_equal(codes, known)
     broken = images()
-    broken[1, 0, 0] = np.nan
-    with pytest.raises(
-        InputError, match="level top: what the encoder makes of image 1 of 3 .1 such"
-    ):
-        model.encode(broken)
+    for number in (np.nan, np.inf, 1e30):
+        broken[1, 0, 0] = number
+        with (
+            np.errstate(all="ignore"),
+            pytest.raises(
+                InputError, match="level top: what the encoder makes of image 1 of 3 .1 such"
+            ),
+        ):
+            model.encode(broken)
     model.quantizers[1].codebook[...] = np.nan
     with pytest.raises(InputError, match="the code vectors of level middle are NaN"):
         model.encode(images())

@@ -110,6 +110,9 @@ def test_the_length_of_a_cosine_is_changed_only_where_that_is_asked_for(begun, t
     error = capsys.readouterr().err
     assert "would have it leap from 0 to 0.00075 at step 5: ask for that with --set" in error
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert train(run, "autoencoder", "--resume", "--steps", "3") == 0
+    assert "has all its steps already" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     opened = Run.open(run)
     longer = dataclasses.replace(opened.config.autoencoder, steps=12)
     opened.config = opened.config.with_autoencoder(longer)

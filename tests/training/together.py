@@ -30,6 +30,7 @@ from vqv2.optim import Adam
 from vqv2.presets import PRESETS
 from vqv2.run import Run
 from vqv2.training import AutoencoderTask, encode_dataset, loop, parallel
+from vqv2.training.start import Start
 
 STEPS = 50
 
@@ -169,13 +170,13 @@ def check_disagreement(communicator, folder):
     fewer = pipeline.open_splits(write_images(f"{folder}/f{communicator.rank}.npz", 9), AUTOENCODER)
     swapped = {split: sources["train"] for split in sources}
 
-    def train(sources=sources, seed=0, schedule=None, version=None, **fields):
+    def train(sources=sources, seed=0, schedule=None, version=None, start=None, **fields):
         config = CONFIG.with_autoencoder(dataclasses.replace(AUTOENCODER, **fields))
         run = Run(f"{folder}/run", config, ("0", "1", "2"), "images.npz")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(agreement, "__version__", version or agreement.__version__)
             pipeline.train_autoencoder(
-                run, sources, seed, schedule=schedule, communicator=communicator
+                run, sources, seed, schedule=schedule, communicator=communicator, start=start
             )
 
     def extract(sources=sources, **how):
@@ -190,12 +191,15 @@ def check_disagreement(communicator, folder):
             count, seed=seed, temperature=temperature, communicator=communicator, **how
         )
 
+    origin = {"run": "", "stage": "autoencoder", "step": 0, "identity": "a"}
+    start = Start(Run(folder, CONFIG, (), "").new_autoencoder(seed=0), origin)
     for work, others, said in (
         (train, {"sources": fewer}, "number of train images than process 0, 8 instead of 23"),
         (train, {"sources": swapped}, "number of held out images than process 0, 23 instead of 1"),
         (train, {"seed": 7}, "seed than process 0, 7 instead of 0"),
         (train, {"commitment": 0.5}, "commitment than process 0, 0.5 instead of 0.25"),
         (train, {"schedule": loop.Schedule(validate_every=3)}, "validate_every"),
+        (train, {"start": start}, 'checksum of given weights than process 0, "a" instead of null'),
         (train, {"version": "0"}, 'version of vqv2 than process 0, "0" instead of'),
         (extract, {"sources": fewer}, "number of train images"),
         (extract, {"copies": 2}, "copies than process 0, 2 instead of 1"),

@@ -89,7 +89,8 @@ def check_continues(former, config, arguments, folder):
             )
     asked = {name.rpartition(".")[2] for name in parse_settings(arguments.settings)}
     step = (Checkpoints(folder).metadata() or {"step": 0})["step"]
-    if "steps" in changes(former, config) and step and not asked & _OF_COSINE:
+    goes_on = 0 < step < config.steps
+    if goes_on and "steps" in changes(former, config) and not asked & _OF_COSINE:
         was, now = (autoencoder_learning_rate(step + 1, one) for one in (former, config))
         raise InputError(
             f"the learning rate falls along half a cosine that ends at step {former.steps}; one "

@@ -346,8 +346,10 @@ def _quantizer(config):
 
 
 def _refuse(level, outputs):
-    """Say of which images the encoder has made NaN or infinity, in its outputs (N, s, s, D)."""
-    places = np.flatnonzero(~np.isfinite(to_host(outputs)).all(axis=(1, 2, 3)))
+    """Say of which images the outputs (N, s, s, D) have squares that are not finite numbers."""
+    with np.errstate(over="ignore"):
+        squares = np.square(to_host(outputs)).sum(axis=(1, 2, 3))
+    places = np.flatnonzero(~np.isfinite(squares))
     what = f"the code vectors of level {level} are"
     if len(places):
         what = (

@@ -119,7 +119,9 @@ def _check_files(folder):
 def _facts(task, seed, schedule):
     """What all processes of a training must have alike."""
     how = {"check_finite": schedule.check_finite, **schedule.lasting()}
-    return {"stage": task.stage, "seed": seed, **as_json(task.config), **how, **task.facts()}
+    given = {"checksum of given weights": task.metadata.get(ORIGIN, {}).get("identity")}
+    what = {"stage": task.stage, "seed": seed, **as_json(task.config)}
+    return {**what, **how, **given, **task.facts()}
 
 
 class _Training:

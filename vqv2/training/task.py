@@ -4,7 +4,7 @@ import contextlib
 
 from backends.communication import Single
 from vqv2.training import accumulation, parallel
-from vqv2.training.state import PLACE
+from vqv2.training.state import ORIGIN, PLACE
 
 
 class Task:
@@ -33,7 +33,7 @@ class Task:
 
     def facts(self):
         """{name: value} of what it learns from, which all processes must have alike."""
-        return {name: value for name, value in self.metadata.items() if name != PLACE}
+        return {n: value for n, value in self.metadata.items() if n not in (PLACE, ORIGIN)}
 
     def split(self, data, count):
         """[the data of each of `count` equal parts of a batch] (`vqv2.training.accumulation`)."""
