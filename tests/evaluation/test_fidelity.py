@@ -14,6 +14,7 @@ from vqv2.evaluation.fidelity import (
     share_inside,
 )
 from vqv2.evaluation.manifold import inside_manifold, manifold_radii
+from vqv2.evaluation.neighbours import nearest
 
 RNG = np.random.default_rng(0)
 
@@ -92,8 +93,16 @@ def test_blocks_change_no_moments(monkeypatch):
 def test_features_that_have_no_covariance_are_refused():
     with pytest.raises(InputError, match=r"shape \(1, 3\)"):
         frechet_distance(features(5, 3), features(1, 3))
-    with pytest.raises(InputError, match="NaN or infinite"):
-        frechet_distance(features(5, 3), np.full((5, 3), np.nan))
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_features_that_are_not_finite_are_refused(number):
+    good, bad = features(5, 3), features(5, 3)
+    bad[2, 1] = number
+    for compare in (frechet_distance, precision_and_recall, lambda a, b: nearest(a, b, 1)):
+        for pair in ((good, bad), (bad, good)):
+            with pytest.raises(InputError, match="NaN or infinite"):
+                compare(*pair)
 
 
 def ball_members(points, centres, k):

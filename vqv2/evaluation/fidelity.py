@@ -27,7 +27,7 @@ from vqv2.evaluation.manifold import (
     inside_manifold,
     manifold_radii,
 )
-from vqv2.evaluation.neighbours import BLOCK_NUMBERS
+from vqv2.evaluation.neighbours import BLOCK_NUMBERS, check_finite_features
 
 
 class Gaussian(NamedTuple):
@@ -47,8 +47,7 @@ class Gaussian(NamedTuple):
             raise InputError(
                 f"features have shape {features.shape}: a covariance needs (N, D) of at least 2"
             )
-        if not np.isfinite(features).all():
-            raise InputError("features are NaN or infinite: the network cannot take these images")
+        check_finite_features(features)
         mean = features.mean(axis=0, dtype=np.float64)
         count, length = features.shape
         if count <= length:  # the features themselves are a root, and the covariance is singular

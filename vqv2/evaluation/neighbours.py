@@ -74,17 +74,29 @@ def nearest_images(network, images, source, k, indices=None, progress=lambda cou
     return Neighbours(places[found.indices], found.distances)
 
 
+def check_finite_features(features):
+    """Raise `InputError` unless all numbers of an array of features are finite."""
+    if not np.isfinite(features).all():
+        raise InputError("features are NaN or infinite: the network cannot take these images")
+
+
 def squared_distances(a, b):
     """|a_i - b_j|^2 of (M, D) and (N, D), float64 (M, N).
 
     As |a|^2 - 2 a b + |b|^2, a matrix product, after moving the origin to the mean of `a`: what is
-    subtracted is then no larger than it has to be. Never below 0.
+    subtracted is then no larger than it has to be. Never below 0. Raises `InputError` for features
+    that are not finite.
     """
     return squared_distances_and_error(a, b)[0]
 
 
 def squared_distances_and_error(a, b):
-    """(`squared_distances`, how far any of them may be off by rounding, a number)."""
+    """(`squared_distances`, how far any of them may be off by rounding, a number).
+
+    Raises `InputError` for features that are not finite: NaN is neither near nor far.
+    """
+    check_finite_features(a)
+    check_finite_features(b)
     origin = a.mean(axis=0, dtype=np.float64)
     a, b = a - origin, b - origin
     a_squared, b_squared = (a**2).sum(axis=1), (b**2).sum(axis=1)
