@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from backends.communication import Single
+from backends.process.communication import Single
 from vqv2.data.codes import training_classes
 from vqv2.errors import InputError
 from vqv2.run import Run
@@ -129,8 +129,8 @@ class Hierarchy:
         storage      "bfloat16" reads rounded weights, in half the time for small batches
         window       positions that a pass over the weights looks at: with 4, say, fewer passes and
                      the same codes; for a batch of one or two
-        communicator the processes that share the work (`backends.communication`): they take turns
-                     with batches of equal size, at most `batch`, and all get all the codes
+        communicator the processes that share the work (`backends.process.communication`): they take
+                     turns with batches of equal size, at most `batch`, and all get all the codes
 
         Raises `InputError` when a level's prior is not trained, and for an unknown class.
         """

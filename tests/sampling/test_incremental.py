@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import backends
-from backends import causal_winograd, sampling_step
+from backends import kernels
+from backends.numba.engine import causal_winograd
+from backends.reference.packing import matrix
 from vqv2.autodiff import no_grad
 from vqv2.config import PriorConfig
 from vqv2.errors import InputError
@@ -103,7 +105,7 @@ def rounded(model):
         projects = name.split(".")[-2] in ("queries", "keys", "values")
         weights = parameter.array[:-2] if projects else parameter.array  # but for the position
         flat = weights.reshape(-1, weights.shape[-1])
-        flat[...] = sampling_step.matrix(sampling_step.prepare(flat, "bfloat16"), flat.shape[-1])
+        flat[...] = matrix(kernels.prepare(flat, "bfloat16"), flat.shape[-1])
     return model
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import vqv2.functional as F
-from backends.communication import Single, connect, launched
+from backends.process.communication import Single, connect, launched
 from tests.small import AUTOENCODER, CONFIG
 from vqv2 import checkpoint, cli, loss_scale
 from vqv2.autodiff import Tensor

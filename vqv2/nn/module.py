@@ -3,7 +3,7 @@
 import numpy as np
 
 from backends import array_module, to_host
-from backends.communication import Single
+from backends.process.communication import Single
 from vqv2.autodiff import Tensor
 from vqv2.errors import InputError
 
@@ -14,7 +14,8 @@ class Module:
     Lists and dictionaries of modules count too. Names are the attributes' names joined by dots, in
     the order in which they were set: "encoder.convolutions.0.weight".
 
-    `communicator` (`backends.communication`) says who shares a training batch with this process.
+    `communicator` (`backends.process.communication`) says who shares a training batch with this
+    process.
     """
 
     communicator = Single()

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from backends.communication import Single
+from backends.process.communication import Single
 from vqv2.training import accumulation, parallel
 
 
@@ -21,8 +21,8 @@ class Task:
     def __init__(self, model, seed, communicator=None):
         """The configuration of `model` gives batch, steps, accumulate and clipping.
 
-        With a `communicator` (`backends.communication`) this process trains on its `share`, a
-        slice, of every batch. Raises `InputError` when the batch cannot be divided like that.
+        With a `communicator` (`backends.process.communication`) this process trains on its `share`,
+        a slice, of every batch. Raises `InputError` when the batch cannot be divided like that.
         """
         self.communicator = communicator or Single()
         self.model = model.distribute(self.communicator)
