@@ -59,7 +59,7 @@ unscale = Kernel(reference.adam.unscale)
 
 sample_codes = Kernel(reference.sample.sample_codes)
 
-prepare = Kernel(reference.packing.prepare)
+prepare_weights = Kernel(reference.packing.prepare_weights)
 
 affine = Kernel(reference.sampling_step.affine)
 affine_gate = Kernel(reference.sampling_step.affine_gate)

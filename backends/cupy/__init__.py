@@ -34,7 +34,7 @@ BY_REFERENCE = (
     kernels.logistic_mixture,
     kernels.logistic_mixture_gradient,
     # Once per model:
-    kernels.prepare,
+    kernels.prepare_weights,
     kernels.prepare_rows_above,
 )
 

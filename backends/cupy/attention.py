@@ -9,24 +9,15 @@ from backends.reference.elementwise import dropout_numbers
 
 _TILE = 32
 _cuda = cuda.Source(__file__, TILE=_TILE)
-_CUDA_THREADS = 128  # four warps of eight rows each
+_THREADS = 128  # four warps of eight rows each
 
 
-def _cuda_settings(queries, values, rate, seed, dropout_on):
+def _settings(queries, values, rate, seed, dropout_on):
     """The kernels' last arguments: sizes, scale and dropout."""
     length, width = queries.shape[-2:]
     threshold, seed, factor = dropout_numbers(rate, seed, queries.dtype)
-    scale = 1 / math.sqrt(width)
-    return (
-        length,
-        width,
-        values.shape[-1],
-        scale,
-        seed,
-        threshold,
-        factor,
-        int(dropout_on == "logits"),
-    )
+    scale, on_logits = 1 / math.sqrt(width), int(dropout_on == "logits")
+    return length, width, values.shape[-1], scale, seed, threshold, factor, on_logits
 
 
 def _launch_attention(kernel, arrays, settings, shared):
@@ -34,7 +25,7 @@ def _launch_attention(kernel, arrays, settings, shared):
     queries = arrays[0]
     blocks = math.prod(queries.shape[:-2]) * cuda.blocks_of(queries.shape[-2], _TILE)
     size = shared * _TILE * queries.dtype.itemsize
-    _cuda.launch(kernel, blocks, _CUDA_THREADS, *arrays, *settings, shared=size)
+    _cuda.launch(kernel, blocks, _THREADS, *arrays, *settings, shared=size)
 
 
 @kernels.causal_attention.version("cupy")
@@ -43,7 +34,7 @@ def causal_attention(queries, keys, values, rate, seed, dropout_on):
     output = xp.empty(values.shape, queries.dtype)
     log_normalizer = xp.empty(queries.shape[:-1], queries.dtype)
     inputs = [cuda.contiguous(array) for array in (queries, keys, values)]
-    settings = _cuda_settings(queries, values, rate, seed, dropout_on)
+    settings = _settings(queries, values, rate, seed, dropout_on)
     pitch, pitch_out = queries.shape[-1] | 1, values.shape[-1] | 1
     shared = 2 * pitch + pitch_out + values.shape[-1] + _TILE
     _launch_attention("attention", [*inputs, output, log_normalizer], settings, shared)
@@ -59,7 +50,7 @@ def causal_attention_gradient(
     inputs = (queries, keys, values, log_normalizer, inner, d_output)
     inputs = [cuda.contiguous(array) for array in inputs]
     d_queries, d_keys, d_values = (xp.empty(a.shape, a.dtype) for a in (queries, keys, values))
-    settings = _cuda_settings(queries, values, rate, seed, dropout_on)
+    settings = _settings(queries, values, rate, seed, dropout_on)
     width, width_out = queries.shape[-1], values.shape[-1]
     tiles = 2 * (width | 1) + 2 * (width_out | 1)
     shared = tiles + width + _TILE

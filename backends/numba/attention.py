@@ -223,6 +223,21 @@ def _finish(read, peak, total, count, output, log_normalizer):
 
 @compiled
 def _attend_loop(q, k, v, scale, dropout, output, log_normalizer):
+    """A task: a block of queries of one image and head, and all keys before the last of them.
+
+                       queries first, first + 1, ... as columns
+        keys 0 ...     x x x x x x x x     a tile of TILE keys: logits, then weights; every pair
+                       x x x x x x x x     counts
+                       ---------------
+        keys first     . x x x x x x x     a tile on the diagonal: row r counts from column
+        ...            . . x x x x x x     top - first + 1 + r on
+                       . . . x x x x x
+
+    Beside the tile the task keeps, for each column, the highest logit so far (peak), the sum of
+    exp(logit - peak) (total), and the values read so far with these weights (read, turned). Where a
+    tile raises a peak, total and read are scaled down by `shrink`. At the end read / total goes to
+    the task's own rows of the output.
+    """
     images, length, heads, width_out = output.shape
     drops, on_logits = dropout[0] > 0, dropout[3]
     for task in prange(images * heads * _blocks(length)):
@@ -254,6 +269,12 @@ def _attend_loop(q, k, v, scale, dropout, output, log_normalizer):
 
 @compiled
 def _query_gradient_loop(q, k, v, dy, scale, dropout, log_normalizer, inner, y, d_queries):
+    """A task: the gradients of a block of queries, with tiles as in `_attend_loop`.
+
+    A tile's logits become weights P by the normalizer, and beside it stands dO V^T, which becomes
+    dS = P * (dO V^T - inner). The gradient, turned, adds up K^T dS of all tiles. The task also
+    writes `inner` of its queries, for the loop that follows.
+    """
     images, length, heads, _ = d_queries.shape
     drops, on_logits = dropout[0] > 0, dropout[3]
     for task in prange(images * heads * _blocks(length)):
@@ -293,6 +314,19 @@ def _query_gradient_loop(q, k, v, dy, scale, dropout, log_normalizer, inner, y, 
 
 @compiled
 def _key_value_gradient_loop(q, k, v, dy, scale, dropout, log_normalizer, inner, d_keys, d_values):
+    """A task: the gradients of a block of keys and values, and all queries after the first of them.
+
+                             keys first, first + 1, ... as columns
+        queries first + 1    x . . . . . . .     a tile on the diagonal: of row r only columns
+        ...                  x x . . . . . .     before top - first + r count
+                             x x x . . . . .
+                             ---------------
+                             x x x x x x x x     a tile farther on: every pair counts
+
+    Two tiles are made side by side, the weights P and dS = P * (dO V^T - inner); the numbers of a
+    query, its normalizer and inner, belong to a row. Of all tiles the task adds up Q^T dS, its
+    keys' gradient, and dO^T P, its values' gradient, both turned, and writes them at the end.
+    """
     images, length, heads, _ = d_values.shape
     drops, on_logits = dropout[0] > 0, dropout[3]
     for task in prange(images * heads * _blocks(length)):

@@ -5,7 +5,7 @@ With wide enough rows the latter multiplies little more than half as often.
 
 from backends import kernels
 from backends.numba.engine import causal_winograd
-from backends.numba.packing import prepare
+from backends.numba.packing import prepare_weights
 from backends.numba.sampling_step import affine
 from backends.reference.rows_above import one_product
 
@@ -14,7 +14,7 @@ from backends.reference.rows_above import one_product
 def prepare_rows_above(w, storage, width):
     if storage == "float32" and causal_winograd.pays_above(width, w):
         return causal_winograd.prepare_above(w)
-    return prepare(w.reshape(-1, w.shape[-1]), storage)
+    return prepare_weights(w.reshape(-1, w.shape[-1]), storage)
 
 
 @kernels.add_rows_above.version("numba")

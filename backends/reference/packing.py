@@ -16,7 +16,7 @@ STORAGES = ("float32", "bfloat16")
 BLOCK = 64  # columns of a block
 
 
-def prepare(w, storage="float32", halves=1):
+def prepare_weights(w, storage="float32", halves=1):
     """Weights (K, D) as the kernels of `sampling_step` and `position_step` read them.
 
     Float32 weights are packed into column blocks (`pack`, `halves` = 2 for `affine_gate`) of

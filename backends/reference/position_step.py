@@ -48,7 +48,7 @@ def affine_at(
     """x W + offset (rows, columns) into y, and ELU of it into `activation`.
 
     Where a window is None that array is left as it is. Maps have `size` columns; w is packed, as
-    by `packing.prepare`. x and `activation` go by the column.
+    by `packing.prepare_weights`. x and `activation` go by the column.
     """
     inputs = x.reshape(-1)[x_window.places(where, size, rows, w.shape[1])]
     offsets = offset.reshape(-1)[offset_window.places(where, size, rows, columns)]

@@ -8,7 +8,7 @@ Shapes: rows (N, k // 2, W + 2 * (k // 2), C), zeros on both sides; weights (k /
 """
 
 from backends.arrays import array_module
-from backends.reference.packing import prepare
+from backends.reference.packing import prepare_weights
 from backends.reference.sampling_step import affine
 
 
@@ -18,7 +18,7 @@ def prepare_rows_above(w, storage, width):
     Only the backend that laid them out is sure to read them. Raises `ValueError` for an unknown
     storage.
     """
-    return prepare(w.reshape(-1, w.shape[-1]), storage)
+    return prepare_weights(w.reshape(-1, w.shape[-1]), storage)
 
 
 def add_rows_above(rows, w, offset):

@@ -1,7 +1,7 @@
 """What sampling one more position is made of: products of few rows with large weights (section F).
 
-Weights are read as `packing.prepare` lays them out, once; what follows a product is done while its
-results are still in the cache.
+Weights are read, once, as `packing.prepare_weights` lays them out; what follows a product is done
+while its results are still in the cache.
 
 Shapes: x (M, K), weights (K, D), M being the number of images sampled side by side, or of all
 positions of a row of theirs.

@@ -11,7 +11,7 @@ from tests.cases import CASES, CHANGED, LAYOUTS, Draw, run
 
 VERSIONS = (("reference", np.float32), ("numba", np.float32), ("numba", np.float64))
 # What these return only their backend has to understand: they are tested with what reads it.
-LAYOUTS_OF_WEIGHTS = {kernels.prepare, kernels.prepare_rows_above}
+LAYOUTS_OF_WEIGHTS = {kernels.prepare_weights, kernels.prepare_rows_above}
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}  # relative to the largest number of a result
 
 

@@ -25,7 +25,7 @@ def _room(draw, *shape):
 
 
 def _packed(w, storage, halves=1):
-    prepared = kernels.prepare(w, storage, halves)
+    prepared = kernels.prepare_weights(w, storage, halves)
     return prepared if prepared.ndim == 3 else pack(prepared, halves)
 
 

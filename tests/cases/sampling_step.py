@@ -9,12 +9,12 @@ from tests.cases.matmul import PRODUCTS
 
 
 def _affine(rows, length, columns, storage, activated, draw):
-    w = kernels.prepare(draw(length, columns), storage)
+    w = kernels.prepare_weights(draw(length, columns), storage)
     return draw(rows, length), w, draw(rows, columns), activated
 
 
 def _affine_gate(rows, length, channels, storage, draw):
-    w = kernels.prepare(draw(length, 2 * channels), storage, halves=2)
+    w = kernels.prepare_weights(draw(length, 2 * channels), storage, halves=2)
     return draw(rows, length), w, draw(rows, 2 * channels), draw(rows, channels)
 
 

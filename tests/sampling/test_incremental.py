@@ -105,7 +105,7 @@ def rounded(model):
         projects = name.split(".")[-2] in ("queries", "keys", "values")
         weights = parameter.array[:-2] if projects else parameter.array  # but for the position
         flat = weights.reshape(-1, weights.shape[-1])
-        flat[...] = matrix(kernels.prepare(flat, "bfloat16"), flat.shape[-1])
+        flat[...] = matrix(kernels.prepare_weights(flat, "bfloat16"), flat.shape[-1])
     return model
 
 

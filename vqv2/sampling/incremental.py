@@ -17,7 +17,7 @@ The weights are the `Prior`'s; what every position reads of them is laid out ane
 import numpy as np
 
 from backends import array_module, kernels
-from backends.kernels import affine, affine_gate, attend, prepare
+from backends.kernels import affine, affine_gate, attend, prepare_weights
 from backends.reference.packing import STORAGES
 from vqv2.autodiff import no_grad
 from vqv2.errors import InputError
@@ -139,7 +139,7 @@ class _Maps:
 
     def prepare(self, weight, halves=1):
         """Weights (K, D) laid out for the kernels of a step."""
-        return prepare(weight, self.storage, halves)
+        return prepare_weights(weight, self.storage, halves)
 
 
 class CausalConvolution:

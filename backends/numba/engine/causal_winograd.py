@@ -198,7 +198,19 @@ def _transform_weights_loop(w, transposed, above, beside):
 
 @compiled
 def _convolve_loop(x, above, beside, lines, turned, y):
-    """x is padded: two lines above, two columns on the left, on the right up to whole tiles."""
+    """A task: `lines` lines of tiles (four outputs side by side) of one image, all channels out.
+
+        lines top - 2 ... bottom - 2 of x   -- B^T -->   v (POINTS, their tiles, channels in)
+
+        m[block, 0 ... POINTS - 1]    sums of v @ above: for a tile both lines above it, of which
+                                      the second is `across` tiles later in v
+        m[block, POINTS ... ]         sums of x @ beside: the four outputs' own line, without B^T
+
+        four outputs of a tile  =  A^T m[block, :POINTS] + m[block, POINTS:]      (to_outputs)
+
+    Channels in come in parts, so that v stays in the cache; m holds the sums of all of them. x is
+    padded: two lines above, two columns on the left, on the right up to whole tiles.
+    """
     n, rows, columns, channels_out = y.shape
     _, height, width, channels = x.shape
     blocks, own = beside.shape[:2]

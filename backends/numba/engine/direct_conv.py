@@ -87,6 +87,19 @@ def _pad_loop(x, top, left, turned, y):
 def _convolve_loop(
     x, image_step, line_step, origin, stride, step, w, block_step, w_step, length, window, lines, y
 ):
+    """A task: `lines` lines of one image's outputs, for one block of channels out.
+
+        line of x     . . . . . . . . . . . . . .
+        position 0    [ window ]                     times  w, the rows of the kernel's row a
+        position 1        [ window ]                               (window, BLOCK)
+        position 2            [ window ]             added to  sums (positions, BLOCK)
+                      |--> `step` numbers from window to window
+
+    The windows are not copied: the left factor of `add_rows` is the line of x itself, whose rows
+    begin `step` apart and overlap. The sums of all the task's positions stay in the cache while it
+    goes through the rows of the kernel, CHUNK numbers of a window at a time. At the end it writes
+    them to its part of y, which no other task touches.
+    """
     n, rows, columns, channels = y.shape
     groups, blocks = (rows + lines - 1) // lines, (channels + BLOCK - 1) // BLOCK
     for task in prange(n * groups * blocks):

@@ -100,7 +100,19 @@ def _intrinsic(rows):
 
 
 class _Tile:
-    """The instructions for rows x (vectors * lanes) sums, from `column` of a block on."""
+    """The instructions for rows x (vectors * lanes) sums, from `column` of a block on.
+
+    What registers hold, for six rows, and vectors of 16 numbers:
+
+        for one k, of w:                  w[k, 0:16]  w[k, 16:32]  w[k, 32:48]  w[k, 48:64]
+        x of row 0 and k, 16 times   *    sums        sums         sums         sums
+        x of row 1 and k, 16 times   *    sums        sums         sums         sums
+        ...                               ...
+        x of row 5 and k, 16 times   *    sums        sums         sums         sums
+
+    Every k reads 64 numbers of w and six of x for 384 products. The 24 registers of sums are added
+    to memory once, after the last k. Vectors of 8 or 4 numbers take the columns in several turns.
+    """
 
     def __init__(self, builder, arguments, column, rows, lanes, vectors):
         from llvmlite import ir

@@ -272,6 +272,18 @@ def _put(numbers, width, start, step, line):
 
 @compiled
 def _convolve_loop(x, source, inputs, u, grid, lines, target, y):
+    """A task: `lines` lines of tiles of one image, for all channels out.
+
+    For one row i of B^T after the other:
+
+        lines of x   -- B^T along columns, row i; B along rows -->   v (lines_in, count, tiles, C)
+        v[:, j] @ u[i, j]   -- summed over lines_in and C -->        products (count, tiles, BLOCK)
+        products     -- A along rows: two outputs side by side -->   sums[..., 0 and 1, i]
+
+    `products` are those of one piece of the output: a block of channels of one line of a pixel.
+    When all rows i are there, A^T along columns makes two lines of outputs of sums[..., :], and
+    `_put` copies what lies inside the map to y. Only `u` is shared, and it is only read.
+    """
     count, _, lines_out, blocks, lines_in, length, _ = u.shape
     (channels, side, cropped), (rows, columns) = target, grid
     down, across = (rows + 1) // 2, (columns + 1) // 2

@@ -7,7 +7,7 @@ import pytest
 from backends import reference
 from backends.numba.engine import causal_winograd
 from backends.numba.rows_above import add_rows_above, prepare_rows_above
-from backends.reference.packing import prepare
+from backends.reference.packing import prepare_weights
 from tests.cases import LAYOUTS, Draw
 
 WIDTH, CHANNELS, CHANNELS_OUT = 22, 40, 72
@@ -77,7 +77,7 @@ def test_an_unknown_storage_is_refused():
 
 def test_errors_are_no_larger_than_twice_those_of_a_plain_sum():
     w, (rows, offset) = draw(10, 128, CHANNELS_OUT), inputs(8, 32, 128)
-    plain = prepare(w.reshape(-1, CHANNELS_OUT))
+    plain = prepare_weights(w.reshape(-1, CHANNELS_OUT))
     exact = reference.rows_above.add_rows_above(
         *(a.astype(np.float64) for a in (rows, w.reshape(-1, CHANNELS_OUT), offset))
     )
