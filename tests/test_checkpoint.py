@@ -116,10 +116,10 @@ def test_what_cannot_be_opened_is_not_called_missing_or_damaged(tmp_path, monkey
     """A user who is told to train first, or again, might do so."""
     path = tmp_path / "c.safetensors"
     path.mkdir()
-    with pytest.raises(InputError, match="c.safetensors cannot be read: Is a directory"):
+    with pytest.raises(InputError, match="c.safetensors cannot be read: it is a folder"):
         checkpoint.load(path)
 
-    def refuse(*_):
+    def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("builtins.open", refuse)
@@ -198,7 +198,7 @@ def test_one_that_may_not_be_read_is_not_taken_for_a_damaged_one(tmp_path, monke
     checkpoints = stage(tmp_path, (7, 8))
     checkpoints.newest.unlink()
     checkpoints.newest.mkdir()
-    with pytest.raises(InputError, match="Is a directory"):
+    with pytest.raises(InputError, match="it is a folder"):
         checkpoints.load()
 
 

@@ -181,6 +181,34 @@ def test_a_name_that_promises_something_else_is_refused(former):
             check_writable(former.with_name(name), (".png", ".npz"))
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x" * 240 + ".png", "the name is too long"),  # the temporary file's is longer
+        ("new/" + "x" * 300 + "/a.png", "the name is too long"),
+        ("d/" * 2500 + "a.png", "the path is too long"),
+        ("a\0.png", "there is a zero byte in it"),
+        ("nowhere/a.png", "nowhere is a link that leads nowhere"),
+        ("fifo", "it is a device or a FIFO"),
+    ],
+)
+def test_what_the_system_would_refuse_at_the_end_is_known_beforehand(tmp_path, name, message):
+    (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(InputError, match=message) as error:
+        check_writable(f"{tmp_path}/{name}")
+    assert str(error.value).startswith("cannot write ")
+
+
+def test_the_longest_name_can_be_written(tmp_path):
+    longest = 255 - len(f"..{os.getpid()}.partial")
+    path = tmp_path / ("x" * longest)
+    check_writable(path)
+    with atomic_write(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
 def test_a_folder_that_may_not_be_written_in_is_known_beforehand(former, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(InputError, match="is not permitted"):

@@ -84,9 +84,7 @@ def test_splits_are_told_apart(photos):
     for split in ("train", "val"):
         shutil.copytree(photos, parts / split)
     assert identity(parts, "train") == identity(parts, "held_out") != identity(parts)
-    for path in (parts / "val").rglob("*.png"):
-        Image.new("RGB", (8, 8)).save(path)  # too small, all of them
-    assert identity(parts) not in (identity(parts, "train"), identity(photos))
+    assert identity(parts, "train") == identity(photos)
 
 
 def test_arrays_are_compared_by_images_and_labels(tmp_path):

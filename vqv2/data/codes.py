@@ -2,9 +2,9 @@
 
 A store is a folder with, for each split ("train", "held_out"), one uint16 array (N, size, size)
 per level, `SPLIT-LEVEL.npy`, the CRC-32 of each of its maps, uint32 (N,), `SPLIT-LEVEL-crc.npy`,
-and, where there are classes, int64 labels, `SPLIT-labels.npy`. `manifest.json` names the
-autoencoder that made them, has the SHA-256 of all files but the codes themselves, and is written
-last: without it there is no store.
+and, where there are classes, int64 labels, `SPLIT-labels.npy`. `index.jsonl` has a line for each
+row, which says of what image it is. `manifest.json` names the autoencoder that made them, has the
+SHA-256 of all files but the codes themselves, and is written last: without it there is no store.
 
 The codes of ImageNet are 13 GB, which nobody wants to read before a training begins. So it is each
 map that has a checksum, written with it and looked at whenever it is read: what a prior learns from
@@ -22,15 +22,36 @@ from pathlib import Path
 
 import numpy as np
 
-from vqv2.errors import InputError
+from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.files import atomic_write
 from vqv2.progress import progress_bar
+from vqv2.reading import json_lines, map_array, open_array, read_json, reading
+from vqv2.reading.file import shown
+from vqv2.reading.schema import Each, Many, Maybe, Table, Text, Whole
 
 FORMAT = "vqv2 codes 2"
 VERIFIED_AT_ONCE = 2**28  # bytes of codes that `open_codes` reads to verify them: a second or less
+INDEX = "index.jsonl"  # which image each row is
 BEGUN = "begun.json"  # in a store that is not complete: what it will be a store of
-_CODES = np.uint16
+_CODES, _CHECKSUMS, _LABELS = np.uint16, np.uint32, np.int64
 _MAPS_AT_ONCE = 4096
+_REMEDY = "extract the codes again with `vqv2 encode`"
+_SETTINGS = Table({"settings": Each(Whole(0, None))})
+_COUNT = Whole(1, 2**40)
+_MANIFEST = Table(
+    {
+        "autoencoder": Text(),
+        "levels": Many(Text()),
+        "sizes": Many(Whole(1, 2**16)),
+        "counts": Table({"train": _COUNT}, maybe={"held_out": _COUNT}),
+        "class_names": Many(Text()),
+        "source": Text(),
+        "checksums": Each(Text()),
+        "checksum": Text(),
+        **_SETTINGS.fields,
+    },
+    maybe={"source_identity": Maybe(Text())},
+)
 
 
 class CodeStore:
@@ -61,7 +82,7 @@ class CodeStore:
         return sum(self.counts.values()) * areas * np.dtype(_CODES).itemsize
 
     def codes(self, split, level):
-        """The codes of one level, (N, size, size) uint16, mapped into memory and not verified."""
+        """The codes of one level, `ArrayFile` (N, size, size) uint16, not verified."""
         return self._array(f"{split}-{level}")
 
     def read(self, split, level, indices):
@@ -75,12 +96,19 @@ class CodeStore:
             if zlib.crc32(one) != checksum:
                 number = np.arange(self.counts[split])[indices][place]
                 path = self.folder / f"{split}-{level}.npy"
-                raise InputError(f"{path} is damaged in map {number}: extract the codes again")
+                raise DamagedError(f"{path} is damaged in map {number}: {_REMEDY}")
         return maps
 
     def labels(self, split):
         """Classes (N,) int64, or None."""
-        return self._array(f"{split}-labels") if self.class_names else None
+        return self._array(f"{split}-labels")[:] if self.class_names else None
+
+    def rows(self):
+        """Yield {"split", "row", "copy", "image"} of every map, as the index has them, in order.
+
+        An image's name says where it is in the data: a path below the folder, a place in an array.
+        """
+        return json_lines(self.folder / INDEX, _REMEDY)
 
     def verify(self, progress=False):
         """Read everything. Raise `InputError` when a file's contents are not what was written."""
@@ -95,25 +123,30 @@ class CodeStore:
                         bar.update(stop - start)
 
     def _verify_files(self):
-        """Verify all files but the codes: checksums of maps, and labels."""
+        """Verify all files but the codes: checksums of maps, labels, and the index."""
         for name, expected in self.manifest["checksums"].items():
-            if _file_checksum(self.folder / name) != expected:
-                raise InputError(f"{self.folder / name} is damaged: extract the codes again")
+            if Path(name).name != name or _file_checksum(self.folder / name) != expected:
+                raise DamagedError(f"{self.folder / name} is damaged: {_REMEDY}")
 
     def _check_shapes(self):
         for split, count in self.counts.items():
             for level, size in zip(self.levels, self.manifest["sizes"], strict=True):
-                array = self.codes(split, level)
-                if array.shape != (count, size, size) or array.dtype != _CODES:
-                    path = self.folder / f"{split}-{level}.npy"
-                    raise InputError(
-                        f"{path} is damaged, it holds {array.dtype} {array.shape}: extract the "
-                        "codes again"
-                    )
+                self._check(f"{split}-{level}", _CODES, (count, size, size))
+                self._check(f"{split}-{level}-crc", _CHECKSUMS, (count,))
+            if self.class_names:
+                self._check(f"{split}-labels", _LABELS, (count,))
+
+    def _check(self, name, dtype, shape):
+        array = self._array(name)
+        if (array.dtype, array.shape) != (dtype, shape):
+            raise DamagedError(
+                f"{self.folder / name}.npy is damaged, it holds {array.dtype} {array.shape}: "
+                f"{_REMEDY}"
+            )
 
     def _array(self, name):
         if name not in self._arrays:
-            self._arrays[name] = _open_array(self.folder / f"{name}.npy")
+            self._arrays[name] = open_array(self.folder / f"{name}.npy", _REMEDY)
         return self._arrays[name]
 
 
@@ -140,6 +173,7 @@ def training_classes(folder, identity):
     """
     try:
         store = _open_manifest(folder, identity)
+        store._check_shapes()
         store._verify_files()
         labels = store.labels("train")
     except InputError:
@@ -150,17 +184,20 @@ def training_classes(folder, identity):
 def _open_manifest(folder, identity):
     path = Path(folder) / "manifest.json"
     try:
-        manifest = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"there are no codes in {folder}: run `vqv2 encode` first") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): extract the codes again") from None
-    if isinstance(manifest, dict) and manifest.get("format") == "vqv2 codes 1":
-        raise InputError(f"{folder} holds codes of an earlier version: extract the codes again")
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise InputError(f"{path} is not a manifest of codes: extract the codes again")
-    if _seal(manifest) != manifest.get("checksum"):
-        raise InputError(f"{path} is damaged: extract the codes again")
+        manifest = read_json(path, _REMEDY, Table({"format": Text()}))
+    except MissingError:
+        raise MissingError(f"there are no codes in {folder}: run `vqv2 encode` first") from None
+    if manifest["format"] == "vqv2 codes 1":
+        raise InputError(f"{folder} holds codes of an earlier version: {_REMEDY}")
+    if manifest["format"] != FORMAT:
+        raise DamagedError(f"{path} is not a manifest of codes: {_REMEDY}")
+    try:
+        _MANIFEST.check(manifest)
+        _check_names(manifest)
+    except ValueError as error:
+        raise DamagedError(f"{path} is damaged ({error}): {_REMEDY}") from None
+    if _seal(manifest) != manifest["checksum"]:
+        raise DamagedError(f"{path} is damaged: {_REMEDY}")
     store = CodeStore(folder, manifest)
     if identity is not None and store.identity != identity:
         raise InputError(
@@ -168,6 +205,15 @@ def _open_manifest(folder, identity):
             f"{identity[:12]}): run `vqv2 encode` again"
         )
     return store
+
+
+def _check_names(manifest):
+    """Raise `ValueError` unless the names in a manifest can be parts of names of files."""
+    if len(manifest["levels"]) != len(manifest["sizes"]):
+        raise ValueError("it has not one size for each level")
+    for name in (*manifest["levels"], *manifest["counts"]):
+        if Path(name).name != name:
+            raise ValueError(f"{shown(name)} is no name of a level or a split")
 
 
 @contextlib.contextmanager
@@ -181,6 +227,7 @@ def write_codes(
     source,
     settings=None,
     source_identity=None,
+    rows=(),
 ):
     """Context manager for writing a store: yields {split: {level or "labels": what to fill}}.
 
@@ -191,11 +238,15 @@ def write_codes(
     With `settings`, {name: value} of whatever else decides the codes, writing goes on where it was
     ended, even by `kill -9`: `written(slice)` of what is to be filled says what is there already.
     `source` is what the images are called, `source_identity` tells them from others.
+
+    A `folder` that is a link is followed, also to a folder that is not there yet. A finished store
+    that cannot take its place is kept beside it. `rows` yields {"split", "row", ...} of each image
+    in turn, for the store's index.
     """
-    folder = Path(folder)
-    partial = _partial(folder)
-    former = folder.with_name(folder.name + ".former")
+    given, folder, complete = folder, _real(folder), False
+    partial, former = _partial(folder), _former(folder)
     try:
+        _check_place(folder, given)
         if former.exists() and not folder.exists():  # ended between the two renames below
             former.rename(folder)
         manifest = {
@@ -213,24 +264,52 @@ def write_codes(
         yield arrays
         for array in [array for split in arrays.values() for array in split.values()]:
             array.flush()
+        _write_index(partial / INDEX, rows)
         files = _small_files(partial, counts, levels)
         manifest["checksums"] = {path.name: _file_checksum(path) for path in files}
         manifest["checksum"] = _seal(manifest)
         _write_json(partial / "manifest.json", manifest)
-        (partial / BEGUN).unlink(missing_ok=True)
+        complete = True
         _take_place(partial, folder, former)
+        (folder / BEGUN).unlink(missing_ok=True)
     except OSError as error:
         reason = error.strerror or f"the disk may be full ({error})"  # NumPy gives no strerror
-        raise InputError(f"cannot write codes to {folder}: {reason}") from None
+        there = f"; they are complete in {partial}, and the same command goes on from there"
+        raise InputError(
+            f"cannot write codes to {folder}: {reason}{there if complete else ''}"
+        ) from None
     finally:
-        if not (partial / BEGUN).exists():  # nothing that could be gone on with
-            shutil.rmtree(partial, ignore_errors=True)
+        if not complete and not (partial / BEGUN).exists():  # nothing that could be gone on with
+            _remove(partial)
+
+
+def _check_place(folder, given):
+    """Raise `InputError` where a finished store could not take the place of what is there."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise InputError(f"{folder} is no folder, where that of codes should be: move it away")
+    if os.path.islink(given) and not folder.parent.is_dir():
+        raise InputError(f"{given} links to {folder}, but there is no {folder.parent}: make it")
+    if os.path.ismount(folder):
+        raise InputError(
+            f"{given} is where a disk is mounted, which cannot be replaced: make it a link to a "
+            "folder on that disk"
+        )
+
+
+def has_partial(folder):
+    """Whether a store at `folder` has been begun that is not complete."""
+    return _partial(folder).exists()
+
+
+def has_former(folder):
+    """Whether a former store is there that comes back when the one at `folder` is written."""
+    return _former(folder).exists()
 
 
 def _arrays(partial, manifest, may_go_on):
     """{split: {level or "labels": what to fill}}, in files of a former attempt where it fits."""
     if not (may_go_on and _has_begun(partial, manifest)):
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove(partial)
         partial.mkdir(parents=True)
     arrays = {
         split: _open_or_create(partial, split, count, manifest)
@@ -244,12 +323,12 @@ def _arrays(partial, manifest, may_go_on):
 def _has_begun(partial, manifest):
     """Whether all the files of this store are there, of which some codes may be missing."""
     try:
-        begun = json.loads((partial / BEGUN).read_text())
-        return has_source(begun, manifest["source"], manifest["source_identity"]) and (
-            {**begun, **_source(manifest)} == manifest
-        )
-    except (OSError, ValueError, TypeError, AttributeError):
+        begun = read_json(partial / BEGUN, _REMEDY)
+    except InputError:
         return False
+    return has_source(begun, manifest["source"], manifest["source_identity"]) and (
+        {**begun, **_source(manifest)} == manifest
+    )
 
 
 def has_source(manifest, name, identity):
@@ -277,14 +356,29 @@ def former_settings(folder):
 
 def _settings(path):
     try:
-        return dict(json.loads(path.read_text())["settings"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_json(path, _REMEDY, _SETTINGS)["settings"]
+    except InputError:
         return {}
 
 
 def _partial(folder):
     """Where a store is until it is complete."""
-    return Path(folder).with_name(Path(folder).name + ".partial")
+    return _beside(folder, ".partial")
+
+
+def _former(folder):
+    """Where the former store is while the new one takes its place."""
+    return _beside(folder, ".former")
+
+
+def _beside(folder, ending):
+    real = _real(folder)
+    return real.with_name(real.name + ending)
+
+
+def _real(folder):
+    """Where the files are: a user may have made the folder a link to another disk."""
+    return Path(os.path.realpath(folder))
 
 
 def _write_json(path, content):
@@ -294,7 +388,7 @@ def _write_json(path, content):
 
 def _take_place(partial, folder, former):
     """Put the finished folder where the former one was, which goes last, or comes back."""
-    shutil.rmtree(former, ignore_errors=True)
+    _remove(former)
     if folder.exists():
         folder.rename(former)
     try:
@@ -303,7 +397,15 @@ def _take_place(partial, folder, former):
         if former.exists():
             former.rename(folder)
         raise
-    shutil.rmtree(former, ignore_errors=True)
+    _remove(former)
+
+
+def _remove(path):
+    """Remove a folder with all that is in it; of a link only the link."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _seal(manifest):
@@ -315,7 +417,14 @@ def _seal(manifest):
 def _small_files(folder, counts, levels):
     """All files but the manifest and the codes."""
     codes = {f"{split}-{level}.npy" for split in counts for level in levels}
-    return [path for path in sorted(folder.glob("*.npy")) if path.name not in codes]
+    arrays = [path for path in sorted(folder.glob("*.npy")) if path.name not in codes]
+    return [*arrays, folder / INDEX]
+
+
+def _write_index(path, rows):
+    with atomic_write(path) as temporary, open(temporary, "w") as file:
+        for row in rows:
+            file.write(json.dumps(row) + "\n")
 
 
 class _Maps:
@@ -346,21 +455,21 @@ def _open_or_create(folder, split, count, manifest):
     def array(name, dtype, shape):
         path = folder / f"{split}-{name}.npy"
         try:
-            found = np.load(path, mmap_mode="r+")
-            if (found.dtype, found.shape) == (dtype, shape):
+            found = map_array(path, _REMEDY, "r+")
+            if (found.dtype, found.shape) == (dtype, shape) and found.size:
                 return found
-        except (OSError, ValueError, EOFError):  # it is missing, or damaged
+        except (MissingError, DamagedError):
             pass
         return _create_array(path, dtype, shape)
 
     arrays = {
         level: _Maps(
-            array(level, _CODES, (count, size, size)), array(f"{level}-crc", np.uint32, (count,))
+            array(level, _CODES, (count, size, size)), array(f"{level}-crc", _CHECKSUMS, (count,))
         )
         for level, size in zip(manifest["levels"], manifest["sizes"], strict=True)
     }
     if manifest["class_names"]:
-        arrays["labels"] = array("labels", np.int64, (count,))
+        arrays["labels"] = array("labels", _LABELS, (count,))
     return arrays
 
 
@@ -395,19 +504,9 @@ def _write_zeros(file, start, length):
         file.write(zeros[: length - written])
 
 
-def _open_array(path):
-    try:
-        return np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be read ({error}): extract the codes again") from None
-
-
 def _file_checksum(path):
     digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while block := file.read(2**22):
-                digest.update(block)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    with reading(path, _REMEDY) as file:
+        while block := file.read(2**22):
+            digest.update(block)
     return digest.hexdigest()
