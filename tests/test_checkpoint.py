@@ -172,6 +172,15 @@ def test_a_damaged_newest_is_named_and_the_one_before_it_used(tmp_path):
     )
 
 
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3", "F4", "X"])
+def test_numbers_that_numpy_lacks_are_damage(tmp_path, dtype):
+    checkpoints = stage(tmp_path, (7, 8))
+    content = checkpoints.newest.read_bytes().replace(b'"F32"', f'"{dtype}"'.encode(), 1)
+    checkpoints.newest.unlink()
+    checkpoints.newest.write_bytes(content)
+    assert Checkpoints(tmp_path).load()[0] == tmp_path / "checkpoint-7.safetensors"
+
+
 def test_what_was_damaged_is_not_kept_as_one_of_the_former(tmp_path):
     checkpoints = stage(tmp_path, (6, 7, 8, 9), keep=3, best=(6,))
     for path in (checkpoints.newest, tmp_path / "checkpoint-8.safetensors"):

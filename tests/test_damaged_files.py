@@ -21,8 +21,8 @@ from tests import mutants
 from tests.evaluation.test_vgg import SMALL, random_arrays
 from tests.small import train_all, write_fashion_mnist
 from vqv2 import checkpoint, cli
-from vqv2.data import codes as codes_module
 from vqv2.data import index as index_module
+from vqv2.data.codes import seal
 from vqv2.errors import InputError
 from vqv2.evaluation.vgg import VGG16, load_weights
 from vqv2.training import Schedule
@@ -210,9 +210,7 @@ def test_a_forged_run(request, pristine, tmp_path, no_hang):
         if rng.integers(2):
             content, what = mutants.with_another_value(json.loads(manifest.read_text()), rng)
             with contextlib.suppress(ValueError):  # a number that Python does not print
-                manifest.write_text(
-                    json.dumps({**content, "checksum": codes_module._seal(content)})
-                )
+                manifest.write_text(json.dumps({**content, "checksum": seal(content)}))
         else:
             stage = ("autoencoder", "prior-top", "prior-bottom")[rng.integers(3)]
             path = folder / stage / "checkpoint.safetensors"

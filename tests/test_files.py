@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vqv2.errors import InputError
-from vqv2.files import ABANDONED, atomic_write, check_writable, write_json
+from vqv2.files import ABANDONED, atomic_write, check_writable, make_folder, write_json
 
 
 @pytest.fixture
@@ -198,6 +198,14 @@ def test_what_the_system_would_refuse_at_the_end_is_known_beforehand(tmp_path, n
     with pytest.raises(InputError, match=message) as error:
         check_writable(f"{tmp_path}/{name}")
     assert str(error.value).startswith("cannot write ")
+
+
+def test_a_folder_that_a_link_does_not_lead_to_is_named(tmp_path):
+    (tmp_path / "run").symlink_to(tmp_path / "missing")
+    with pytest.raises(InputError, match="cannot write in .*prior: .*run is a link that leads no"):
+        make_folder(tmp_path / "run" / "prior")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
 
 
 def test_the_longest_name_can_be_written(tmp_path):

@@ -6,8 +6,10 @@ import resource
 import numpy as np
 import pytest
 
+from vqv2.data import code_writing
 from vqv2.data import codes as codes_module
-from vqv2.data.codes import open_codes, write_codes
+from vqv2.data.code_writing import write_codes
+from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
 
 IMAGENET = {"train": 1_281_167, "held_out": 50_000}
@@ -133,7 +135,7 @@ def test_a_full_disk_is_an_error_before_anything_is_written(tmp_path, monkeypatc
 def test_where_space_cannot_be_reserved_it_is_filled(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "posix_fallocate")
     path = tmp_path / "a.npy"
-    codes_module._create_array(path, np.uint16, (700_000, 2))
+    code_writing._create_array(path, np.uint16, (700_000, 2))
     assert path.stat().st_blocks * 512 >= 700_000 * 4
 
 
@@ -146,7 +148,7 @@ def resident():
 
 def test_a_store_of_imagenets_size_is_written_and_read_without_loading_it(tmp_path, monkeypatch):
     """13 GB of codes in sparse files: nothing is on the disk but what is written."""
-    monkeypatch.setattr(codes_module, "_reserve", lambda *_: None)
+    monkeypatch.setattr(code_writing, "_reserve", lambda *_: None)
     levels, sizes, rng = ("top", "bottom"), (32, 64), np.random.default_rng(0)
     before = resident()
     names = [str(number) for number in range(1000)]
@@ -292,7 +294,7 @@ def test_a_finished_store_outlives_a_failed_rename(tmp_path, monkeypatch, settin
         raise PermissionError(1, "Operation not permitted")
 
     write(tmp_path / "codes")
-    monkeypatch.setattr(codes_module, "_take_place", refuse)
+    monkeypatch.setattr(code_writing, "_take_place", refuse)
     with pytest.raises(InputError, match="not permitted; they are complete in .*codes.partial"):
         go_on(tmp_path / "codes", settings, ones)
     open_codes(tmp_path / "codes").verify()

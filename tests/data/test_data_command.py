@@ -17,7 +17,8 @@ from tests.small import AUTOENCODER
 from vqv2 import cli
 from vqv2.bench.loading import loading, waiting
 from vqv2.data import index as index_module
-from vqv2.data.codes import open_codes, write_codes
+from vqv2.data.code_writing import write_codes
+from vqv2.data.codes import open_codes
 from vqv2.data.images import open_images
 from vqv2.errors import InputError
 from vqv2.models.autoencoder import Autoencoder

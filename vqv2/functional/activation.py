@@ -1,8 +1,12 @@
-"""Activations, the gate of gated convolutions, and dropout."""
+"""Activations, the gate of gated convolutions, and dropout.
+
+`elu`, `gate` and `dropout` raise `TypeError` for whole numbers.
+"""
 
 from backends import kernels
 from backends.reference.elementwise import seed_from
 from vqv2.autodiff import differentiable
+from vqv2.functional.requirements import require_floats
 
 
 @differentiable
@@ -15,6 +19,7 @@ def relu(x):
 @differentiable
 def elu(x):
     """x where x > 0, else e^x - 1; dx = dy * (1 or y + 1)."""
+    require_floats(x=x)
     y = kernels.elu(x)
     return y, lambda dy: kernels.elu_gradient(y, dy)
 
@@ -29,6 +34,7 @@ def sigmoid(x):
 @differentiable
 def gate(x):
     """a * sigmoid(b) for [a, b] = x along the channels: (..., 2C) -> (..., C)."""
+    require_floats(x=x)
     return kernels.gate(x), lambda dy: kernels.gate_gradient(x, dy)
 
 
@@ -42,5 +48,6 @@ def dropout(x, rate=0.0, rng=None, share=0):
     """
     if rng is None or rate == 0:
         return x, lambda dy: dy
+    require_floats(x=x)
     seed = seed_from(int(rng.integers(2**63)), share * x.size)
     return kernels.dropout(x, rate, seed), lambda dy: kernels.dropout(dy, rate, seed)
