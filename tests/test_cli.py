@@ -333,7 +333,7 @@ def test_config_json_is_for_people(finished):
 
 
 def test_the_backend_is_chosen_for_one_command(capsys, monkeypatch):
-    monkeypatch.setattr(backends.selection, "why_no_device", lambda: "no device here")
+    monkeypatch.setattr(backends.kernel, "why_no_device", lambda: "no device here")
     former = backends.current()
     assert vqv2("--backend", "reference", "info") == 0
     assert "backend reference  selected" in capsys.readouterr().out

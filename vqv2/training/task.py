@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 
-from backends.communication import Single
+from backends.process.communication import Single
 from vqv2.errors import InputError
 from vqv2.training import parallel
 from vqv2.training.state import PLACE
@@ -25,8 +25,8 @@ class Task:
     def __init__(self, model, seed, communicator=None):
         """The configuration of `model` gives batch, steps, accumulate and clipping.
 
-        With a `communicator` (`backends.communication`) this process trains on its `share`, a
-        slice, of every batch. Raises `InputError` when the batch cannot be divided like that.
+        With a `communicator` (`backends.process.communication`) this process trains on its `share`,
+        a slice, of every batch. Raises `InputError` when the batch cannot be divided like that.
         """
         self.communicator = communicator or Single()
         self.model = model.distribute(self.communicator)
