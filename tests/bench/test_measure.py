@@ -80,7 +80,7 @@ def test_worker_refuses_in_a_sentence_and_goes_on():
     with Worker("ours", threads=1) as worker:
         with pytest.raises(InputError, match="no kernel case 'conv 9x9'"):
             worker.build("kernels", "conv 9x9", {})
-        facts = worker.build("kernels", "elu forward", {"quick": True})
+        facts = worker.build("kernels", "elu forward", {"scale": "tiny"})
         assert facts["bytes"] == 2 * 4 * 4 * 4 * 3
         assert worker.run() > 0
         assert worker.peak_bytes() >= 0
@@ -102,7 +102,7 @@ def test_a_worker_that_dies_is_reported():
         worker._process.kill()
         worker._process.wait()
         with pytest.raises(InputError, match="ended with status"):
-            worker.build("kernels", "elu forward", {"quick": True})
+            worker.build("kernels", "elu forward", {"scale": "tiny"})
 
 
 @pytest.mark.parametrize("change", [{"threads": 0}, {"repetitions": 0}, {"warmup": -1}])

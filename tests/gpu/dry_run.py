@@ -368,13 +368,13 @@ def run_benchmarks():
         return taken
 
     cupy.cuda.set_allocator(take)
-    server, sizes = _Server("ours"), {"batch": 2, "quick": True}
+    server, sizes = _Server("ours"), {"batch": 2, "scale": "tiny"}
     subjects = [("machine", name) for name in ("matrix product", "streaming")]
     subjects += [("kernels", name) for name in kernels.names()]
     subjects += [("train", name) for name in TRAINED]
     found = {}
     for suite, name in subjects:
-        server.answer({"do": "build", "suite": suite, "name": name, "options": {"quick": True}})
+        server.answer({"do": "build", "suite": suite, "name": name, "options": {"scale": "tiny"}})
         found[f"{suite} {name}"] = (
             server.answer({"do": "run", "fill": 0.0}),
             server.answer({"do": "peak"}),

@@ -81,7 +81,7 @@ class Settings:
     repetitions: int = 5
     warmup: int = 1
     peer: str | None = None
-    quick: bool = False  # tiny sizes, to see that everything runs; the figures mean nothing
+    scale: str = "host"  # of the cases; "tiny" is to see that everything runs
     only: str = ""  # part of the names of what is wanted
 
     def check(self):

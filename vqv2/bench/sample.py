@@ -55,13 +55,13 @@ def extrapolate(amounts, size, fraction):
     return sum(a / rows * (stop - start) for a, (_, rows), (start, stop) in measured)
 
 
-def level_case(preset_name, level, classes, batch, quick=False):
-    """The prior of a preset's level as a `TrainingCase`; `quick` takes a tiny one instead.
+def level_case(preset_name, level, classes, batch, scale="host"):
+    """The prior of a preset's level as a `TrainingCase`; at the scale "tiny", a tiny one instead.
 
     Raises `InputError` for an unknown preset or level.
     """
-    if quick:
-        return training_case("prior" if level == "top" else "conditioned prior", True, batch)
+    if scale == "tiny":
+        return training_case("prior" if level == "top" else "conditioned prior", scale, batch)
     config = preset(preset_name)
     if level not in config.levels:
         raise InputError(f"{preset_name} has no level {level!r}, only {', '.join(config.levels)}")
@@ -78,7 +78,7 @@ def prepare(name):
     On a tiny one; in compiled loops, which have others for wider rows, on a shallow one, too.
     """
     case = "conditioned prior"
-    build("map", {"case": case, "quick": True}).run()
+    build("map", {"case": case, "scale": "tiny"}).run()
     if backends.current() == "numba":
         build("map", {"case": case, "settings": shallow(case)}, fraction=1e-9).run()
 
@@ -186,8 +186,9 @@ def _attention_width(prior):
     return sum(p.shape[-1] for name, p in parameters if name.endswith(ends))
 
 
-def _decoding(preset_name, batch, quick=False):
-    config = training_case("autoencoder", True).config if quick else preset(preset_name).autoencoder
+def _decoding(preset_name, batch, scale="host"):
+    tiny = scale == "tiny"
+    config = training_case("autoencoder", scale).config if tiny else preset(preset_name).autoencoder
     model, rng = Autoencoder(config, QuickNormal()), np.random.default_rng(0)
     codes = {
         level: rng.integers(0, config.codebook_size, (batch, size, size))

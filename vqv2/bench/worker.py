@@ -4,7 +4,7 @@ Each side has its own process, so that neither disturbs the other's thread pools
 counts are set before any library reads them, and both can still take turns:
 
     with Worker("ours", threads=2) as worker:
-        worker.build("train", "prior", {"quick": True})   # {"flops": ..., ...}
+        worker.build("train", "prior", {"scale": "tiny"})   # {"flops": ..., ...}
         worker.run()                                      # seconds
         worker.peak_bytes()
 

@@ -13,12 +13,12 @@ functional = torch.nn.functional
 
 def prepare(name):
     """Let PyTorch load what it loads late, at a tiny size."""
-    build(name, quick=True).run()
+    build(name, "tiny").run()
 
 
-def build(name, quick=False):
+def build(name, scale="host"):
     """The subject `name` of `vqv2.bench.kernels.names()`; operations are not counted."""
-    case, shapes, direction = parse(name, quick)
+    case, shapes, direction = parse(name, scale)
     inputs = arrays(case, shapes)
     if case in FORWARD_ONLY:
         return Subject(FUNCTIONS[case](*map(torch.from_numpy, inputs)))

@@ -13,7 +13,7 @@ POLYAK_DECAY = 0.9999
 
 def prepare(name):
     """Let PyTorch load what it loads late, on a tiny model."""
-    build(name, quick=True).run()
+    build(name, scale="tiny").run()
 
 
 def build(name, **options):
