@@ -17,7 +17,7 @@ from vqv2.bench.peer import train as peer  # noqa: E402
 from vqv2.bench.peer import weights  # noqa: E402
 
 PRIORS = ("prior", "conditioned prior", "full-size prior")
-DIFFERENTIABLE = [name for name in kernels.CASES if name not in kernels.FORWARD_ONLY]
+DIFFERENTIABLE = [name for name in kernels.CASES["tiny"] if name not in kernels.FORWARD_ONLY]
 
 
 def close(actual, expected, tolerance=2e-5, floor=0.0):
@@ -107,7 +107,7 @@ def test_a_weight_that_is_missing_is_noticed():
 
 @pytest.mark.parametrize("case", DIFFERENTIABLE)
 def test_kernel_cases(case):
-    inputs = kernels.arrays(case, kernels.QUICK[case])
+    inputs = kernels.arrays(case, kernels.CASES["tiny"][case])
     tensors = [Tensor(array, array.dtype.kind == "f") for array in inputs]
     output = kernels.operation(case)(*tensors)
     run, leaves = peer_kernels.operation(case, inputs)
@@ -124,7 +124,7 @@ def to_ours(tensor):
 
 
 def test_quantise_and_statistics_cases():
-    vectors, codebook, codes = kernels.arrays("quantise", kernels.QUICK["quantise"])
+    vectors, codebook, codes = kernels.arrays("quantise", kernels.CASES["tiny"]["quantise"])
     build = peer_kernels.FUNCTIONS
     tensors = [torch.from_numpy(a) for a in (vectors, codebook, codes)]
     distances = ((vectors[:, None] - codebook) ** 2).sum(-1)

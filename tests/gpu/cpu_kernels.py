@@ -212,6 +212,8 @@ def _parameter(text, real):
 def _cpp(code, macros, parameters):
     """The C++ program: the source, and a function for each kernel that Python can call."""
     lines = [f"#define {name} {value}" for name, value in macros.items()]
+    if macros["Real"] == "float":
+        lines.append("#define FLUSHES_TO_ZERO")
     lines.append(f'#include "{HEADER.name}"')
     body = code.replace('extern "C" __global__', "static")
     lines.append(without_dynamic_shared(body))

@@ -80,14 +80,15 @@ def why_impossible():
     return None
 
 
-def start(folder, driver=(), runtime=(), cublas=""):
+def start(folder, driver=(), runtime=(), cublas="", accelerators="cub"):
     """Replace what needs a driver, import cupy, and return it. `folder` is for built files.
 
     `driver` and `runtime` {name: function} take the place of functions here, and `cublas` is C code
-    with functions of cuBLAS that do more than return 0 (`emulation.py`).
+    with functions of cuBLAS that do more than return 0 (`emulation.py`). `accelerators` are CuPy's:
+    by default those of a device, where CUB reduces whole arrays and trailing axes.
     """
     os.environ["CUPY_CACHE_DIR"] = str(Path(folder) / "kernels")
-    os.environ["CUPY_ACCELERATORS"] = ""
+    os.environ["CUPY_ACCELERATORS"] = accelerators
     _load_empty_libraries(Path(folder), {"libcublas": cublas})
     import cupy_backends.cuda.api.driver as driver_api
     import cupy_backends.cuda.api.runtime as runtime_api

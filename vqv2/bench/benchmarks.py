@@ -31,6 +31,9 @@ def train(settings, limits, precision="float32"):
     if precision != "float32":
         options["settings"] = {"precision": precision}
     for name in filter(settings.wants, TRAINED):
+        if settings.scale == "device":  # a device may not hold two such models at a time
+            yield compare_in_sequence("train", name, options, settings, limits)
+            continue
         with workers(settings) as pair:
             yield compare(pair, "train", name, options, settings, limits)
 

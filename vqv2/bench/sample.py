@@ -119,7 +119,7 @@ def _measure_map(prior, case, data, fraction, storage, window):
     sampler, seconds, passes = row_sampler(stepper, Settings(), window), [], []
     for first, rows in stretches(case.size, fraction):
         sampler.skip_to(first)
-        taken, count = seconds_of(lambda rows=rows: _sample(sampler, case, rows))
+        taken, count = seconds_of(lambda rows=rows: sample_rows(sampler, case, rows))
         seconds.append(taken)
         passes.append(count)
     whole = functools.partial(extrapolate, size=case.size, fraction=fraction)
@@ -131,7 +131,7 @@ def _start(prior, case, data, storage):
     return IncrementalPrior(prior, case.batch, label, coarser, storage)
 
 
-def _sample(sampler, case, rows):
+def sample_rows(sampler, case, rows):
     """Draw rows as `vqv2.sampling.sample_codes` does, at temperature 1; the passes it took."""
     rng, passes = np.random.default_rng(0), 0
     for _ in range(rows):
