@@ -271,6 +271,7 @@ def _cuda():
         driver=types.SimpleNamespace(CUDADriverError=_DriverError),
         get_elapsed_time=lambda start, end: 1000 * (end.time - start.time),
         nvrtc=types.SimpleNamespace(getVersion=lambda: (13, 0)),
+        set_allocator=lambda allocator: None,
         runtime=types.SimpleNamespace(**_RUNTIME),
     )
 

@@ -48,8 +48,9 @@ _PRIOR = PriorConfig(
 
 def measure(report, scale):
     """The autoencoder and the top prior, in float32, and on a device in bfloat16 as well."""
-    for precision in ("float32", "bfloat16") if backends.current() == "cupy" else ("float32",):
-        report.tried("learn", lambda p=precision: _learned(scale, p), precision=precision)
+    on = "device" if backends.current() == "cupy" else "processor"
+    for precision in ("float32", "bfloat16") if on == "device" else ("float32",):
+        report.tried("learn", lambda p=precision: _learned(scale, p), precision=precision, on=on)
 
 
 def pictures(count, seed=0):

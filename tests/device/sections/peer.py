@@ -1,6 +1,7 @@
 """The same training steps in ordinary PyTorch, on the same card."""
 
 import gc
+import importlib.util
 import statistics
 
 from tests.device.measure import ROUNDS
@@ -10,6 +11,9 @@ from vqv2.bench.cases import training_case, training_data
 
 def measure(report, scale, compiled=False, precisions=PRECISIONS):
     """One model after the other, each in all precisions; `compiled` by torch.compile."""
+    if importlib.util.find_spec("torch") is None:
+        report.say(name="PyTorch", left_out="it is not installed")
+        return
     from vqv2.bench.peer.train import build_model, to_tensors
 
     for name in MODELS:
