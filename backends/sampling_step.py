@@ -5,8 +5,8 @@ them out for that: in blocks of columns, each of which one core reads from front
 once, whatever follows the product being done while the results are still in its cache. Stored as
 bfloat16 (the upper half of a float32) they are half as many bytes; but on a device one image's
 products wait for each load rather than for all bytes, and may take as long in either. For more rows
-the cost is arithmetic; BLAS would lay out the weights anew for every product, which takes as long as
-the product does.
+the cost is arithmetic; BLAS would lay out the weights anew for every product, which takes as long
+as the product does.
 
 Shapes: x (M, K), weights (K, D), M being the number of images sampled side by side, or of all
 positions of a row of theirs.
