@@ -22,6 +22,7 @@ from vqv2.bench.cases import SCALES
 
 SECTIONS = sorted(path.stem for path in Path(__file__).with_name("sections").glob("*.py"))
 ROUNDS = 3  # of which the median is taken
+FILLED = 0.02  # seconds of a round: to what takes long, starting it does not matter
 
 
 class Report:
@@ -56,16 +57,21 @@ class Report:
         return min(1, self.failures)
 
 
-def seconds_of_run(run, runs=10, seconds_of=None):
-    """Seconds of `run()`: the median of rounds of `runs`, between two events of the device each."""
-    seconds_of = seconds_of or backends.seconds_of
+def seconds_of_run(run, most=10):
+    """Seconds of `run()`: the median of rounds, in each of which it runs several times.
+
+    Each round lies between two events of the device, and the host starts its runs, `most` of them,
+    meanwhile; fewer where these already fill the round.
+    """
+    run()
+    first, _ = backends.seconds_of(run)
+    runs = max(1, min(most, round(FILLED / first)))
 
     def run_all():
         for _ in range(runs):
             run()
 
-    run()
-    return statistics.median(seconds_of(run_all)[0] for _ in range(ROUNDS)) / runs
+    return statistics.median(backends.seconds_of(run_all)[0] for _ in range(ROUNDS)) / runs
 
 
 @contextlib.contextmanager

@@ -92,7 +92,7 @@ esac
 : > "$LINES"
 : > "$LOG"
 "$VERB"
-"$PYTHON" -m tests.device.summary "$LINES" > "$OUT/$VERB.txt"
+"$PYTHON" -m tests.device.summary "$LINES" > "$OUT/$VERB.txt" || [ "$ON" != device ] || FAILED=1
 cat "$OUT/$VERB.txt"
 echo "done after $SECONDS s: $([ $FAILED = 0 ] && echo nothing failed || echo something FAILED)"
 exit $FAILED

@@ -51,9 +51,9 @@ def measure(report, scale):
                 report.tried(name, measured)
 
 
-def rates(run, traffic=0, operations=0, runs=10):
+def rates(run, traffic=0, operations=0):
     """{"ms", "GB/s", "TFLOP/s"} of a function that moves `traffic` bytes, or computes."""
-    seconds = seconds_of_run(run, runs)
+    seconds = seconds_of_run(run)
     found = {"ms": 1e3 * seconds}
     if traffic:
         found["GB/s"] = traffic / seconds / 1e9
@@ -80,7 +80,7 @@ def _convolutions(maps, size, narrow, wide, **_):
     taps = tap_count(KERNEL, True)
     x, y = normal(maps, size, size, narrow), normal(maps, size, size, wide)
     w = normal(taps, narrow, wide)
-    work = {"operations": 2 * maps * size**2 * taps * narrow * wide, "runs": 5}
+    work = {"operations": 2 * maps * size**2 * taps * narrow * wide}
     for precision in HALVES:
         with backends.use(precision=precision):
             yield (
@@ -131,9 +131,9 @@ def _attention(maps, size, width, **_):
         backward = lambda s=settings, a=saved: attention.causal_attention_gradient(  # noqa: E731
             q, k, v, *a, *s
         )
-        work = {"operations": 4 * width * pairs, "runs": 5}
+        work = {"operations": 4 * width * pairs}
         yield f"attention, dropout {dropout}", forward, work
-        work = {"operations": 14 * width * pairs, "runs": 5}  # two kernels compute weights again
+        work = {"operations": 14 * width * pairs}  # two kernels compute weights again
         yield f"attention's gradients, dropout {dropout}", backward, work
 
 
@@ -161,4 +161,4 @@ def _affine(storage, rows, length, columns):
             sampling_step.affine(x, w, offset, True)
 
     traffic = LAYERS * weights[0].nbytes
-    return rates(run, traffic, 2 * LAYERS * rows * length * columns, runs=3)
+    return rates(run, traffic, 2 * LAYERS * rows * length * columns)
