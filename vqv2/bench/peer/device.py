@@ -71,16 +71,19 @@ def precision_of(precision):
     What bfloat16 leaves in float32 may use TF32, as one would have it.
     """
     kind = "ieee" if precision == "float32" else "tf32"
-    switches = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
-    former = [switch.fp32_precision for switch in switches]
+    switches = [
+        (torch.backends.cuda.matmul, "fp32_precision", kind),
+        (torch.backends.cudnn.conv, "fp32_precision", kind),
+        (torch.backends.cudnn, "benchmark", True),
+    ]
+    former = [getattr(module, name) for module, name, _ in switches]
     try:
         for switch in switches:
-            switch.fp32_precision = kind
-        with torch.backends.cudnn.flags(benchmark=True):
-            yield
+            setattr(*switch)
+        yield
     finally:
-        for switch, value in zip(switches, former, strict=True):
-            switch.fp32_precision = value
+        for (module, name, _), value in zip(switches, former, strict=True):
+            setattr(module, name, value)
 
 
 def autocast(precision):
