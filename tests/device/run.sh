@@ -8,11 +8,12 @@
 # out of time is said and left behind. In OUT, for both: *.jsonl with all figures, *.log with all
 # output, *.txt with a summary; and the tests' results, tests.xml and models.xml.
 #
-# ON (device), SCALE (device), PYTHON (python3) and JOBS (8) are for trying it without a GPU:
-# ON=shapes SCALE=tiny runs it on a device that has shapes only, ON=stand-in on the strict stand-in.
+# ON (device), SCALE (device), PYTHON (python3), JOBS (8) and PATIENCE (1, times all limits) are for
+# trying it without a GPU: ON=shapes SCALE=tiny runs it on a device that has shapes only,
+# ON=stand-in on the strict stand-in.
 set -u
 VERB=${1:-}
-ON=${ON:-device} SCALE=${SCALE:-device} PYTHON=${PYTHON:-python3} JOBS=${JOBS:-8}
+ON=${ON:-device} SCALE=${SCALE:-device} PYTHON=${PYTHON:-python3} JOBS=${JOBS:-8} PATIENCE=${PATIENCE:-1}
 OUT=${OUT:-device-day}
 export PYTHONPATH=.${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 MPLBACKEND=agg
 LINES=$OUT/$VERB.jsonl LOG=$OUT/$VERB.log FAILED=0
@@ -25,7 +26,7 @@ part() {
     local name=$1 limit=$2 begun=$SECONDS output status words=""
     shift 2
     output=$(mktemp)
-    timeout "$limit" "$@" > "$output" 2>&1
+    timeout $((limit * PATIENCE)) "$@" > "$output" 2>&1
     status=$?
     [ $status = 0 ] || words=", FAILED"
     [ $status = 124 ] && words=", out of time"
@@ -41,7 +42,7 @@ part() {
 
 # section NAME SECONDS [ON]: one of tests/device/sections, which stops by itself a little earlier.
 section() {
-    part "$1" "$2" "$PYTHON" -m tests.device.measure "$1" --seconds $(($2 * 9 / 10)) \
+    part "$1" "$2" "$PYTHON" -m tests.device.measure "$1" --seconds $(($2 * PATIENCE * 9 / 10)) \
         --scale "$SCALE" --on "${3:-$ON}"
 }
 

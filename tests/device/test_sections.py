@@ -64,6 +64,7 @@ def test_the_script_runs_whole(verb, tmp_path):
             "ON": "shapes",
             "SCALE": "tiny",
             "OUT": str(out),
+            "PATIENCE": "100",
             "VQV2_BACKEND": "",
         },
         capture_output=True,

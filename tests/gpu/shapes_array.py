@@ -142,10 +142,11 @@ class ndarray:  # noqa: N801  (cupy's name)
         return self._layout[key if Ellipsis in _parts(key) else (*_parts(key), ...)]
 
     def _gathered(self, key):
+        """As NumPy places the axes of index arrays that stand side by side: where the first is."""
         first = next(i for i, part in enumerate(key) if isinstance(part, ndarray))
         indices = [part.shape for part in key if isinstance(part, ndarray)]
         one = self._layout[tuple(0 if isinstance(part, ndarray) else part for part in key)].shape
-        leading = len(self._layout[key[:first]].shape) - self.ndim + first if first else 0
+        leading = sum(isinstance(part, slice) for part in key[:first])
         found = np.broadcast_shapes(*indices)
         made = new((*one[:leading], *found, *one[leading:]), self.dtype)
         note("gathers", "take", made.nbytes, made.nbytes)
