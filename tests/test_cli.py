@@ -101,7 +101,8 @@ def test_sample_and_reconstruct_write_pictures(finished, tmp_path, capsys):
 
 
 def test_resume_goes_on_to_more_steps(copy, capsys):
-    more = ("train", "autoencoder", "--out", copy, "--resume", "--steps", 5)
+    more = ("train", "autoencoder", "--out", copy, "--resume", "--steps", 5,
+            "--set", "decay_learning_rate=false")  # fmt: skip
     assert "make useless" in refused(capsys, *more)
     shutil.rmtree(copy / "codes")
     assert "seed is 0, not 3" in refused(capsys, *more, "--seed", 3)
@@ -241,7 +242,7 @@ def test_wrong_arguments_are_one_sentence(finished, copy, tmp_path, capsys):
                                   "--set", "a=1"),
         "holds a run already": ("train", "autoencoder", "--data", data, "--out", run),
         "continue it with --resume": ("train", "prior", run, "--level", "top"),
-        "only steps": ("train", "prior", run, "--level", "top", "--resume", "--batch", 3),
+        "only dropout, ": ("train", "prior", run, "--level", "top", "--resume", "--batch", 3),
         "--seed -1": ("sample", run, "--count", 1, "--seed", -1, "--out", out),
         "--count 0": ("reconstruct", run, "--count", 0, "--out", out),
         "names no file": ("sample", run, "--count", 1, "--out", ""),

@@ -79,19 +79,21 @@ def check_codebook(answer, rng):
                 "task 3",
             )
         bias = 1 - decay**steps
-        total = counts.sum() / bias
-        expected = former.copy()
+        expected = np.zeros((K, D))
         for k in range(K):
-            if counts[k] > 0:
-                smoothed = (counts[k] / bias + epsilon) / (total + K * epsilon) * total
-                expected[k] = sums[k] / bias / smoothed
+            total = sums[k] / bias + epsilon * former[k]
+            expected[k] = total / (counts[k] / bias + epsilon)
         got = array(got, "the codebook", (K, D))
         same(got[: K - 1], expected[: K - 1], f"the codes, with epsilon {epsilon},")
         same(got[K - 1], expected[K - 1], "the code that nobody ever chose")
 
 
-def _unused_become_zero(counts, sums, steps, decay, former, epsilon=1e-5):
+def _counts_alone(counts, sums, steps, decay, former, epsilon=1e-5):
     return solution.codebook(counts, sums, steps, decay, former * 0, epsilon)
+
+
+def _not_smoothed(counts, sums, steps, decay, former, epsilon=1e-5):
+    return solution.codebook(counts, sums, steps, decay, former, 1e-12)
 
 
 def _chosen_only(counts, sums, vectors, codes, decay):
@@ -127,6 +129,6 @@ MUTANTS = {
             n, m * (1 - g**t), t, g, f, epsilon
         )
     },
-    "not smoothed": {"codebook": lambda n, m, t, g, f, e=1e-5: solution.codebook(n, m, t, g, f, 0)},
-    "unused codes become zero": {"codebook": _unused_become_zero},
+    "not smoothed": {"codebook": _not_smoothed},
+    "only counts are smoothed, unused codes become zero": {"codebook": _counts_alone},
 }
