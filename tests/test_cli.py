@@ -129,7 +129,9 @@ def test_a_run_without_a_checkpoint_may_begin_again(tmp_path, finished, capsys):
     )
     (tmp_path / "config.json").write_text('{"something": "else"}')
     foreign = ("train", "autoencoder", "--data", finished[1], "--out", tmp_path, *SMALL)
-    assert "not the configuration" in refused(capsys, *foreign)
+    assert "config.json cannot be read, it is damaged or something else" in refused(
+        capsys, *foreign
+    )
     assert (tmp_path / "config.json").read_text() == '{"something": "else"}'
 
 

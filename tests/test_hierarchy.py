@@ -360,6 +360,7 @@ def test_a_damaged_run_folder_is_one_sentence(tmp_path, text):
         ({"class_names": "cat"}, "its 'class_names' is 'cat', not a list"),
         ({"data": None}, "its 'data' is None, not text"),
         ({"config": {}}, "its 'config' lacks 'name'"),
+        ({"config": {**CONFIG.as_dict(), "conditional": 1}}, "is 1, not true or false"),
         ({"config": {**CONFIG.as_dict(), "priors": []}}, "0 priors for the levels top, bottom"),
     ],
 )

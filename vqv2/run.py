@@ -26,8 +26,8 @@ from vqv2.files import atomic_write
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.models.prior import Prior
 from vqv2.nn.finite import check_arrays
-from vqv2.reading import read_json
-from vqv2.reading.schema import Each, Many, Table, Text, Whole
+from vqv2.reading import check_json, read_json
+from vqv2.reading.schema import Each, Many, Table, Text, Truth, Whole
 
 FORMAT = "vqv2 run 1"
 STAGE_FORMAT = "vqv2 stage 1"
@@ -37,11 +37,10 @@ CONFIG_REMEDY = (
 )
 _RUN = Table(
     {
-        "format": Text(),
         "data": Text(),
         "class_names": Many(Text()),
         "config": Table(
-            {"name": Text(), "autoencoder": Each(), "priors": Many(Each())},
+            {"name": Text(), "conditional": Truth(), "autoencoder": Each(), "priors": Many(Each())}
         ),
     }
 )
@@ -103,13 +102,17 @@ class Run:
         if Path(folder).exists() and not Path(folder).is_dir():
             raise InputError(f"{folder} is not a run folder, but a file: give the folder of a run")
         try:
-            content = read_json(path, CONFIG_REMEDY, _RUN)
+            content = read_json(path, CONFIG_REMEDY)
         except MissingError:
             raise MissingError(
                 f"{folder} is not a run folder (it has no config.json): train an autoencoder first"
             ) from None
-        if content["format"] != FORMAT:
-            raise DamagedError(f"{path} is not the configuration of a vqv2 run: {CONFIG_REMEDY}")
+        if content.get("format") != FORMAT:
+            raise DamagedError(
+                f"{path} is not the configuration of a vqv2 run: choose another folder, or restore "
+                "it from a copy"
+            )
+        check_json(content, _RUN, path, CONFIG_REMEDY)
         try:
             config = Config.from_dict(content["config"])
         except InputError as error:
