@@ -34,7 +34,7 @@ def _steps(model, data, precision, compiled):
     memory.start()
     step = training_step(model, data, precision, compiled)
     first, loss = device.seconds_of(step)
-    measured = [device.seconds_of(step)[0] for _ in range(1 + ROUNDS)][1:]
+    measured = [device.seconds_of(step)[0] for _ in range(ROUNDS)]
     seconds = statistics.median(measured)
     return {
         "ms": 1e3 * seconds,
