@@ -22,7 +22,7 @@ import lesson
 import numpy as np
 
 import vqv2.functional as F
-from backends.causal_conv import tap_count, tap_offsets
+from backends.reference.causal_conv import tap_count, tap_offsets
 from vqv2 import Tensor, nn
 from vqv2.config import PriorConfig
 from vqv2.models.prior import Prior
@@ -108,6 +108,6 @@ assert blind[3] > blind[5] > 0
 assert not moved.ravel()[: 3 * 6 + 3].any() and moved.ravel()[3 * 6 + 3 :].any()
 
 # %% [markdown]
-# Only open taps are stored and multiplied, 13 of 25: `backends/causal_conv.py`.
+# Only open taps are stored and multiplied, 13 of 25: `backends/reference/causal_conv.py`.
 # Try: depth 30. Try: another place, near the right edge.
 # Exercise: e07 (the causal mask). What fills the blind spot is attention: lesson 9.

@@ -24,7 +24,7 @@ import numpy as np
 from exercises.simulator import Counted, cuda
 
 import backends
-from backends.quantize import nearest_code
+from backends.kernels import nearest_code
 from vqv2 import Tensor
 from vqv2.data import images
 from vqv2.models.quantizer import Quantizer
@@ -211,7 +211,7 @@ assert traffic["CUDA, shared memory"][0] == N * D + blocks * K * D
 assert traffic["loops"] == traffic["CUDA, global memory"] == (2 * N * K * D, N)
 
 # %% [markdown]
-# The library's own Numba kernel (`backends/quantize.py`) searches for 128 vectors side by side, so
-# that one machine instruction serves many of them. Its GPU kernels are CUDA C++: a simulator cannot
-# show races, and Numba cannot reach everything a GPU has.
+# The library's own Numba kernel (`backends/numba/quantize.py`) searches for 128 vectors side by
+# side, so that one machine instruction serves many of them. Its GPU kernels are CUDA C++: a
+# simulator cannot show races, and Numba cannot reach everything a GPU has.
 # Exercises: e11 (a Numba kernel), e12 (a CUDA kernel).

@@ -5,7 +5,8 @@ import json
 import pytest
 
 import backends
-from backends import elementwise
+import backends.cupy.elementwise  # (it registers its versions)
+from backends import kernels
 from tests.device import count
 from tests.gpu import cpu_kernels, shapes_only, stand_in
 from tests.gpu.shapes_pool import UNIT, Pool
@@ -39,8 +40,8 @@ def test_the_papers_models_keep_to_their_budgets():
 
 
 def test_an_added_copy_is_noticed(monkeypatch):
-    relu = elementwise.relu.versions["cupy"]
-    monkeypatch.setitem(elementwise.relu.versions, "cupy", lambda x: relu(x.copy()))
+    relu = kernels.relu.versions["cupy"]
+    monkeypatch.setitem(kernels.relu.versions, "cupy", lambda x: relu(x.copy()))
     found = count.count_step("autoencoder", "tf32")
     noticed = differences(found, BUDGETS["autoencoder, tf32"])
     assert {"bytes of copies", "launches"} <= {sentence.partition(":")[0] for sentence in noticed}

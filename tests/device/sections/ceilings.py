@@ -3,7 +3,9 @@
 import numpy as np
 
 import backends
-from backends import device_product, to_device
+from backends import to_device
+from backends.cupy.engine import cublas
+from backends.process import device_memory
 from tests.device.measure import seconds_of_run
 
 NUMBERS = {"tiny": 2**10, "host": 2**24, "device": 2**28}
@@ -34,7 +36,7 @@ def measure(report, scale):
         for precision in PRECISIONS:
             name = "product " + " ".join(map(str, sizes))
             report.tried(name, lambda s=sizes, p=precision: _product(*s, p), precision=precision)
-        backends.memory.release()
+        device_memory.release()
 
 
 def normal(*shape):
@@ -65,8 +67,8 @@ def _product(rows, inner, columns, precision):
 
     a, b, out = normal(rows, inner), normal(inner, columns), cupy.empty((rows, columns), "f4")
     with backends.use(precision=precision):
-        factors = device_product.factor(a), device_product.factor(b)
-        seconds = seconds_of_run(lambda: device_product.multiply(*factors, out=out))
+        factors = cublas.factor(a), cublas.factor(b)
+        seconds = seconds_of_run(lambda: cublas.multiply(*factors, out=out))
     exact = a[:64].astype(np.float64) @ b.astype(np.float64)[:, :64]
     error = (((out[:64, :64] - exact) ** 2).sum() / (exact**2).sum()) ** 0.5
     rate = 2 * rows * inner * columns / seconds

@@ -3,18 +3,12 @@
 import numpy as np
 
 import backends
-from backends import (
-    adam,
-    attention,
-    causal_conv,
-    channels,
-    conv,
-    device_product,
-    elementwise,
-    quantize,
-    sampling_step,
-)
-from backends.causal_conv import tap_count
+from backends import kernels
+from backends.cupy import conv
+from backends.cupy.engine import cublas
+from backends.process import device_memory
+from backends.reference.causal_conv import tap_count
+from backends.reference.packing import STORAGES
 from tests.device.measure import seconds_of_run
 from tests.device.sections.ceilings import normal
 
@@ -42,8 +36,8 @@ def measure(report, scale):
     for family in (_patches, _convolutions, _elementwise, _channels, _attention, _others):
         for name, run, amounts in family(**sizes):
             report.tried(name, lambda r=run, a=amounts: rates(r, **a))
-        backends.memory.release()
-    for storage in sampling_step.STORAGES:
+        device_memory.release()
+    for storage in STORAGES:
         for rows in ROWS:
             for length, columns in sizes["sampled"]:
                 name = f"affine {storage} {rows} {length} {columns}"
@@ -65,7 +59,7 @@ def rates(run, traffic=0, operations=0):
 def _patches(maps, size, narrow, **_):
     """(name, function, bytes) of one block of patches."""
     x, taps = normal(maps, size, size, narrow), tap_count(KERNEL, True)
-    patches = conv.DevicePatches(x.shape, size, size, KERNEL, taps, 1, KERNEL // 2)
+    patches = conv.Patches(x.shape, size, size, KERNEL, taps, 1, KERNEL // 2)
     _, first, block = next(patches.blocks(np.dtype(np.float32)))
     yield "unfold", lambda: patches.unfold(x, first, block), {"traffic": 2 * block.nbytes}
     yield "fold", lambda: patches.fold(block, first, x), {"traffic": block.nbytes}
@@ -85,39 +79,39 @@ def _convolutions(maps, size, narrow, wide, **_):
         with backends.use(precision=precision):
             yield (
                 f"causal convolution {precision}",
-                lambda: causal_conv.causal_conv2d(x, w, KERNEL),
+                lambda: kernels.causal_conv2d(x, w, KERNEL),
                 work,
             )
             yield (
                 f"its input's gradient {precision}",
-                lambda: causal_conv.causal_conv2d_input_gradient(y, w, KERNEL),
+                lambda: kernels.causal_conv2d_input_gradient(y, w, KERNEL),
                 work,
             )
             yield (
                 f"its weights' gradient {precision}",
-                lambda: causal_conv.causal_conv2d_weight_gradient(x, y, KERNEL, taps),
+                lambda: kernels.causal_conv2d_weight_gradient(x, y, KERNEL, taps),
                 work,
             )
 
 
 def _elementwise(maps, size, wide, **_):
     x = normal(maps * size**2, wide)
-    yield "elu", lambda: elementwise.elu(x), {"traffic": 2 * x.nbytes}
-    yield "gate", lambda: elementwise.gate(x), {"traffic": 1.5 * x.nbytes}
+    yield "elu", lambda: kernels.elu(x), {"traffic": 2 * x.nbytes}
+    yield "gate", lambda: kernels.gate(x), {"traffic": 1.5 * x.nbytes}
     with backends.use(precision="bfloat16"):
-        yield "to_halves", lambda: device_product.factor(x), {"traffic": 1.5 * x.nbytes}
+        yield "to_halves", lambda: cublas.factor(x), {"traffic": 1.5 * x.nbytes}
 
 
 def _channels(maps, size, wide, **_):
     """Biases, and the passes of batch normalisation."""
     rows, vector = normal(maps * size**2, wide), normal(wide)
     once, twice, thrice = ({"traffic": n * rows.nbytes} for n in (1, 2, 3))
-    yield "add_bias", lambda: channels.add_bias(rows, vector), twice
-    yield "sum_rows", lambda: channels.sum_rows(rows), once
-    yield "moments", lambda: channels.moments(rows), once
-    yield "normalize", lambda: channels.normalize(rows, vector, vector, vector), twice
-    yield "correlate", lambda: channels.correlate(rows, vector, rows), twice
-    combine = lambda: channels.combine(rows, vector, rows, vector, vector, vector)  # noqa: E731
+    yield "add_bias", lambda: kernels.add_bias(rows, vector), twice
+    yield "sum_rows", lambda: kernels.sum_rows(rows), once
+    yield "moments", lambda: kernels.moments(rows), once
+    yield "normalize", lambda: kernels.normalize(rows, vector, vector, vector), twice
+    yield "correlate", lambda: kernels.correlate(rows, vector, rows), twice
+    combine = lambda: kernels.combine(rows, vector, rows, vector, vector, vector)  # noqa: E731
     yield "combine", combine, thrice
 
 
@@ -126,9 +120,9 @@ def _attention(maps, size, width, **_):
     pairs = maps * HEADS * size**4 // 2
     for dropout in (0.0, 0.1):
         settings = (dropout, 1, "logits")
-        forward = lambda s=settings: attention.causal_attention(q, k, v, *s)  # noqa: E731
+        forward = lambda s=settings: kernels.causal_attention(q, k, v, *s)  # noqa: E731
         saved = (*forward(), q)
-        backward = lambda s=settings, a=saved: attention.causal_attention_gradient(  # noqa: E731
+        backward = lambda s=settings, a=saved: kernels.causal_attention_gradient(  # noqa: E731
             q, k, v, *a, *s
         )
         work = {"operations": 4 * width * pairs}
@@ -140,25 +134,25 @@ def _attention(maps, size, width, **_):
 def _others(maps, size, narrow, width, **_):
     count, dimensions = 2 * maps * (2 * size) ** 2, 2 * width  # 128 maps of 64 x 64
     vectors, codebook = normal(count, dimensions), normal(narrow, dimensions)
-    codes = quantize.nearest_code(vectors, codebook)
+    codes = kernels.nearest_code(vectors, codebook)
     nearest = {"operations": 2 * vectors.size * narrow}
-    yield "nearest_code", lambda: quantize.nearest_code(vectors, codebook), nearest
-    statistics = lambda: quantize.codebook_statistics(vectors, codes, narrow)  # noqa: E731
+    yield "nearest_code", lambda: kernels.nearest_code(vectors, codebook), nearest
+    statistics = lambda: kernels.codebook_statistics(vectors, codes, narrow)  # noqa: E731
     yield "codebook_statistics", statistics, {"traffic": vectors.nbytes}
     arrays = [normal(maps * 2**10 * size**2) for _ in range(5)]
     constants = (10, 2e-4, 0.9, 0.999, 1e-8, 0.9999)
-    update = lambda: adam.adam_update(*arrays, *constants)  # noqa: E731
+    update = lambda: kernels.adam_update(*arrays, *constants)  # noqa: E731
     yield "adam", update, {"traffic": 9 * arrays[0].nbytes}
 
 
 def _affine(storage, rows, length, columns):
     """A sampled position's product, over the weights of several layers in turn."""
-    weights = [sampling_step.prepare(normal(length, columns), storage) for _ in range(LAYERS)]
+    weights = [kernels.prepare_weights(normal(length, columns), storage) for _ in range(LAYERS)]
     x, offset = normal(rows, length), normal(rows, columns)
 
     def run():
         for w in weights:
-            sampling_step.affine(x, w, offset, True)
+            kernels.affine(x, w, offset, True)
 
     traffic = LAYERS * weights[0].nbytes
     return rates(run, traffic, 2 * LAYERS * rows * length * columns)

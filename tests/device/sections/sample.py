@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 import backends
+from backends.process import device_memory
 from vqv2.bench.cases import training_case, training_data
 from vqv2.bench.sample import sample_rows
 from vqv2.bench.train import build_model
@@ -26,7 +27,7 @@ def measure(report, scale):
             measured = lambda p=prior, c=several, s=storage: _row(p, c, s)  # noqa: E731
             report.tried(name, measured, images=count, storage=storage)
         del prior
-        backends.memory.release()
+        device_memory.release()
 
 
 def _row(prior, case, storage):

@@ -4,6 +4,7 @@ import statistics
 import time
 
 import backends
+from backends.process import device_memory
 from tests.device.measure import ROUNDS
 from vqv2 import plan
 from vqv2.bench.cases import training_case, training_data
@@ -22,7 +23,7 @@ def measure(report, scale):
         model, data = build_model(case), training_data(case)
         facts = {"batch": case.batch, "built_s": time.perf_counter() - begun}
         for precision in PRECISIONS:
-            backends.memory.release()
+            device_memory.release()
             measured = lambda m=model, d=data, p=precision: _steps(m, d, p)  # noqa: E731
             report.tried(name, measured, precision=precision, **facts)
         del model, data
