@@ -38,3 +38,17 @@ BY_REFERENCE = (
 
 for _kernel in BY_REFERENCE:
     _kernel.version("numba")(_kernel.reference)
+
+
+def description():
+    """What the backend found on this machine, in lines for people. Imports Numba."""
+    from backends.numba.engine.threading_layer import threading_layer
+    from backends.numba.engine.tile import TILE_ROWS, tile_columns, vector_registers
+
+    layer, why = threading_layer()
+    tiles = ", ".join(f"{rows} x {tile_columns(rows)}" for rows in (TILE_ROWS, 2, 1))
+    return [
+        f"threads: {layer}" + (f" ({why}, which is better beside other work)" if why else ""),
+        f"vector registers of {vector_registers()[0]} float32 numbers; a product is computed in "
+        f"tiles of {tiles} (rows x columns)",
+    ]

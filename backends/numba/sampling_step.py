@@ -10,7 +10,7 @@ import numpy as np
 
 from backends import kernels
 from backends.numba.engine.compiled import compiled, flat, part, prange
-from backends.numba.engine.exponential import ONE, exp
+from backends.numba.engine.exponential import ONE, ZERO, exp
 from backends.numba.engine.largest import largest
 from backends.numba.engine.products import panel_rows
 from backends.numba.engine.tile import BLOCK, add_product
@@ -96,12 +96,12 @@ def _attend_loop(query, keys, values, count, scale, output):
         b, h = task // heads, task % heads
         logits = np.empty(count, query.dtype)
         for i in range(count):
-            total = 0 * scale
+            total = ZERO
             for d in range(width):
                 total += query[b, h, d] * keys[b, h, i, d]
             logits[i] = total * scale
-        peak = largest(logits) if count else 0 * scale
-        read, total = output[b, h], 0 * scale
+        peak = largest(logits) if count else ZERO
+        read, total = output[b, h], ZERO
         read[:] = 0
         for i in range(count):
             weight = exp(logits[i] - peak)
@@ -109,4 +109,4 @@ def _attend_loop(query, keys, values, count, scale, output):
             for d in range(width):
                 read[d] += weight * values[b, h, i, d]
         for d in range(width):
-            read[d] = read[d] / total if count else 0
+            read[d] = read[d] / total if count else ZERO

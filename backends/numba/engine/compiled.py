@@ -13,6 +13,7 @@ import numpy as np
 
 from backends.numba.engine.cache import keep_on_disk
 from backends.numba.engine.fork import require_threads
+from backends.numba.engine.threading_layer import load_tbb
 from backends.process import compilation
 
 # NaN and infinity keep their meaning (no "nnan", "ninf"); sums may be reordered to vectorise.
@@ -94,6 +95,7 @@ class Compiled:
     def dispatcher(self):
         """Numba's object for the function; makes it, and imports Numba, where that is not done."""
         if self._dispatcher is None:
+            load_tbb()
             import numba
 
             self._dispatcher = numba.njit(

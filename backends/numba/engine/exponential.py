@@ -11,7 +11,8 @@ import numpy as np
 
 from backends.numba.engine.compiled import Part
 
-ONE = np.float32(1)  # beside float32 in compiled loops; a whole number would mean float64
+# Beside float32 in compiled loops, where a whole number would mean float64.
+ZERO, ONE = np.float32(0), np.float32(1)
 LOG2_OF_E = np.float32(1.4426950408889634)
 # log 2 in two parts: n * UPPER is exact for every n that occurs.
 UPPER, LOWER = np.float32(0.693359375), np.float32(-2.12194440e-4)

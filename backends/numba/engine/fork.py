@@ -1,7 +1,7 @@
 """Kernels in a forked process: what GNU OpenMP's threads do not survive is said, not waited for.
 
-Once a kernel has run, GNU OpenMP, Numba's usual thread pool on Linux, ends a forked process that
-runs another one, and `multiprocessing.Pool` starts new ones for ever.
+Once a kernel has run, GNU OpenMP, Numba's thread pool on Linux where TBB is not installed, ends a
+forked process that runs another one, and `multiprocessing.Pool` starts new ones for ever.
 """
 
 import os
@@ -20,7 +20,7 @@ def require_threads():
         raise BackendError(
             "this process was forked from one that had run kernels of the numba backend, and their "
             "threads (GNU OpenMP) do not survive that: start it by multiprocessing's method "
-            "'spawn', or with NUMBA_THREADING_LAYER=workqueue"
+            "'spawn', install the package tbb, or set NUMBA_THREADING_LAYER=workqueue"
         )
 
 

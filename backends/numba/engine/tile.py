@@ -16,9 +16,9 @@ import numpy as np
 
 from backends.numba.engine.compiled import Part, part
 from backends.precision import widen
-from backends.reference.packing import BLOCK  # columns of w side by side: four or eight registers
+from backends.reference.packing import BLOCK  # columns of w side by side
 
-TILE_ROWS = 6  # with four vectors each: 24 of the 32 registers that AVX-512 and NEON have
+TILE_ROWS = 6  # as many sums as fit into the registers (`tile_columns`)
 CHUNK = 64  # numbers that are summed up in registers, and of w's columns in the cache at a time
 
 
@@ -64,13 +64,40 @@ def add_product(x, x_start, row_step, step, length, w, w_start, w_step, sums):
 
 
 def vector_registers():
-    """(float32 numbers in a register, registers that a row of a tile takes) on this processor."""
-    import llvmlite.binding
+    """(float32 numbers in a register, registers that a tile's sums may take) on this processor.
 
-    features = llvmlite.binding.get_host_cpu_features()
+    AVX-512 and NEON have 32 registers, others 16; some are left to the factors. The variable
+    NUMBA_CPU_FEATURES, where it is set, says what Numba may use, such as "+avx,+avx2,+fma".
+    """
+    features = _processor_features()
     if features.get("avx512f"):
-        return 16, 4
-    return (8, 2) if features.get("avx2") else (4, 4)
+        return 16, 24
+    if features.get("avx2"):
+        return 8, 12
+    return 4, 24 if features.get("neon") else 12
+
+
+def _processor_features():
+    """{name: whether Numba may use it}."""
+    import llvmlite.binding
+    from numba.core import config
+
+    if config.CPU_FEATURES is None:
+        return llvmlite.binding.get_host_cpu_features()
+    return {feature[1:]: feature[0] == "+" for feature in config.CPU_FEATURES.split(",") if feature}
+
+
+def tile_columns(rows):
+    """Columns that a tile of `rows` rows takes side by side: a power of two, at most BLOCK.
+
+    As many as leave its sums in registers. With fewer rows they are more, so that the few rows of a
+    sampled position read their weights, which is all that such a product costs, from front to back.
+    """
+    lanes, room = vector_registers()
+    columns = BLOCK
+    while columns > lanes and rows * columns > room * lanes:
+        columns //= 2
+    return columns
 
 
 def _intrinsic(rows):
@@ -78,7 +105,8 @@ def _intrinsic(rows):
     from numba.core import cgutils, types
     from numba.extending import intrinsic
 
-    lanes, vectors = vector_registers()
+    lanes, _ = vector_registers()
+    columns = tile_columns(rows)
 
     @intrinsic
     def add_tile(context, x, x_start, row_step, step, length, w, w_start, w_step, sums, row):
@@ -90,8 +118,8 @@ def _intrinsic(rows):
             for i in (0, 5, 8):
                 array = cgutils.create_struct_proxy(signature.args[i])
                 arguments[i] = array(target, builder, arguments[i]).data
-            for column in range(0, BLOCK, lanes * vectors):
-                _Tile(builder, arguments, column, rows, lanes, vectors).generate()
+            for column in range(0, BLOCK, columns):
+                _Tile(builder, arguments, column, rows, lanes, columns // lanes).generate()
             return target.get_dummy_value()
 
         return signature, generate

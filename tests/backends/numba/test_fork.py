@@ -33,7 +33,7 @@ print(in_a_fork("reference"))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+@pytest.mark.parametrize("layer", ["default", "omp", "workqueue"])
 def test_a_fork_after_kernels_ran_computes_or_says_why_not(layer):
     omppool = pytest.importorskip("numba.np.ufunc.omppool", reason="Numba has no OpenMP here")
     finished = subprocess.run(
