@@ -146,4 +146,4 @@ assert np.allclose(path[-1], best, atol=1e-3)
 
 # %% [markdown]
 # Try: a rate of 1.2 instead of 0.3. Try: fit a parabola with a third leaf.
-# Exercises: e01 (broadcasting) and e02 (in which order to walk a tape that forks).
+# Exercise: e01 (broadcasting). e15 asks in which order to walk a tape that forks; it is a hard one.

@@ -127,3 +127,4 @@ assert all(min(curve) > 1e-4 for name, curve in curves.items() if name != "right
 # The library checks all of its operations this way, on every backend:
 # `tests/functional/test_functional_gradients.py`.
 # Try: the same check in float32 (`point.astype(np.float32)`). Where is the valley now?
+# Exercise: e02 (an operation with two gradients, and the check).

@@ -171,4 +171,4 @@ assert errors["equation 3 + restarts"] < errors["gradient"]
 # The library does a fourth thing: the first batch's outputs are the first codebook. See
 # `vqv2/models/quantizer.py`; F.straight_through is `vqv2/functional/straight_through.py`.
 # Try: remove the line `quantizer.started[...] = 1`. Does way 1 still collapse?
-# Exercises: e04 (nearest codes), e05 (equation 3), e06 (straight-through).
+# Exercises: e05 (straight-through), e06 (nearest codes), e07 (equation 3).

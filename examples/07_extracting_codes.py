@@ -120,3 +120,4 @@ assert all(0.5 < value < np.log(64) for value in nats.values())
 # %% [markdown]
 # The nats above are what a guess costs that knows only frequencies. A *prior* looks at the codes
 # before and pays less: lessons 8 to 10.
+# Exercise: e09 (surprise, in nats).

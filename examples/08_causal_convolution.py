@@ -110,4 +110,4 @@ assert not moved.ravel()[: 3 * 6 + 3].any() and moved.ravel()[3 * 6 + 3 :].any()
 # %% [markdown]
 # Only open taps are stored and multiplied, 13 of 25: `backends/causal_conv.py`.
 # Try: depth 30. Try: another place, near the right edge.
-# Exercise: e07 (the causal mask). What fills the blind spot is attention: lesson 9.
+# Exercise: e10 (the causal mask). What fills the blind spot is attention: lesson 9.

@@ -141,4 +141,4 @@ assert with_attention < 1.0
 # %% [markdown]
 # Why not attention alone? It costs one product for every pair of places, and neighbours matter
 # most. In the paper 4 of 24 layers of the top prior attend; the bottom prior has none.
-# Exercise: e08 (causal attention, and the exact zero).
+# Exercise: e11 (causal attention, and the exact zero).

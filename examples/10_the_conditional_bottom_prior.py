@@ -113,4 +113,4 @@ assert nats < nats_wrong
 # map is 64x64, its prior sees a few neighbours at a time, and only the top tells it what is where.
 #
 # The stack is the paper's pseudo-code, line by line: `vqv2/nn/conditioning.py`.
-# Exercise: e09 (Adam and the paper's learning rate), which trained all of these.
+# Exercise: e04 (Adam and the paper's learning rate), which trained all of these.

@@ -116,4 +116,4 @@ assert ratio > 1
 # %% [markdown]
 # Of a convolution's 13 taps, 10 lie in rows above, which are complete when a row starts. The
 # library multiplies these for the whole row at once (`vqv2/sampling/incremental.py`): the small
-# teeth of the blue curve. Exercise: e10 (a cache of your own).
+# teeth of the blue curve. Exercise: e13 (a cache of your own).

@@ -214,4 +214,4 @@ assert traffic["loops"] == traffic["CUDA, global memory"] == (2 * N * K * D, N)
 # The library's own Numba kernel (`backends/quantize.py`) searches for 128 vectors side by side, so
 # that one machine instruction serves many of them. Its GPU kernels are CUDA C++: a simulator cannot
 # show races, and Numba cannot reach everything a GPU has.
-# Exercises: e11 (a Numba kernel), e12 (a CUDA kernel).
+# Exercises: e16 (a Numba kernel), e17 (a CUDA kernel).

@@ -1,0 +1,27 @@
+"""One answer to e07."""
+
+import numpy as np
+
+
+def moving_averages(counts, sums, vectors, codes, decay):
+    """Statistics of the step, then the average."""
+    chosen = np.bincount(codes, minlength=len(counts))
+    added = np.zeros_like(sums)
+    np.add.at(added, codes, vectors)
+    return decay * counts + (1 - decay) * chosen, decay * sums + (1 - decay) * added
+
+
+def debiased(average, steps, decay):
+    """Divide by what a constant 1 would have become."""
+    return average / (1 - decay**steps)
+
+
+def codebook(counts, sums, steps, decay, former, epsilon=1e-5):
+    """m / N with smoothed N; unused codes keep their vectors."""
+    average = debiased(counts, steps, decay)
+    total = average.sum()
+    smoothed = (average + epsilon) / (total + len(average) * epsilon) * total
+    result = former.copy()
+    used = counts > 0
+    result[used] = debiased(sums, steps, decay)[used] / smoothed[used, None]
+    return result
