@@ -101,16 +101,16 @@ def test_sampling_reads_the_taps_of_the_current_row_for_every_position():
     assert layer.streamed == 3 * 7 * (3 + 10 / 8)
 
 
-def test_what_checkpointing_keeps_is_predicted_rather_too_high():
+def test_what_recomputation_keeps_is_predicted_rather_too_high():
     config = PRESETS["demo"]
-    priors = [dataclasses.replace(prior, checkpoint=True) for prior in config.priors]
-    autoencoder = dataclasses.replace(config.autoencoder, checkpoint=True)
+    priors = [dataclasses.replace(prior, recompute=True) for prior in config.priors]
+    autoencoder = dataclasses.replace(config.autoencoder, recompute=True)
     saving = dataclasses.replace(config, autoencoder=autoencoder, priors=tuple(priors))
     for model, counted, loss in models(saving):
         own = {id(p.array) for p in model.parameters().values()}
         own |= {id(b) for b in model.buffers().values()}
         kept = sum(array.nbytes for key, array in kept_bytes(loss()).items() if key not in own)
-        predicted, _ = plan.per_image(counted, checkpointed=True)
+        predicted, _ = plan.per_image(counted, recomputed=True)
         assert 0.97 * kept < predicted * COUNT < 1.2 * kept
 
 
@@ -120,7 +120,7 @@ def test_plan_knows_every_precision(precision, capsys):
     assert main(["plan", *arguments]) == 0
     text = capsys.readouterr().out
     assert f"products in {precision}" in text
-    without, saving = text.split("training without")[1].split("training with checkpoint=true")
+    without, saving = text.split("training without")[1].split("training with recompute=true")
     batches = [
         [int(line.split()[-3]) for line in part.splitlines() if line.startswith(("auto", "prior"))]
         for part in (without, saving)

@@ -252,10 +252,10 @@ def test_a_prior_is_not_taken_for_an_autoencoder(copy):
 
 def test_a_checkpoint_of_another_size_is_refused(copy):
     arrays, metadata = checkpoint.load(copy.checkpoint_path("autoencoder"))
-    name = "average.projections.0.weight"
+    name = "average.projections.0.linear.weight"
     arrays[name] = arrays[name][:, :3]
     checkpoint.save(copy.checkpoint_path("autoencoder"), arrays, metadata)
-    with pytest.raises(InputError, match="projections.0.weight has shape"):
+    with pytest.raises(InputError, match="projections.0.linear.weight has shape"):
         Hierarchy.load(copy.folder)
 
 

@@ -14,9 +14,9 @@ from vqv2.bench.worker import Worker
 PRIOR = {"layers": 4, "attention_layers": 1, "output_stack_layers": 2}
 CASES = {
     "autoencoder": ("autoencoder", 2, {}),
-    "autoencoder, checkpointed": ("autoencoder", 2, {"checkpoint": True}),
+    "autoencoder, recomputed": ("autoencoder", 2, {"recompute": True}),
     "prior": ("prior", 2, PRIOR),
-    "prior, checkpointed": ("prior", 2, {**PRIOR, "checkpoint": True}),
+    "prior, recomputed": ("prior", 2, {**PRIOR, "recompute": True}),
 }
 MIB = 2**20
 
@@ -27,7 +27,7 @@ def predicted(name, batch, settings):
         counted = cost.autoencoder(case.config)
     else:
         counted = cost.prior(case.config, case.codes, case.size, case.coarser, case.classes)
-    return plan.peak_bytes(counted, batch, case.config.checkpoint)
+    return plan.peak_bytes(counted, batch, case.config.recompute)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -44,8 +44,8 @@ def test_memory_is_predicted_within_a_tenth(name):
     assert expected / measured == pytest.approx(1, abs=0.1), (expected / MIB, measured / MIB)
 
 
-def test_checkpointing_and_larger_batches_count_as_they_should():
-    plain, saving = (predicted("prior", 8, {**PRIOR, "checkpoint": c}) for c in (False, True))
+def test_recomputation_and_larger_batches_count_as_they_should():
+    plain, saving = (predicted("prior", 8, {**PRIOR, "recompute": c}) for c in (False, True))
     assert saving < 0.75 * plain
     smaller = predicted("prior", 4, PRIOR)
     assert 1.5 < plain / smaller < 2

@@ -65,9 +65,9 @@ def test_an_autoencoders_messages():
     assert sizes == counted(cost.autoencoder(config), config)
 
 
-@pytest.mark.parametrize("checkpoint", [False, True])
-def test_a_priors_messages(checkpoint):
-    prior = dataclasses.replace(CONFIG.prior("bottom"), checkpoint=checkpoint)
+@pytest.mark.parametrize("recompute", [False, True])
+def test_a_priors_messages(recompute):
+    prior = dataclasses.replace(CONFIG.prior("bottom"), recompute=recompute)
     config = CONFIG.with_prior("bottom", prior)
     rng = np.random.default_rng(0)
     codes, top = rng.integers(12, size=(4, 8, 8)), rng.integers(12, size=(4, 4, 4))
@@ -119,9 +119,9 @@ def test_a_share_that_does_not_fit_is_said_so(capsys):
     under_way = cost.under_way(10**6)
     big = cost.Cost(parameters=10**6, activations=10**9, operations=10**9, **under_way)
     step = scaling.scaling(big, CONFIG.prior("top"), 64, 2, on, over)
-    assert step.checkpointed and math.isnan(step.seconds)
+    assert step.recomputed and math.isnan(step.seconds)
     saving = dataclasses.replace(big, spared=99 * 10**7, recomputing=4 * 10**6)
     step = scaling.scaling(saving, CONFIG.prior("top"), 64, 2, on, over)
-    assert step.checkpointed and step.seconds > 0
+    assert step.recomputed and step.seconds > 0
     step = scaling.scaling(saving, CONFIG.prior("top"), 2, 2, on, over)
-    assert not step.checkpointed and step.seconds > 0
+    assert not step.recomputed and step.seconds > 0

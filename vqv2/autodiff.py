@@ -10,12 +10,12 @@ If y = f(x) and dL/dy is known (the *cotangent* of y), the gradient function of 
 
 import contextlib
 import functools
-import itertools
 from typing import NamedTuple
 
 import numpy as np
 
 from backends import array_module, elementwise
+from vqv2.broadcasting import is_stretched, undo_broadcasting
 
 
 class GradientError(RuntimeError):
@@ -26,7 +26,6 @@ class _Mode:
     """What is switched on while code runs; changed only by the context managers below."""
 
     recording = True
-    recomputing = False
     watch = None
 
 
@@ -47,6 +46,16 @@ def no_grad():
     return _mode(recording=False)
 
 
+def enable_grad():
+    """Context manager: operations inside are recorded, also where `no_grad` is around it."""
+    return _mode(recording=True)
+
+
+def is_recording():
+    """Whether operations are recorded here."""
+    return _Mode.recording
+
+
 def watched(watch):
     """Context manager: inside, `watch` sees every operation, in both directions.
 
@@ -54,14 +63,6 @@ def watched(watch):
     returns the gradient function to use. For tools that look for something (`vqv2.nn.finite`).
     """
     return _mode(watch=watch)
-
-
-def is_recomputing():
-    """True while `checkpoint` runs a segment for the second time, inside a backward pass.
-
-    A layer that counts what it has seen (running statistics) asks this in order to count once.
-    """
-    return _Mode.recomputing
 
 
 class Output(NamedTuple):
@@ -112,31 +113,12 @@ class Node:
                 continue
             value = cotangent() if callable(cotangent) else cotangent
             shape = getattr(value, "shape", ())  # a number has none; it may be a device's array
-            if not _is_stretched(shape, parent.shape):
+            if not is_stretched(shape, parent.shape):
                 raise GradientError(
                     f"the gradient of '{self.name}' gives a cotangent of shape {shape} "
                     f"for an input of shape {parent.shape}: it must have that shape"
                 )
-            yield parent, _undo_broadcasting(value, parent.shape)
-
-
-def _is_stretched(stretched, shape):
-    """Whether NumPy stretches an array of `shape` to the shape `stretched`, or leaves it."""
-    if stretched == shape:
-        return True
-    extra = len(stretched) - len(shape)
-    return extra >= 0 and all(n in (1, m) for n, m in zip(shape, stretched[extra:], strict=True))
-
-
-def _undo_broadcasting(cotangent, shape):
-    """Sum a cotangent over the axes along which its tensor, of `shape`, was stretched."""
-    if cotangent.shape == shape:
-        return cotangent
-    extra = cotangent.ndim - len(shape)
-    stretched = [
-        extra + i for i, n in enumerate(shape) if n == 1 and cotangent.shape[extra + i] != 1
-    ]
-    return cotangent.sum(axis=(*range(extra), *stretched)).reshape(shape)
+            yield parent, undo_broadcasting(value, parent.shape)
 
 
 class Tensor:
@@ -198,38 +180,52 @@ class Tensor:
 
 
 def _backward(root, cotangent):
-    """Visit every node once, after all that were computed from it (counting them beforehand)."""
+    """Pass cotangents from `root` down to the leaves, node by node in `backward_order`."""
     if root.node is None:
         _add_to_leaf(root, cotangent)
         return
-    waiting = _count_children(root.node)
     pending = {root.node: [None] * root.node.outputs}
     pending[root.node][root.output_index] = cotangent
-    ready = [root.node]
-    while ready:
-        node = ready.pop()
-        parents = [parent for parent in node.parents if parent is not None]
+    for node in backward_order(root.node):
         arrived = pending.pop(node, None)
         for parent, value in node.parent_cotangents(arrived) if arrived else ():
             _deliver(parent, value, pending)
-        for parent in parents:
-            if parent.node is not None:
-                waiting[parent.node] -= 1
-                if waiting[parent.node] == 0:
-                    ready.append(parent.node)
+
+
+def backward_order(root):
+    """Yield `root` and every node that it leads to, each after all that were computed from it.
+
+    By then all that arrives at a node has arrived. This is the order of the backward pass:
+
+        for node in backward_order(loss.node):
+            print(node.name)
+    """
+    waiting, ready = _count_children(root), [root]
+    while ready:
+        node = ready.pop()
+        nodes = _parent_nodes(node)  # before the backward pass makes the node forget them
+        yield node
+        for parent in nodes:
+            waiting[parent] -= 1
+            if waiting[parent] == 0:
+                ready.append(parent)
 
 
 def _count_children(root):
     """For every node that `root` leads to: how many times it is a parent."""
     counts, stack = {root: 0}, [root]
     while stack:
-        for parent in stack.pop().parents:
-            if parent is not None and parent.node is not None:
-                if parent.node not in counts:
-                    counts[parent.node] = 0
-                    stack.append(parent.node)
-                counts[parent.node] += 1
+        for parent in _parent_nodes(stack.pop()):
+            if parent not in counts:
+                counts[parent] = 0
+                stack.append(parent)
+            counts[parent] += 1
     return counts
+
+
+def _parent_nodes(node):
+    """The nodes among a node's parents, one for each use; leaves and constants have none."""
+    return [parent.node for parent in node.parents if parent is not None and parent.node]
 
 
 def _deliver(parent, cotangent, pending):
@@ -272,7 +268,7 @@ def differentiable(function):
         output, gradient = _pair(function.__name__, function(*arrays, **settings))
         if _Mode.watch is not None:
             gradient = _Mode.watch(function.__name__, arrays, output, gradient)
-        return _record(function.__name__, arguments, output, gradient)
+        return record(function.__name__, arguments, output, gradient)
 
     return operation
 
@@ -291,9 +287,14 @@ def _pair(name, result):
     )
 
 
-def _record(name, arguments, output, gradient):
-    parents = tuple(_parent(a) if isinstance(a, Tensor) else None for a in arguments)
-    if not _Mode.recording or not any(parent is not None for parent in parents):
+def record(name, inputs, output, gradient, always=False):
+    """The output or outputs, arrays, as tensors; with a new `Node` where an input needs one.
+
+    What `differentiable` does with every operation. `always`: also where no input needs it, for
+    what reaches parameters that are not among its inputs.
+    """
+    parents = tuple(_parent(i) if isinstance(i, Tensor) else None for i in inputs)
+    if not _Mode.recording or not (always or any(parent is not None for parent in parents)):
         return _tensors(output, None)
     outputs = len(output) if isinstance(output, tuple) else 1
     return _tensors(output, Node(name, parents, gradient, outputs))
@@ -318,83 +319,3 @@ def _tensor(array, node, index):
     tensor = Tensor(array, requires_grad=node is not None)
     tensor.node, tensor.output_index = node, index
     return tensor
-
-
-def checkpoint(function, *inputs, rng=None, parts=1):
-    """function(*inputs), without keeping what its operations save: backward runs it again.
-
-    Memory falls to that of one segment at a time, for one more forward pass. `function` takes
-    tensors and returns one; it must compute the same both times, so pass the `rng` that it draws
-    from: its state is put back for the second run. A function that treats every element along the
-    first axis by itself may run on that many `parts` of a batch, one after the other: then one part
-    is in memory at a time. Gradients of parameters are sums over parts, so that they differ from
-    those of one run by rounding. Raises `ValueError` when inputs to be cut differ in length.
-    """
-    if not _Mode.recording:
-        return function(*inputs)
-    state = rng.bit_generator.state if rng is not None else None
-    slices = _slices([len(i) for i in inputs], parts) if parts > 1 else [...]
-    with no_grad():
-        output = _joined([function(*_part(inputs, one)).array for one in slices])
-
-    def gradient(cotangent):
-        gradients = []
-        with _generator_state(rng, state):
-            for one in slices:
-                copies = _part(inputs, one)
-                with _mode(recording=True, recomputing=True):
-                    recomputed = function(*copies)
-                if recomputed.requires_grad:
-                    recomputed.backward(cotangent[one])
-                gradients.append([copy.grad for copy in copies])
-        return tuple(_joined(of_parts) for of_parts in zip(*gradients, strict=True))
-
-    # Recorded even when no input needs it: parameters inside the function may need a gradient.
-    parents = tuple(_parent(i) for i in inputs)
-    return _tensor(output, Node("checkpoint", parents, gradient, 1), 0)
-
-
-def segment(function, *inputs, checkpointed, rng=None, parts=1):
-    """function(*inputs), by `checkpoint` where `checkpointed` says so."""
-    if not checkpointed:
-        return function(*inputs)
-    return checkpoint(function, *inputs, rng=rng, parts=parts)
-
-
-def _slices(lengths, parts):
-    """`parts` slices of nearly equal length, fewer when there are fewer elements, at least one."""
-    count = lengths[0]
-    if any(length != count for length in lengths):
-        raise ValueError(
-            f"a checkpoint in parts was given inputs of lengths {', '.join(map(str, lengths))}: "
-            "all must be batches of one length"
-        )
-    parts = max(1, min(parts, count))
-    bounds = [count * i // parts for i in range(parts + 1)]
-    return [slice(a, b) for a, b in itertools.pairwise(bounds)]
-
-
-def _part(inputs, one):
-    """Leaves that hold the slice `one` of every input."""
-    return [Tensor(i.array[one], i.requires_grad) for i in inputs]
-
-
-def _joined(arrays):
-    """The parts of an array, or None where none was needed."""
-    if len(arrays) == 1 or arrays[0] is None:
-        return arrays[0]
-    return array_module(arrays[0]).concatenate(arrays)
-
-
-@contextlib.contextmanager
-def _generator_state(rng, state):
-    """Inside, `rng` stands at `state`; afterwards where it stood before."""
-    if rng is None:
-        yield
-        return
-    now = rng.bit_generator.state
-    rng.bit_generator.state = state
-    try:
-        yield
-    finally:
-        rng.bit_generator.state = now

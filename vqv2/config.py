@@ -60,7 +60,7 @@ class AutoencoderConfig:
     gradient_clipping: float = _field(0.0, "here: largest norm of the gradient; 0: any")
     log_gradient_norm: bool = _field(False, "here: true writes it into the log")
     augmentation: str = _field("imagenet", "section A.1: none, imagenet or ffhq")
-    checkpoint: bool = _field(False, "here: true computes the finest level twice, to save memory")
+    recompute: bool = _field(False, "here: true computes the finest level twice, to save memory")
     precision: str = _field("float32", "here: of products; or tf32, float16, bfloat16")
 
     @property
@@ -131,7 +131,7 @@ class PriorConfig:
     polyak_decay: float = _field(0.9999, "Table 1, Polyak EMA decay")
     gradient_clipping: float = _field(0.0, "here: largest norm of the gradient; 0: any")
     log_gradient_norm: bool = _field(False, "here: true writes it into the log")
-    checkpoint: bool = _field(False, "here: true computes activations twice, to save memory")
+    recompute: bool = _field(False, "here: true computes activations twice, to save memory")
     precision: str = _field("float32", "here: of products; or tf32, float16, bfloat16")
 
     def check(self):

@@ -24,9 +24,9 @@ class Cost:
     patches: int = 0  # numbers that convolutions copy side by side for these products
     activations: int = 0  # numbers that training keeps for the backward pass
     streamed: float = 0  # weights that incremental sampling reads for one position
-    spared: int = 0  # of the activations, what activation checkpointing does not keep
+    spared: int = 0  # of the activations, what activation recomputation does not keep
     working: int = 0  # numbers under way at a time: cotangents and results that come and go
-    recomputing: float = 0  # the same with checkpointing, and activations that are computed again
+    recomputing: float = 0  # the same with recomputation, and activations that are computed again
 
     def __add__(self, other):
         sums = {n: getattr(self, n) + getattr(other, n) for n in _SUMS}
@@ -41,12 +41,12 @@ _MAXIMA = ("working", "recomputing")
 _RESULTS_UNDER_WAY = 3
 
 
-def segment(cost, output, parts=1, checkpointed=True):
-    """What checkpointing computes again: of it, only its `output` numbers are kept.
+def segment(cost, output, parts=1, recomputed=True):
+    """What recomputation computes again: of it, only its `output` numbers are kept.
 
     In `parts` of a batch, one after the other: only such a share of it is under way at a time.
     """
-    if not checkpointed:
+    if not recomputed:
         return cost
     spared = cost.activations - output
     recomputing = (cost.activations + cost.working) / parts
@@ -120,7 +120,7 @@ def autoencoder(config):
         positions = sizes[level] ** 2
         cost += _encoder(channels_in, sizes[level + 1], factor, config, finest)
         if level:
-            cost += segment(kept(positions, hidden + dimension), 0, checkpointed=finest)
+            cost += segment(kept(positions, hidden + dimension), 0, recomputed=finest)
         cost += linear(positions, hidden + (dimension if level else 0), dimension)
         cost += Cost(operations=3 * positions * config.codebook_size * dimension)  # nearest codes
         cost += kept(positions, 2 * dimension)  # both sides of the commitment loss
@@ -131,7 +131,7 @@ def autoencoder(config):
     return cost + kept(config.image_size**2, 3 * config.channels)  # input, output, target
 
 
-def _encoder(channels_in, size, factor, config, checkpointed):
+def _encoder(channels_in, size, factor, config, recomputed):
     widths = [config.hidden_units // 2] * int(math.log2(factor))
     if len(widths) > 1:
         widths[-1] = config.hidden_units
@@ -143,11 +143,11 @@ def _encoder(channels_in, size, factor, config, checkpointed):
         channels_in = width
     taps, hidden = config.encoder_filter_size**2, config.hidden_units
     refined = convolution(size**2, taps, channels_in, hidden) + _residual_stack(size**2, config)
-    shrunk = segment(cost, size**2 * channels_in, PARTS, checkpointed)
-    return shrunk + segment(refined, size**2 * hidden, PARTS, checkpointed)
+    shrunk = segment(cost, size**2 * channels_in, PARTS, recomputed)
+    return shrunk + segment(refined, size**2 * hidden, PARTS, recomputed)
 
 
-def _decoder(sizes, channels_out, factor, config, checkpointed):
+def _decoder(sizes, channels_out, factor, config, recomputed):
     dimension, hidden, size = config.codebook_dimension, config.hidden_units, sizes[-1]
     cost = total(
         _upsampling(coarse, dimension, dimension, dimension, size // coarse, config)
@@ -160,8 +160,8 @@ def _decoder(sizes, channels_out, factor, config, checkpointed):
     cost += _residual_stack(size**2, config)
     enlarged = _upsampling(size, hidden, hidden // 2, channels_out, factor, config)
     output = (size * factor) ** 2 * channels_out
-    refined = segment(cost, size**2 * hidden, PARTS, checkpointed)
-    return refined + segment(enlarged, output, PARTS, checkpointed)
+    refined = segment(cost, size**2 * hidden, PARTS, recomputed)
+    return refined + segment(enlarged, output, PARTS, recomputed)
 
 
 def _upsampling(size, channels_in, channels, channels_out, factor, config):

@@ -72,45 +72,45 @@ class Training:
     batch: int
 
 
-def training(model_cost, batch, on, precision="float32", checkpointed=False):
+def training(model_cost, batch, on, precision="float32", recomputed=False):
     """`Training` of a model with steps of `batch` images; `on` is a `Device`."""
     weights = model_cost.parameters * NUMBER
-    activations, working = per_image(model_cost, checkpointed)
+    activations, working = per_image(model_cost, recomputed)
     free = on.memory * USABLE - WORKSPACE - 4 * weights
     largest = max(0, int(min(free / (activations + working), (free - weights) / working)))
     used = min(batch, largest) if largest else 0
-    seconds = step_seconds(model_cost, used, on, precision, checkpointed) if used else math.nan
+    seconds = step_seconds(model_cost, used, on, precision, recomputed) if used else math.nan
     return Training(
         weights, weights, 2 * weights, weights, activations, working, largest, seconds, used
     )
 
 
-def per_image(model_cost, checkpointed=False):
+def per_image(model_cost, recomputed=False):
     """Bytes of an image: (kept until the gradients are there, working memory)."""
-    if not checkpointed:
+    if not recomputed:
         return model_cost.activations * NUMBER, model_cost.working * NUMBER
     kept = model_cost.activations - model_cost.spared
     return kept * NUMBER, model_cost.recomputing * NUMBER
 
 
-def peak_bytes(model_cost, batch, checkpointed=False):
+def peak_bytes(model_cost, batch, recomputed=False):
     """The most memory that training holds at a time, without the driver's and libraries' own.
 
     Weights, Adam's two moments and the average are always there. Gradients of the weights grow
     while the activations that they come from are freed, so that the larger of the two counts.
     """
     weights = model_cost.parameters * NUMBER
-    activations, working = per_image(model_cost, checkpointed)
+    activations, working = per_image(model_cost, recomputed)
     return 4 * weights + max(batch * activations, weights) + batch * working
 
 
-def step_seconds(model_cost, batch, on, precision="float32", checkpointed=False):
+def step_seconds(model_cost, batch, on, precision="float32", recomputed=False):
     """Seconds of one training step: backward costs twice the products of forward.
 
-    Activation checkpointing computes forward a second time; of an autoencoder the finest level
+    Activation recomputation computes forward a second time; of an autoencoder the finest level
     only, so that this is slightly too long.
     """
-    passes = 4 if checkpointed else 3
+    passes = 4 if recomputed else 3
     operations = passes * model_cost.operations * batch
     # Forward, and in the two gradients, patches are written and read; a kept result is written and
     # read, its gradient too, and both are read once more; Adam reads five arrays and writes four.

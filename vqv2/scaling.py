@@ -49,14 +49,14 @@ def messages(model_cost, config):
 
     The gradients in messages of at most `BUCKET`; for each level of an autoencoder the codebook's
     counts and sums; for each batch normalisation of a prior two numbers per channel forwards (again
-    where activations are checkpointed) and backwards; the loss, and whether to stop.
+    where activations are recomputed) and backwards; the loss, and whether to stop.
     """
     gradients = model_cost.parameters * NUMBER
     sizes = [BUCKET] * (gradients // BUCKET) + [gradients % BUCKET, NUMBER, NUMBER]
     if isinstance(config, AutoencoderConfig):
         codebook = config.codebook_size * (config.codebook_dimension + 1) * NUMBER
         return sizes + [codebook] * len(config.levels)
-    passes = 3 if config.checkpoint else 2
+    passes = 3 if config.recompute else 2
     for channels, blocks in _normalizations(config):
         sizes += [2 * channels * NUMBER] * (passes * blocks)
     return sizes
@@ -84,7 +84,7 @@ class Scaling:
     """One training step on several devices; seconds are NaN where a share does not fit."""
 
     share: int  # images per device
-    checkpointed: bool  # activation checkpointing, where the share does not fit without
+    recomputed: bool  # activation recomputation, where the share does not fit without
     computing: float  # seconds
     sent: float  # bytes that each device sends
     sending: float  # seconds
@@ -108,13 +108,13 @@ def scaling(model_cost, config, batch, devices, on, over, precision="float32"):
     if batch % devices:
         raise InputError(f"a batch of {batch} cannot be divided among {devices} devices")
     share = batch // devices
-    plain, checkpointed = (
+    plain, recomputed = (
         plan.training(model_cost, share, on, precision, saves) for saves in (False, True)
     )
-    saves = config.checkpoint or plain.batch < share
-    needs = checkpointed if saves else plain
+    saves = config.recompute or plain.batch < share
+    needs = recomputed if saves else plain
     computing = needs.seconds if needs.batch == share else math.nan
-    config = dataclasses.replace(config, checkpoint=saves)
+    config = dataclasses.replace(config, recompute=saves)
     sizes = messages(model_cost, config) if devices > 1 else []
     return Scaling(
         share,

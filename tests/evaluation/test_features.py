@@ -54,7 +54,9 @@ def test_encoder_features_are_the_top_encoders_output(autoencoder, block):
 
 def test_any_named_layer(autoencoder):
     bottom = encoder_outputs(autoencoder, IMAGES)[0]
-    network = LayerFeatures("bottom", autoencoder, "encoders.1.stack", 16, 3, pooled=False)
+    network = LayerFeatures(
+        "bottom", autoencoder, "encoders.1.refinement.stack", 16, 3, pooled=False
+    )
     np.testing.assert_allclose(network.features(IMAGES), bottom.reshape(5, -1), rtol=1e-4)
 
 
@@ -78,7 +80,10 @@ def test_the_network_is_afterwards_what_it_was(autoencoder):
         ("nothing", "the network has encoders, projections"),
         ("encoders.7", "encoders has 0, 1"),
         ("encoders", "choose one of encoders.0, encoders.1"),
-        ("encoders.0.convolution.weight", "encoders.0.convolution has no parts"),
+        (
+            "encoders.0.refinement.convolution.weight",
+            "encoders.0.refinement.convolution has no parts",
+        ),
     ],
 )
 def test_a_layer_that_does_not_exist_is_named_beside_those_that_do(autoencoder, layer, message):

@@ -26,7 +26,7 @@ def hierarchy():
         ("encoder", 8),
         ("encoder-map", 4 * 4 * 8),
         ("layer:encoders.1", 8),
-        ("layer:encoders.1.strided.0", 4),
+        ("layer:encoders.1.downsampling.convolutions.0", 4),
     ],
 )
 def test_a_network_that_every_run_has(hierarchy, text, dimensions):

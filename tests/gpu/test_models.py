@@ -53,15 +53,15 @@ def train(model, loss):
     return losses, {**model.state(), **optimizer.state()}
 
 
-def trained_autoencoder(update="ema", checkpoint=False):
-    settings = {"codebook_update": update, "level_dropout": 0.3, "checkpoint": checkpoint}
+def trained_autoencoder(update="ema", recompute=False):
+    settings = {"codebook_update": update, "level_dropout": 0.3, "recompute": recompute}
     config = dataclasses.replace(AUTOENCODER, **settings)
     model = Autoencoder(config, np.random.default_rng(0))
     return train(model, lambda rng: model.loss(images(), rng)[0])
 
 
-def small_prior(level, checkpoint=False):
-    prior = dataclasses.replace(CONFIG.prior(level), checkpoint=checkpoint)
+def small_prior(level, recompute=False):
+    prior = dataclasses.replace(CONFIG.prior(level), recompute=recompute)
     return build_prior(CONFIG.with_prior(level, prior), level, classes=3, seed=0)
 
 
@@ -70,8 +70,8 @@ def prior_inputs(level):
     return (codes(4), label, []) if level == "top" else (codes(8), label, [codes(4)])
 
 
-def trained_prior(level, checkpoint=False):
-    model = small_prior(level, checkpoint)
+def trained_prior(level, recompute=False):
+    model = small_prior(level, recompute)
     return train(model, lambda rng: model.loss(*prior_inputs(level), rng=rng))
 
 
@@ -114,10 +114,10 @@ def test_reduced_precision_trains_as_its_emulation_on_the_processor(precision, d
             np.testing.assert_allclose(state[name], expected[1][name], atol=2e-3, err_msg=name)
 
 
-def test_activation_checkpointing_changes_nothing_but_rounding(device):
-    assert_same(trained_autoencoder(checkpoint=True), trained_autoencoder())
+def test_activation_recomputation_changes_nothing_but_rounding(device):
+    assert_same(trained_autoencoder(recompute=True), trained_autoencoder())
     for level in CONFIG.levels:
-        assert_same(trained_prior(level, checkpoint=True), trained_prior(level))
+        assert_same(trained_prior(level, recompute=True), trained_prior(level))
 
 
 @pytest.mark.parametrize("level", CONFIG.levels)

@@ -12,6 +12,7 @@ from vqv2.config import PriorConfig
 from vqv2.errors import InputError
 from vqv2.models.prior import Prior
 from vqv2.nn import CausalConv2d
+from vqv2.nn.module import watching
 from vqv2.sampling import IncrementalPrior, NaivePrior, Settings, sample_codes
 
 CONFIG = PriorConfig(
@@ -157,18 +158,15 @@ def test_every_layers_cache_holds_what_the_full_pass_computes():
 
 def _inputs_of_causal_convolutions(model, codes, label):
     """What each causal 5x5 convolution is given in a full forward pass."""
-    seen, original = [], CausalConv2d.__call__
+    seen = []
 
-    def record(self, x):
-        seen.append(x.array)
-        return original(self, x)
+    def watch(module, inputs, run):
+        if isinstance(module, CausalConv2d):
+            seen.append(inputs[0].array)
+        return run()
 
-    CausalConv2d.__call__ = record
-    try:
-        with no_grad():
-            model(codes, label)
-    finally:
-        CausalConv2d.__call__ = original
+    with no_grad(), watching(watch):
+        model(codes, label)
     return seen
 
 

@@ -228,7 +228,7 @@ def test_a_run_of_an_older_version_goes_on(tmp_path, sources):
     for path in folder.glob("*.safetensors"):
         path.unlink()
     (folder / "training.json").unlink()
-    del metadata["best"], metadata["config"]["checkpoint"]
+    del metadata["best"], metadata["config"]["recompute"]
     checkpoint.save(folder / "checkpoint.safetensors", arrays, metadata)
     assert old.begun("autoencoder") == {"seed": 4}
     old.config = whole.config

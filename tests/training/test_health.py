@@ -98,7 +98,7 @@ def test_the_operation_and_the_layer_are_found_in_a_training(tmp_path, sources):
         train(task, tmp_path / "a", 0, schedule=checked)
     sentence = str(error.value)
     assert sentence.startswith(
-        "autoencoder, step 3: conv2d, called by encoders.1.convolution, made"
+        "autoencoder, step 3: conv2d, called by encoders.1.refinement.convolution, made"
     )
     assert "going forward; the last checkpoint is unchanged" in sentence
 

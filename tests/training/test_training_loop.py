@@ -215,7 +215,7 @@ def test_a_codebook_trained_by_a_loss_is_not_averaged(tmp_path, sources):
     arrays, _ = contents(run.checkpoint_path("autoencoder"))
     name = "quantizers.0.codebook"
     np.testing.assert_allclose(arrays[f"average.{name}"], arrays[f"model.{name}"], rtol=1e-5)
-    other = "projections.0.weight"
+    other = "projections.0.linear.weight"
     assert (arrays[f"average.{other}"] != arrays[f"model.{other}"]).any()
 
 

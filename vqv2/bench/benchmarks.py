@@ -36,28 +36,28 @@ def train(settings, limits, precision="float32"):
 
 
 def memory(settings, limits, full=False):
-    """Training steps for their memory: each side alone in a fresh process, plain and checkpointed.
+    """Training steps for their memory: each side alone in a fresh process, plain and recomputed.
 
     `full` adds one step of Table 1's top prior at batch 1, ours only: it takes 10 GB and minutes.
     """
     for name in filter(settings.wants, TRAINED):
-        for checkpointed in _checkpointing(name, settings.quick):
-            options = {"quick": settings.quick, "settings": checkpointed}
-            title = f"{name}, checkpointed" if checkpointed else name
+        for recomputed in _recomputation(name, settings.quick):
+            options = {"quick": settings.quick, "settings": recomputed}
+            title = f"{name}, recomputed" if recomputed else name
             yield compare_in_sequence("train", name, options, settings, limits, title)
     if full:
         once = dataclasses.replace(settings, repetitions=1, warmup=0, peer=None)
         name = "full-size prior"
-        checkpointed = _checkpointing(name, settings.quick)[-1]
-        options = {"quick": settings.quick, "settings": checkpointed}
+        recomputed = _recomputation(name, settings.quick)[-1]
+        options = {"quick": settings.quick, "settings": recomputed}
         yield compare_in_sequence("train", name, options, once, limits)
 
 
-def _checkpointing(name, quick):
-    """Settings of a case without and, where its configuration can, with checkpointing."""
+def _recomputation(name, quick):
+    """Settings of a case without and, where its configuration can, with recomputation."""
     config = training_case(name, quick).config
-    can = "checkpoint" in {field.name for field in dataclasses.fields(config)}
-    return ({}, {"checkpoint": True}) if can else ({},)
+    can = "recompute" in {field.name for field in dataclasses.fields(config)}
+    return ({}, {"recompute": True}) if can else ({},)
 
 
 def sample(

@@ -3,7 +3,7 @@
 Only products count (convolutions, 1x1 convolutions, attention): in these models the rest is below
 a few per cent. A multiply-add is 2 operations. What a formula does not need is not counted: the
 closed taps of a causal convolution, the closed half of an attention matrix, or a segment that
-checkpointing computes twice. Padding zeros do count, as is usual.
+recomputation computes twice. Padding zeros do count, as is usual.
 """
 
 import contextlib

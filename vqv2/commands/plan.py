@@ -50,19 +50,19 @@ def _plan(arguments):
     models = plan.models(config, arguments.classes)
     print(f"A PREDICTION for {device.name} with products in {arguments.precision}: counted work at")
     print(f"{plan.EFFICIENCY:.0%} of published speed, an assumption. Nobody has measured it.\n")
-    for checkpointed in (False, True):
-        _print_training(models, device, arguments, checkpointed)
+    for recomputed in (False, True):
+        _print_training(models, device, arguments, recomputed)
     print("Memory is the same in every precision: weights, sums and activations stay float32.")
     if arguments.devices > 1:
         _print_scaling(models, device, arguments)
     _print_sampling(models, device, arguments)
 
 
-def _print_training(models, device, arguments, checkpointed):
+def _print_training(models, device, arguments, recomputed):
     rows = []
     for name, counted, config, _ in models:
         batch = arguments.batch or config.batch
-        needs = plan.training(counted, batch, device, arguments.precision, checkpointed)
+        needs = plan.training(counted, batch, device, arguments.precision, recomputed)
         rows.append(
             (
                 name,
@@ -76,7 +76,7 @@ def _print_training(models, device, arguments, checkpointed):
         )
     titles = ("weights", "gradients", "Adam", "Polyak", "MiB per image", "while computing")
     titles = (*titles, "largest batch")
-    kind = "with checkpoint=true" if checkpointed else "without activation checkpointing"
+    kind = "with recompute=true" if recomputed else "without activation recomputation"
     print(f"training {kind}, GiB:")
     print(format_table(("model", *titles, "batch", "s per step"), rows))
 
@@ -91,7 +91,7 @@ def _print_scaling(models, device, arguments):
             (
                 name,
                 str(step.share),
-                "yes" if step.checkpointed else "no",
+                "yes" if step.recomputed else "no",
                 _seconds(step.computing),
                 f"{step.sent / 2**20:.0f}",
                 f"{step.sending:.3g}",
@@ -102,7 +102,7 @@ def _print_scaling(models, device, arguments):
         )
     print(f"\ntraining on {devices} devices, sums over {link.name} at")
     print(f"{scaling.LINK_EFFICIENCY:.0%} of published speed, not while the devices compute:")
-    titles = ("images each", "checkpointing", "s computing", "MiB sent", "s sending", "s per step")
+    titles = ("images each", "recomputation", "s computing", "MiB sent", "s sending", "s per step")
     print(format_table(("model", *titles, "computing", "days for all steps"), rows))
 
 

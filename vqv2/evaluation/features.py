@@ -11,8 +11,6 @@ of any network with this interface:
 named layer of any module are such networks here; so is VGG-16 (`vqv2.evaluation.vgg`).
 """
 
-import contextlib
-
 import numpy as np
 from PIL import Image
 
@@ -20,6 +18,7 @@ from backends import to_host
 from vqv2.autodiff import Tensor, no_grad
 from vqv2.errors import InputError
 from vqv2.nn import Module
+from vqv2.nn.module import watching
 
 BLOCK = 64  # images at a time: what bounds the memory of activations
 
@@ -112,7 +111,7 @@ def encoder_features(autoencoder, pooled=True, block=BLOCK):
 
 
 def part_of(module, name):
-    """The module at a dotted name: `part_of(autoencoder, "encoders.0.stack")`.
+    """The module at a dotted name: `part_of(autoencoder, "encoders.0.refinement")`.
 
     Raises `InputError` naming what there is when it does not exist.
     """
@@ -158,31 +157,19 @@ class _Reached(Exception):
 
 def _output_of(layer, run):
     """What `layer` returns the first time that `run()` calls it; the rest of `run` is left out."""
-    with _interrupting(layer):
-        try:
-            run()
-        except _Reached as reached:
-            return reached.output
-    raise InputError("this layer takes no part when the network is called: choose another layer")
 
+    def watch(module, inputs, call):
+        output = call()
+        if module is layer:
+            raise _Reached(output)
+        return output
 
-@contextlib.contextmanager
-def _interrupting(layer):
-    """Inside, calling `layer` raises its output as `_Reached`.
-
-    Python looks `__call__` up in the class, so for this time the layer is of a class of its own,
-    which is still a subclass of what it was.
-    """
-    kind = type(layer)
-
-    def call(self, *arguments, **keywords):
-        raise _Reached(kind.__call__(self, *arguments, **keywords))
-
-    layer.__class__ = type(kind.__name__, (kind,), {"__call__": call})
     try:
-        yield
-    finally:
-        layer.__class__ = kind
+        with watching(watch):
+            run()
+    except _Reached as reached:
+        return reached.output
+    raise InputError("this layer takes no part when the network is called: choose another layer")
 
 
 def fitted(images, size, channels):

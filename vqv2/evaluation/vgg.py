@@ -68,7 +68,7 @@ class VGG16(nn.Module):
             nn.Linear(shape.dense, shape.dense, rng),
         ]
 
-    def __call__(self, images):
+    def forward(self, images):
         """Images (N, size, size, 3) in [0, 1] -> activations of the second of them, (N, dense).
 
         After ReLU. Evaluation only: no tape is kept.

@@ -119,9 +119,9 @@ def _rules(config):
     rules = [
         *_encoder("enc_b", "encoders.1", 2, config, first_scale=2.0),
         *_encoder("enc_t", "encoders.0", 1, config),
-        *_layer("quantize_conv_t", "projections.0", "pointwise"),
-        *_layer("quantize_conv_b", "projections.1", "pointwise"),
-        *_layer("upsample_t", "decoders.1.upsampling.0.0", "kernel"),
+        *_layer("quantize_conv_t", "projections.0.linear", "pointwise"),
+        *_layer("quantize_conv_b", "projections.1.linear", "pointwise"),
+        *_layer("upsample_t", "decoders.1.fusion.upsampling.0.convolutions.0", "kernel"),
         *_decoder("dec_t", "decoders.0", 1, config),
         *_decoder("dec", "decoders.1", 2, config, last_scale=0.5),
     ]
@@ -144,26 +144,26 @@ def _encoder(theirs, ours, strided, config, first_scale=1.0):
     rules = []
     for i in range(strided):
         scale = first_scale if i == 0 else 1.0
-        rules += _layer(f"{theirs}.blocks.{2 * i}", f"{ours}.strided.{i}", "kernel", scale)
-    rules += _layer(f"{theirs}.blocks.{2 * strided}", f"{ours}.convolution", "kernel")
-    return rules + _residual(theirs, ours, 2 * strided + 1, config)
+        own = f"{ours}.downsampling.convolutions.{i}"
+        rules += _layer(f"{theirs}.blocks.{2 * i}", own, "kernel", scale)
+    return rules + _refinement(theirs, f"{ours}.refinement", 2 * strided, config)
 
 
 def _decoder(theirs, ours, transposed, config, last_scale=1.0):
     """A 3x3 convolution, the residual blocks, a ReLU before each transposed convolution."""
-    rules = _layer(f"{theirs}.blocks.0", f"{ours}.convolution", "kernel")
-    rules += _residual(theirs, ours, 1, config)
+    rules = _refinement(theirs, f"{ours}.fusion.refinement", 0, config)
     for i in range(transposed):
         scale = last_scale if i == transposed - 1 else 1.0
         place = f"{theirs}.blocks.{config.layers + 2 + 2 * i}"
-        rules += _layer(place, f"{ours}.transposed.{i}", "kernel", scale, scale)
+        rules += _layer(place, f"{ours}.upsampling.convolutions.{i}", "kernel", scale, scale)
     return rules
 
 
-def _residual(theirs, ours, first, config):
-    rules = []
+def _refinement(theirs, ours, first, config):
+    """A 3x3 convolution and the residual blocks."""
+    rules = _layer(f"{theirs}.blocks.{first}", f"{ours}.convolution", "kernel")
     for i in range(config.layers):
-        block, own = f"{theirs}.blocks.{first + i}.conv", f"{ours}.stack.blocks.{i}"
+        block, own = f"{theirs}.blocks.{first + 1 + i}.conv", f"{ours}.stack.blocks.{i}"
         rules += _layer(f"{block}.1", f"{own}.spatial", "kernel")
         rules += _layer(f"{block}.3", f"{own}.pointwise", "pointwise")
     return rules
@@ -195,7 +195,8 @@ def _to_theirs(rule, array):
 
 def _turn_inputs(state, first):
     """Put the `first` inputs of the bottom's projection behind its others."""
-    state["projections.1.weight"] = np.roll(state["projections.1.weight"], -first, axis=0)
+    name = "projections.1.linear.weight"
+    state[name] = np.roll(state[name], -first, axis=0)
 
 
 def _as_their_averages(state, name, config):

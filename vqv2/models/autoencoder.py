@@ -1,7 +1,6 @@
 """The hierarchical VQ-VAE (Algorithm 1, Table 3, section A.3), with any number of levels."""
 
 import contextlib
-import functools
 import itertools
 import math
 from typing import NamedTuple
@@ -11,114 +10,133 @@ import numpy as np
 import vqv2.functional as F
 from backends import array_module, to_device, to_host
 from vqv2 import nn
-from vqv2.autodiff import Tensor, no_grad, segment
+from vqv2.autodiff import Tensor, no_grad
 from vqv2.errors import InputError
 from vqv2.models.quantizer import Quantizer
 
-# Activation checkpointing computes the finest level again, as the others have at most a quarter of
-# its positions; in so many parts of a batch, one after the other, which divides the working memory.
-# With 4 instead of 2 a small batch loses more time than the memory is worth.
+# With `config.recompute` the finest level is computed again, as the others have at most a quarter
+# of its positions; in so many parts of a batch, one after the other, which divides the working
+# memory. With 4 instead of 2 a small batch loses more time than the memory is worth.
 PARTS = 2
 
 
-class Encoder(nn.Module):
-    """Strided 4x4 convolutions with ReLU, a 3x3 convolution, a residual stack, ReLU.
+class Downsampling(nn.Module):
+    """Strided 4x4 convolutions, each followed by ReLU: 1 / `factor` of the size.
 
-    `channels_in` to hidden_units at 1 / `factor` of the size. The strided convolutions have
-    hidden_units / 2 channels, except that the last of several has hidden_units. If `checkpointed`,
-    the backward pass computes activations again.
+    They have hidden_units / 2 channels, except that the last of several has hidden_units.
     """
 
-    def __init__(self, channels_in, factor, config, rng, checkpointed=False):
+    def __init__(self, channels_in, factor, config, rng):
         widths = [config.hidden_units // 2] * int(math.log2(factor))
         if len(widths) > 1:
             widths[-1] = config.hidden_units
-        self.strided = []
-        for width in widths:
-            kernel_size = config.upsampling_filter_size
-            self.strided.append(nn.Conv2d(channels_in, width, kernel_size, rng, stride=2))
-            channels_in = width
-        kernel_size = config.encoder_filter_size
-        self.convolution = nn.Conv2d(channels_in, config.hidden_units, kernel_size, rng)
-        self.stack = _stack(config, rng)
-        self.checkpointed = checkpointed
+        self.convolutions = [
+            nn.Conv2d(a, b, config.upsampling_filter_size, rng, stride=2)
+            for a, b in zip([channels_in, *widths], widths, strict=False)
+        ]
+        self.channels = widths[-1]
 
-    def __call__(self, x):
-        """(N, H, W, channels_in) -> (N, H / factor, W / factor, hidden_units)."""
-        x = segment(self._shrink, x, checkpointed=self.checkpointed, parts=PARTS)
-        return segment(self._refine, x, checkpointed=self.checkpointed, parts=PARTS)
-
-    def _shrink(self, x):
-        for convolution in self.strided:
+    def forward(self, x):
+        """(N, H, W, channels_in) -> (N, H / factor, W / factor, channels)."""
+        for convolution in self.convolutions:
             x = F.relu(convolution(x))
         return x
 
-    def _refine(self, x):
+
+class Upsampling(nn.Module):
+    """Transposed 4x4 convolutions of stride 2 with ReLU between them: `factor` times the size."""
+
+    def __init__(self, channels_in, channels, channels_out, factor, config, rng):
+        count = int(math.log2(factor))
+        widths = [channels_in, *[channels] * (count - 1), channels_out]
+        self.convolutions = [
+            nn.ConvTranspose2d(a, b, config.upsampling_filter_size, rng, stride=2)
+            for a, b in zip(widths, widths[1:], strict=False)
+        ]
+
+    def forward(self, x):
+        """(N, H, W, channels_in) -> (N, H * factor, W * factor, channels_out)."""
+        for i, convolution in enumerate(self.convolutions):
+            x = convolution(F.relu(x) if i else x)
+        return x
+
+
+class Refinement(nn.Module):
+    """A 3x3 convolution to hidden_units, a residual stack, ReLU: the body of every part."""
+
+    def __init__(self, channels_in, config, rng):
+        kernel_size, hidden = config.encoder_filter_size, config.hidden_units
+        self.convolution = nn.Conv2d(channels_in, hidden, kernel_size, rng)
+        self.stack = nn.ResidualStack(
+            hidden, config.residual_units, config.layers, kernel_size, rng
+        )
+
+    def forward(self, x):
+        """(N, H, W, channels_in) -> (N, H, W, hidden_units)."""
         return self.stack(self.convolution(x))
+
+
+class Encoder(nn.Module):
+    """Strided convolutions, then refinement: `channels_in` to hidden_units at 1 / `factor`."""
+
+    def __init__(self, channels_in, factor, config, rng):
+        self.downsampling = Downsampling(channels_in, factor, config, rng)
+        self.refinement = Refinement(self.downsampling.channels, config, rng)
+
+    def forward(self, x):
+        """(N, H, W, channels_in) -> (N, H / factor, W / factor, hidden_units)."""
+        return self.refinement(self.downsampling(x))
+
+
+class Fusion(nn.Module):
+    """The maps of the coarsest levels, upsampled to the grid of the finest of them and refined.
+
+    `sizes` are those of the levels, coarse to fine.
+    """
+
+    def __init__(self, sizes, config, rng):
+        dimension = config.codebook_dimension
+        self.upsampling = [
+            Upsampling(dimension, dimension, dimension, sizes[-1] // size, config, rng)
+            for size in sizes[:-1]
+        ]
+        self.refinement = Refinement(len(sizes) * dimension, config, rng)
+
+    def forward(self, *quantized):
+        """Maps (N, size, size, D), coarse to fine -> (N, sizes[-1], sizes[-1], hidden_units)."""
+        *coarser, finest = quantized
+        maps = [upsample(e) for upsample, e in zip(self.upsampling, coarser, strict=True)]
+        return self.refinement(F.concatenate(*maps, finest) if maps else finest)
 
 
 class Decoder(nn.Module):
     """From the quantised maps of the coarsest levels, coarse to fine, to something finer.
 
-    Each map is upsampled to the grid of the finest of them by 4x4 transposed convolutions of
-    stride 2, and all are concatenated; then a 3x3 convolution, a residual stack, ReLU, and 4x4
-    transposed convolutions of stride 2 (hidden_units / 2 channels, ReLU between) to
-    `channels_out` at `factor` times that grid. The last decoder of a hierarchy makes the image,
-    those before it make what the next level's quantiser is told (Algorithm 1, line 3). If
-    `checkpointed`, the backward pass computes activations again.
+    They are fused at the grid of the finest of them; transposed convolutions (hidden_units / 2
+    channels between) then make `channels_out` at `factor` times that grid. The last decoder of a
+    hierarchy makes the image, those before it make what the next level's quantiser is told
+    (Algorithm 1, line 3).
     """
 
-    def __init__(self, sizes, channels_out, factor, config, rng, checkpointed=False):
-        dimension = config.codebook_dimension
-        self.upsampling = [
-            _upsampling(dimension, dimension, dimension, sizes[-1] // size, config, rng)
-            for size in sizes[:-1]
-        ]
-        channels = len(sizes) * dimension
-        kernel_size = config.encoder_filter_size
-        self.convolution = nn.Conv2d(channels, config.hidden_units, kernel_size, rng)
-        self.stack = _stack(config, rng)
+    def __init__(self, sizes, channels_out, factor, config, rng):
         hidden = config.hidden_units
-        self.transposed = _upsampling(hidden, hidden // 2, channels_out, factor, config, rng)
-        self.checkpointed = checkpointed
+        self.fusion = Fusion(sizes, config, rng)
+        self.upsampling = Upsampling(hidden, hidden // 2, channels_out, factor, config, rng)
 
-    def __call__(self, quantized):
+    def forward(self, quantized):
         """List of (N, size, size, D), coarse to fine -> (N, size * factor, ..., channels_out)."""
-        x = segment(self._refine, *quantized, checkpointed=self.checkpointed, parts=PARTS)
-        return segment(self._enlarge, x, checkpointed=self.checkpointed, parts=PARTS)
-
-    def _refine(self, *quantized):
-        maps = [
-            _run(layers, coarse)
-            for layers, coarse in zip(self.upsampling, quantized[:-1], strict=True)
-        ]
-        joined = F.concatenate(*maps, quantized[-1]) if maps else quantized[-1]
-        return self.stack(self.convolution(joined))
-
-    def _enlarge(self, x):
-        return _run(self.transposed, x)
+        return self.upsampling(self.fusion(*quantized))
 
 
-def _stack(config, rng):
-    return nn.ResidualStack(
-        config.hidden_units, config.residual_units, config.layers, config.encoder_filter_size, rng
-    )
+class Projection(nn.Module):
+    """Encoder features, and what coarser levels say, side by side; 1x1 to a quantiser's D."""
 
+    def __init__(self, channels_in, dimension, rng):
+        self.linear = nn.Linear(channels_in, dimension, rng)
 
-def _upsampling(channels_in, channels, channels_out, factor, config, rng):
-    """Transposed convolutions of stride 2 that enlarge `factor` times."""
-    count = int(math.log2(factor))
-    widths = [channels_in, *[channels] * (count - 1), channels_out]
-    return [
-        nn.ConvTranspose2d(a, b, config.upsampling_filter_size, rng, stride=2)
-        for a, b in zip(widths, widths[1:], strict=False)
-    ]
-
-
-def _run(layers, x):
-    for i, layer in enumerate(layers):
-        x = layer(F.relu(x) if i else x)
-    return x
+    def forward(self, *features):
+        """Features (N, s, s, ...) -> (N, s, s, D)."""
+        return self.linear(F.concatenate(*features) if len(features) > 1 else features[0])
 
 
 class Reconstruction(NamedTuple):
@@ -141,23 +159,24 @@ class Autoencoder(nn.Module):
         factors = [fine // coarse for coarse, fine in zip(sizes, sizes[1:], strict=False)]
         count, dimension = len(factors), config.codebook_dimension
         channels = [config.hidden_units] * (count - 1) + [config.channels]
-        self._checkpointed = [False] * (count - 1) + [config.checkpoint]
         self.encoders = [
-            Encoder(*of_level, config, rng, checkpointed)
-            for *of_level, checkpointed in zip(channels, factors, self._checkpointed, strict=True)
+            Encoder(*of_level, config, rng) for of_level in zip(channels, factors, strict=True)
         ]
         self.projections = [
-            nn.Linear(config.hidden_units + (dimension if level else 0), dimension, rng)
+            Projection(config.hidden_units + (dimension if level else 0), dimension, rng)
             for level in range(count)
         ]
         self.quantizers = [_quantizer(config) for _ in range(count)]
         outputs = [dimension] * (count - 1) + [config.channels]
         self.decoders = [
-            Decoder(sizes[: i + 1], outputs[i], factors[i], config, rng, self._checkpointed[i])
-            for i in range(count)
+            Decoder(sizes[: i + 1], outputs[i], factors[i], config, rng) for i in range(count)
         ]
+        if config.recompute:
+            recompute_level(self.encoders[-1], self.decoders[-1])
+            if count > 1:  # which puts the features side by side
+                self.projections[-1].recompute()
 
-    def __call__(self, images, rng=None):
+    def forward(self, images, rng=None):
         """Algorithm 1, lines 1-5: images (N, H, W, C) in [0, 1] -> `Reconstruction`.
 
         With `rng` the quantisers learn (equation 3).
@@ -177,16 +196,10 @@ class Autoencoder(nn.Module):
         x, quantized = Tensor(to_device(images) - np.float32(0.5)), []
         for level, features in enumerate(self._features(x)):
             seen = [features, self.decoders[level - 1](quantized)] if level else [features]
-            project = functools.partial(self._project, self.projections[level])
-            h = segment(project, *seen, checkpointed=self._checkpointed[level])
+            h = self.projections[level](*seen)
             e, codes, losses = self.quantizers[level](h, rng)
             quantized.append(e)
             yield h, e, codes, losses
-
-    @staticmethod
-    def _project(projection, *features):
-        """Features (N, s, s, ...) side by side -> (N, s, s, D)."""
-        return projection(F.concatenate(*features) if len(features) > 1 else features[0])
 
     @contextlib.contextmanager
     def whole_batch(self, parts, rng):
@@ -305,6 +318,12 @@ class Autoencoder(nn.Module):
                 f"codes of {level} must be whole numbers from 0 to {len(quantizer.vectors) - 1}"
             )
         return Tensor(quantizer.decode(to_device(codes)))
+
+
+def recompute_level(encoder, decoder):
+    """Have the backward pass compute a level's encoder and decoder again, in parts of a batch."""
+    for part in (encoder.downsampling, encoder.refinement, decoder.fusion, decoder.upsampling):
+        part.recompute(PARTS)
 
 
 def _quantizer(config):

@@ -25,7 +25,7 @@ class HalvingBlock(nn.Module):
         self.spatial = nn.Conv2d(channels, channels, 3, rng)
         self.spatial_normalization = nn.BatchNorm(channels)
 
-    def __call__(self, x, rng=None):
+    def forward(self, x, rng=None):
         """(N, H, W, channels_in) -> (N, H / 2, W / 2, channels), H and W even."""
         y = F.relu(self.strided_normalization(self.strided(x), rng))
         return y + F.relu(self.spatial_normalization(self.spatial(y), rng))
@@ -44,7 +44,7 @@ class Trunk(nn.Module):
             channels = width
         self.dense = nn.Linear(channels, config.feature_units, rng)
 
-    def __call__(self, x, rng=None):
+    def forward(self, x, rng=None):
         """Centred images (N, H, W, C) -> (N, feature_units)."""
         for block in self.blocks:
             x = block(x, rng)
@@ -77,7 +77,7 @@ class Classifier(nn.Module):
         self.trunk = Trunk(config, rng)
         self.logits = nn.Linear(config.feature_units, len(self.class_names), rng)
 
-    def __call__(self, images, rng=None):
+    def forward(self, images, rng=None):
         """Images (N, H, W, C) in [0, 1] -> logits (N, classes). With `rng` it trains."""
         size, channels = self.config.image_size, self.config.channels
         if images.ndim != 4 or images.shape[1:] != (size, size, channels):

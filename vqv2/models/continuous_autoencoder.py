@@ -7,7 +7,7 @@ from backends import to_device, to_host
 from vqv2 import nn
 from vqv2.autodiff import Tensor, no_grad
 from vqv2.errors import InputError
-from vqv2.models.autoencoder import Decoder, Encoder
+from vqv2.models.autoencoder import Decoder, Encoder, recompute_level
 
 
 class ContinuousAutoencoder(nn.Module):
@@ -26,9 +26,11 @@ class ContinuousAutoencoder(nn.Module):
         self.config = config
         (size,) = config.latent_sizes
         factor = config.image_size // size
-        self.encoder = Encoder(config.channels, factor, config, rng, config.checkpoint)
+        self.encoder = Encoder(config.channels, factor, config, rng)
         self.projection = nn.Linear(config.hidden_units, config.codebook_dimension, rng)
-        self.decoder = Decoder((size,), config.channels, factor, config, rng, config.checkpoint)
+        self.decoder = Decoder((size,), config.channels, factor, config, rng)
+        if config.recompute:
+            recompute_level(self.encoder, self.decoder)
 
     def loss(self, images, rng=None):
         """(mean squared error of pixels in [0, 1], {"reconstruction": the same}, no codes: []).

@@ -29,7 +29,7 @@ class LatentPrior(Prior):
         )
         self.embedding = nn.Linear(dimensions, config.hidden_units, rng)
 
-    def __call__(self, latents, rng=None):
+    def forward(self, latents, rng=None):
         """Mixture parameters (N, H, W, P) of latents (N, H, W, D), integers below `bins`.
 
         Every position given all the earlier ones. With `rng` it trains. Raises `InputError`.

@@ -1,13 +1,10 @@
 """The autoregressive prior of one level (section A.2, Tables 1 and 2)."""
 
-import functools
-
 import numpy as np
 
 import vqv2.functional as F
 from backends import to_device
 from vqv2 import nn
-from vqv2.autodiff import segment
 from vqv2.errors import InputError
 
 
@@ -52,8 +49,16 @@ class Prior(nn.Module):
             config.conditioning_units if config.condition_output_stack and coarser else 0,
             classes if config.condition_output_stack else 0,
         )
+        if config.recompute:
+            for block in self._recomputable():
+                block.recompute()
 
-    def __call__(self, codes, label=None, coarser=(), rng=None):
+    def _recomputable(self):
+        """The layers whose activations make up nearly all of a step's memory."""
+        conditioning = self.conditioning.stack.blocks if self.conditioning else []
+        return [*self.blocks, *self.output.blocks, *conditioning]
+
+    def forward(self, codes, label=None, coarser=(), rng=None):
         """Logits (N, H, W, K) of codes (N, H, W), every position given all the earlier ones.
 
         label: (N,) integers, for a class-conditional prior; coarser: codes per coarser level.
@@ -70,9 +75,7 @@ class Prior(nn.Module):
         x = self.first(embedded)
         for block in (*self.blocks, *self.output.blocks):
             beside = (embedded,) if isinstance(block, nn.AttentionBlock) else ()
-            function = functools.partial(block, label=label, rng=rng)
-            inputs = (x, *beside, *condition)
-            x = segment(function, *inputs, checkpointed=self.config.checkpoint, rng=rng)
+            x = block(x, *beside, *condition, label=label, rng=rng)
         return self.output(x)
 
     def condition(self, coarser, rng=None):
@@ -138,10 +141,9 @@ class Conditioning(nn.Module):
             config.conditioning_units,
             config.conditioning_blocks,
             rng,
-            config.checkpoint,
         )
 
-    def __call__(self, coarser, rng=None):
+    def forward(self, coarser, rng=None):
         """[(N, h, w) integers, coarse to fine] -> (N, H, W, conditioning_units)."""
         maps = [
             F.upsample(embedding(to_device(codes, np.int64)), factor=factor)

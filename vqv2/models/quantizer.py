@@ -55,7 +55,7 @@ class Quantizer(Module):
         """Codes (...) -> code vectors (..., D), an array."""
         return self.vectors[codes]
 
-    def __call__(self, h, rng=None):
+    def forward(self, h, rng=None):
         """Quantise a tensor h (N, H, W, D): (quantised tensor, codes (N, H, W), losses).
 
         The quantised tensor passes its gradient straight through to h. `losses` are tensors, means

@@ -51,7 +51,7 @@ class AttentionBlock(Module):
         self.second = Linear(residual_units, 2 * hidden_units, rng)
         self.gate = Gate(hidden_units, dropout, rng, condition_units, classes)
 
-    def __call__(self, x, embedded, condition=None, label=None, rng=None):
+    def forward(self, x, embedded, condition=None, label=None, rng=None):
         """x and embedded codes, both (N, H, W, hidden_units) -> (N, H, W, hidden_units)."""
         n, height, width, _ = x.shape
         grid = positions(height, width, x.dtype)

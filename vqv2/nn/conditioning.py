@@ -1,9 +1,6 @@
 """The residual conditioning stack of the finer priors: the pseudo-code of section A.2."""
 
-import functools
-
 import vqv2.functional as F
-from vqv2.autodiff import segment
 from vqv2.nn.convolution import Conv2d, ConvTranspose2d
 from vqv2.nn.linear import Linear
 from vqv2.nn.module import Module
@@ -22,7 +19,7 @@ class ConditioningBlock(Module):
         self.spatial = Conv2d(inner_channels, inner_channels, 3, rng)
         self.last = Linear(inner_channels, channels, rng)
 
-    def __call__(self, x, rng=None):
+    def forward(self, x, rng=None):
         """(N, H, W, channels) -> the same shape."""
         h = F.relu(self.normalization(x, rng))
         h = F.relu(self.first(h))
@@ -36,11 +33,9 @@ class ConditioningStack(Module):
     With `blocks` = 20: 10 at full size, 10 at half, 20 at a quarter, 10 at half, 10 at full size.
     The paper's channels are 1024 and 2048 with 256 and 512 inside its blocks; here they are
     `channels`, twice that, and a quarter of each, so that the same class serves small models.
-    With `checkpointed` its blocks keep their inputs only, and run again in the backward pass.
     """
 
-    def __init__(self, channels_in, channels, blocks, rng, checkpointed=False):
-        self.checkpointed = checkpointed
+    def __init__(self, channels_in, channels, blocks, rng):
         double, inner = 2 * channels, channels // 4
         self.enter = Linear(channels_in, channels, rng)
         self.down_full = _blocks(channels, inner, blocks // 2, rng)
@@ -53,7 +48,7 @@ class ConditioningStack(Module):
         self.from_half = ConvTranspose2d(double, channels, 2, rng, stride=2)
         self.up_full = _blocks(channels, inner, blocks // 2, rng)
 
-    def __call__(self, x, rng=None):
+    def forward(self, x, rng=None):
         """(N, H, W, channels_in) -> (N, H, W, channels), for H and W divisible by 4."""
         full = self._run(self.down_full, self.enter(x), rng)
         half = self._run(self.down_half, self.to_half(full), rng)
@@ -61,9 +56,20 @@ class ConditioningStack(Module):
         half = self._run(self.up_half, half + self.from_quarter(quarter), rng)
         return self._run(self.up_full, full + self.from_half(half), rng)
 
+    @property
+    def blocks(self):
+        """All residual blocks, in order."""
+        return [
+            *self.down_full,
+            *self.down_half,
+            *self.quarter,
+            *self.up_half,
+            *self.up_full,
+        ]
+
     def _run(self, blocks, x, rng):
         for block in blocks:
-            x = segment(functools.partial(block, rng=rng), x, checkpointed=self.checkpointed)
+            x = block(x, rng=rng)
         return x
 
 

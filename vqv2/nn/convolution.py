@@ -19,7 +19,7 @@ class Conv2d(Module):
         self.stride = stride
         self.padding = (kernel_size - stride + 1) // 2
 
-    def __call__(self, x):
+    def forward(self, x):
         """(N, H, W, channels_in) -> (N, H / stride, W / stride, channels_out)."""
         return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
 
@@ -37,7 +37,7 @@ class ConvTranspose2d(Module):
         self.stride = stride
         self.padding = (kernel_size - stride) // 2
 
-    def __call__(self, x):
+    def forward(self, x):
         """(N, H, W, channels_in) -> (N, H * stride, W * stride, channels_out)."""
         return F.conv_transpose2d(
             x, self.weight, self.bias, stride=self.stride, padding=self.padding
@@ -57,6 +57,6 @@ class CausalConv2d(Module):
         self.bias = zeros(channels_out)
         self.kernel_size = kernel_size
 
-    def __call__(self, x):
+    def forward(self, x):
         """(N, H, W, channels_in) -> (N, H, W, channels_out)."""
         return F.causal_conv2d(x, self.weight, self.bias, kernel_size=self.kernel_size)

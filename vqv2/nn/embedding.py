@@ -11,6 +11,6 @@ class Embedding(Module):
     def __init__(self, count, channels, rng, deviation=1.0):
         self.table = weight(rng, (count, channels), 1 / deviation**2)
 
-    def __call__(self, codes):
+    def forward(self, codes):
         """Integers (...) -> (..., channels)."""
         return F.embedding(codes, self.table)

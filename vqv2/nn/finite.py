@@ -4,6 +4,7 @@ import contextlib
 
 from backends import array_module
 from vqv2.autodiff import watched
+from vqv2.nn.module import watching
 
 
 class NotFiniteError(ArithmeticError):
@@ -21,7 +22,7 @@ def check_finite(model, backward=True):
     """
     trail = []
     names = {id(p.array): name for name, p in model.parameters().items()}
-    with _traced(model, trail), watched(_Watch(trail, names, backward)):
+    with watching(_following(model, trail)), watched(_Watch(trail, names, backward)):
         yield
 
 
@@ -90,33 +91,15 @@ def _problem(array):
     return f"{word} at {place} of {array.shape}" if array.shape else word
 
 
-@contextlib.contextmanager
-def _traced(model, trail):
-    """Inside, `trail` holds the names of the parts of `model` whose `__call__` is running."""
-    modules = model.modules()
-    names = {id(module): name or type(model).__name__ for name, module in modules.items()}
-    kinds = {_definer(type(module)) for module in modules.values()} - {None}
-    calls = {kind: kind.__call__ for kind in kinds}
-    for kind, call in calls.items():
-        kind.__call__ = _following(call, names, trail)
-    try:
-        yield
-    finally:
-        for kind, call in calls.items():
-            kind.__call__ = call
+def _following(model, trail):
+    """A `watching` function that keeps in `trail` the names of the parts that are being called."""
+    names = {id(module): name for name, module in model.modules().items()}
 
-
-def _definer(kind):
-    """The class that defines the `__call__` of a class of modules."""
-    return next((one for one in kind.__mro__ if "__call__" in vars(one)), None)
-
-
-def _following(call, names, trail):
-    def __call__(self, *arguments, **settings):
-        trail.append(names.get(id(self), type(self).__name__))
+    def follow(module, inputs, run):
+        trail.append(names.get(id(module)) or type(module).__name__)
         try:
-            return call(self, *arguments, **settings)
+            return run()
         finally:
             trail.pop()
 
-    return __call__
+    return follow

@@ -22,7 +22,7 @@ class Gate(Module):
         self.label = Embedding(classes, 2 * hidden_units, rng, 1e-3) if classes else None
         self.dropout = dropout
 
-    def __call__(self, x, features, condition=None, label=None, rng=None):
+    def forward(self, x, features, condition=None, label=None, rng=None):
         """x (N, H, W, hidden), labels (N,) integers -> (N, H, W, hidden)."""
         if self.condition is not None:
             features = features + self.condition(condition)
@@ -58,7 +58,7 @@ class GatedResidual(Module):
         self.second = _causal(residual_units, 2 * hidden_units, second_kernel, rng)
         self.gate = Gate(hidden_units, dropout, rng, condition_units, classes)
 
-    def __call__(self, x, condition=None, label=None, rng=None):
+    def forward(self, x, condition=None, label=None, rng=None):
         """(N, H, W, hidden_units) -> the same shape."""
         features = self.second(F.elu(self.first(F.elu(x))))
         return self.gate(x, features, condition, label, rng)
@@ -102,6 +102,6 @@ class OutputStack(Module):
         ]
         self.logits = Linear(hidden_units, codes, rng)
 
-    def __call__(self, x):
+    def forward(self, x):
         """What the last of `blocks` says, (N, H, W, hidden_units) -> logits (N, H, W, codes)."""
         return self.logits(F.elu(x))

@@ -15,6 +15,6 @@ class Linear(Module):
         self.weight = weight(rng, (channels_in, channels_out), channels_in)
         self.bias = zeros(channels_out) if bias else None
 
-    def __call__(self, x):
+    def forward(self, x):
         """(..., channels_in) -> (..., channels_out)."""
         return F.linear(x, self.weight, self.bias) if self.bias else F.linear(x, self.weight)

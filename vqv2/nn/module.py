@@ -1,11 +1,37 @@
 """The base of all layers and models: a plain object whose parameters can be listed by name."""
 
+import contextlib
+import functools
+
 import numpy as np
 
 from backends import array_module, to_host
 from backends.communication import Single
 from vqv2.autodiff import Tensor
 from vqv2.errors import InputError
+from vqv2.recompute import recomputed
+
+
+class _Watching:
+    """Who sees every call of a module; changed only by `watching`."""
+
+    watches = ()
+
+
+@contextlib.contextmanager
+def watching(watch):
+    """Context manager: inside, `watch` sees every call of a module, of its parts too.
+
+    watch(module, inputs, run) stands in the place of the call: `inputs` are its arguments without
+    those that are named, run() computes what the module returns, and what `watch` returns is taken
+    for that. Layers' names, their outputs, and where time goes are seen in this way; operations are
+    seen by `vqv2.autodiff.watched`.
+    """
+    former, _Watching.watches = _Watching.watches, (*_Watching.watches, watch)
+    try:
+        yield
+    finally:
+        _Watching.watches = former
 
 
 class Module:
@@ -14,10 +40,35 @@ class Module:
     Lists and dictionaries of modules count too. Names are the attributes' names joined by dots, in
     the order in which they were set: "encoder.convolutions.0.weight".
 
+    A subclass computes in `forward`; calling the module runs that, and tells who is `watching`.
+
     `communicator` (`backends.communication`) says who shares a training batch with this process.
     """
 
     communicator = Single()
+    recomputed_parts = 0  # of a batch, in which `recompute` makes the backward pass compute again
+
+    def __call__(self, *inputs, **settings):
+        """`forward` of the same arguments."""
+        if not self.recomputed_parts:
+            return self._watched_forward(*inputs, **settings)
+        parts = self.recomputed_parts
+        return recomputed(self._watched_forward, *inputs, parts=parts, **settings)
+
+    def _watched_forward(self, *inputs, **settings):
+        run = functools.partial(self.forward, *inputs, **settings)
+        for watch in _Watching.watches:
+            run = functools.partial(watch, self, inputs, run)
+        return run()
+
+    def recompute(self, parts=1):
+        """Keep only the inputs of a call, tensors, for the backward pass, which calls again; self.
+
+        Everything else, such as `rng`, has to be passed by name. For `parts` see
+        `vqv2.recompute.recomputed`.
+        """
+        self.recomputed_parts = parts
+        return self
 
     def parameters(self):
         """{name: Tensor} of everything that a gradient trains."""

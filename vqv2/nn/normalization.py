@@ -4,9 +4,9 @@ import numpy as np
 
 import vqv2.functional as F
 from backends import to_device
-from vqv2.autodiff import is_recomputing
 from vqv2.nn.initialization import ones, zeros
 from vqv2.nn.module import Module
+from vqv2.recompute import is_recomputing
 
 
 class BatchNorm(Module):
@@ -27,7 +27,7 @@ class BatchNorm(Module):
         self.decay = decay
         self.epsilon = epsilon
 
-    def __call__(self, x, rng=None):
+    def forward(self, x, rng=None):
         """(..., channels) -> the same shape; trains when `rng` is given (nothing is drawn)."""
         if rng is None:
             return self._evaluate(x)

@@ -13,7 +13,7 @@ class ResidualBlock(Module):
         self.spatial = Conv2d(hidden_units, residual_units, filter_size, rng)
         self.pointwise = Linear(residual_units, hidden_units, rng)
 
-    def __call__(self, x):
+    def forward(self, x):
         """(N, H, W, hidden_units) -> the same shape."""
         return x + self.pointwise(F.relu(self.spatial(F.relu(x))))
 
@@ -26,7 +26,7 @@ class ResidualStack(Module):
             ResidualBlock(hidden_units, residual_units, filter_size, rng) for _ in range(layers)
         ]
 
-    def __call__(self, x):
+    def forward(self, x):
         """(N, H, W, hidden_units) -> the same shape."""
         for block in self.blocks:
             x = block(x)

@@ -14,9 +14,9 @@ class TrainingError(RuntimeError):
     """A training that cannot go on: its loss is no longer a number."""
 
 
-# Fields that may be others when a training continues: steps and checkpointing do not change what a
+# Fields that may be others when a training continues: steps and recomputation do not change what a
 # step computes, and accumulating changes it as `vqv2.training.accumulation` says.
-FREE = ("steps", "checkpoint", "accumulate")
+FREE = ("steps", "recompute", "accumulate")
 PLACE = "path"  # neither does it matter under which path a data set is found now
 CODES = "codes"  # what tells those that a prior has learned from others
 NAME, IDENTITY = "data", "data_identity"  # what images are called, and what tells them from others

@@ -37,65 +37,115 @@ class ResidualStack(nn.Module):
         return functional.relu(x)
 
 
-class Encoder(nn.Module):
-    """Strided convolutions, a 3x3 convolution, a residual stack."""
+class Downsampling(nn.Module):
+    """Strided convolutions with ReLU."""
 
     def __init__(self, channels_in, factor, config):
         super().__init__()
         widths = [config.hidden_units // 2] * int(math.log2(factor))
         if len(widths) > 1:
             widths[-1] = config.hidden_units
-        self.strided = nn.ModuleList(
+        self.convolutions = nn.ModuleList(
             conv(a, b, config.upsampling_filter_size, stride=2)
             for a, b in zip([channels_in, *widths], widths, strict=False)
         )
-        self.convolution = conv(widths[-1], config.hidden_units, config.encoder_filter_size)
+        self.channels = widths[-1]
+
+    def forward(self, x):
+        """(N, C, H, W) -> (N, channels, H / factor, W / factor)."""
+        for convolution in self.convolutions:
+            x = functional.relu(convolution(x))
+        return x
+
+
+class Upsampling(nn.Module):
+    """Transposed convolutions with ReLU between."""
+
+    def __init__(self, channels_in, channels, channels_out, factor, config):
+        super().__init__()
+        count = int(math.log2(factor))
+        widths = [channels_in, *[channels] * (count - 1), channels_out]
+        self.convolutions = nn.ModuleList(
+            conv_transpose(a, b, config.upsampling_filter_size)
+            for a, b in zip(widths, widths[1:], strict=False)
+        )
+
+    def forward(self, x):
+        """(N, C, H, W) -> (N, channels_out, H * factor, W * factor)."""
+        for i, convolution in enumerate(self.convolutions):
+            x = convolution(functional.relu(x) if i else x)
+        return x
+
+
+class Refinement(nn.Module):
+    """A 3x3 convolution, a residual stack."""
+
+    def __init__(self, channels_in, config):
+        super().__init__()
+        self.convolution = conv(channels_in, config.hidden_units, config.encoder_filter_size)
         self.stack = ResidualStack(config)
 
     def forward(self, x):
-        """(N, C, H, W) -> (N, hidden, H / factor, W / factor)."""
-        for convolution in self.strided:
-            x = functional.relu(convolution(x))
+        """(N, C, H, W) -> (N, hidden, H, W)."""
         return self.stack(self.convolution(x))
 
 
+class Encoder(nn.Module):
+    """Downsampling, refinement."""
+
+    def __init__(self, channels_in, factor, config):
+        super().__init__()
+        self.downsampling = Downsampling(channels_in, factor, config)
+        self.refinement = Refinement(self.downsampling.channels, config)
+
+    def forward(self, x):
+        """(N, C, H, W) -> (N, hidden, H / factor, W / factor)."""
+        return self.refinement(self.downsampling(x))
+
+
+class Fusion(nn.Module):
+    """Upsample all levels to the finest, join, refine."""
+
+    def __init__(self, sizes, config):
+        super().__init__()
+        dimension = config.codebook_dimension
+        self.upsampling = nn.ModuleList(
+            Upsampling(dimension, dimension, dimension, sizes[-1] // size, config)
+            for size in sizes[:-1]
+        )
+        self.refinement = Refinement(len(sizes) * dimension, config)
+
+    def forward(self, *quantized):
+        """Maps (N, D, size, size), coarse to fine -> (N, hidden, sizes[-1], sizes[-1])."""
+        *coarser, finest = quantized
+        maps = [upsample(e) for upsample, e in zip(self.upsampling, coarser, strict=True)]
+        return self.refinement(torch.cat([*maps, finest], dim=1))
+
+
 class Decoder(nn.Module):
-    """Upsample all levels to the finest, join, 3x3, residual stack, transposed convolutions."""
+    """Fusion, upsampling."""
 
     def __init__(self, sizes, channels_out, factor, config):
         super().__init__()
-        dimension, hidden = config.codebook_dimension, config.hidden_units
-        self.upsampling = nn.ModuleList(
-            _upsampling(dimension, dimension, dimension, sizes[-1] // size, config)
-            for size in sizes[:-1]
-        )
-        self.convolution = conv(len(sizes) * dimension, hidden, config.encoder_filter_size)
-        self.stack = ResidualStack(config)
-        self.transposed = _upsampling(hidden, hidden // 2, channels_out, factor, config)
+        hidden = config.hidden_units
+        self.fusion = Fusion(sizes, config)
+        self.upsampling = Upsampling(hidden, hidden // 2, channels_out, factor, config)
 
     def forward(self, quantized):
         """List of (N, D, size, size), coarse to fine -> (N, channels_out, ...)."""
-        maps = [
-            _run(layers, coarse)
-            for layers, coarse in zip(self.upsampling, quantized[:-1], strict=True)
-        ]
-        joined = torch.cat([*maps, quantized[-1]], dim=1)
-        return _run(self.transposed, self.stack(self.convolution(joined)))
+        return self.upsampling(self.fusion(*quantized))
 
 
-def _upsampling(channels_in, channels, channels_out, factor, config):
-    count = int(math.log2(factor))
-    widths = [channels_in, *[channels] * (count - 1), channels_out]
-    return nn.ModuleList(
-        conv_transpose(a, b, config.upsampling_filter_size)
-        for a, b in zip(widths, widths[1:], strict=False)
-    )
+class Projection(nn.Module):
+    """Features side by side, 1x1."""
 
+    def __init__(self, channels_in, dimension):
+        super().__init__()
+        self.linear = pointwise(channels_in, dimension)
 
-def _run(layers, x):
-    for i, layer in enumerate(layers):
-        x = layer(functional.relu(x) if i else x)
-    return x
+    def forward(self, *features):
+        """Maps (N, C, s, s) -> (N, D, s, s)."""
+        return self.linear(torch.cat(features, dim=1))
 
 
 class Quantizer(nn.Module):
@@ -152,7 +202,7 @@ class Autoencoder(nn.Module):
             Encoder(c, f, config) for c, f in zip(channels, factors, strict=True)
         )
         self.projections = nn.ModuleList(
-            pointwise(config.hidden_units + (dimension if level else 0), dimension)
+            Projection(config.hidden_units + (dimension if level else 0), dimension)
             for level in range(count)
         )
         self.quantizers = nn.ModuleList(
@@ -173,9 +223,8 @@ class Autoencoder(nn.Module):
             features.insert(0, x)
         quantized, codes, commitment = [], [], 0
         for level, h in enumerate(features):
-            if level:
-                h = torch.cat([h, self.decoders[level - 1](quantized)], dim=1)
-            e, k, loss = self.quantizers[level](self.projections[level](h))
+            seen = [h, self.decoders[level - 1](quantized)] if level else [h]
+            e, k, loss = self.quantizers[level](self.projections[level](*seen))
             quantized.append(e)
             codes.append(k)
             commitment = commitment + loss

@@ -1,4 +1,4 @@
-"""Activation checkpointing: the same step, with less memory.
+"""Activation recomputation: the same step, with less memory.
 
 The prior's is the same to the last bit. The autoencoder's computes parts of a batch one after the
 other: the same loss and codebooks, and gradients up to the rounding of their sums.
@@ -18,16 +18,16 @@ DEEP = dataclasses.replace(PRIOR, layers=8, output_stack_layers=4, dropout=0.2)
 CONDITIONED = dataclasses.replace(DEEP, conditioning_blocks=8, conditioning_units=8)
 
 
-def autoencoder(checkpoint):
-    config = dataclasses.replace(AUTOENCODER, layers=3, checkpoint=checkpoint)
+def autoencoder(recompute):
+    config = dataclasses.replace(AUTOENCODER, layers=3, recompute=recompute)
     return Autoencoder(config, np.random.default_rng(0)), lambda model, rng: model.loss(
         np.random.default_rng(1).random((4, 16, 16, 3), np.float32), rng
     )[0]
 
 
 def prior(config, coarser):
-    def build(checkpoint):
-        changed = dataclasses.replace(config, checkpoint=checkpoint)
+    def build(recompute):
+        changed = dataclasses.replace(config, recompute=recompute)
         model = Prior(changed, 12, 16, np.random.default_rng(0), coarser, classes=3)
         draw = np.random.default_rng(1)
         codes = draw.integers(0, 12, (4, 16, 16))
@@ -44,9 +44,9 @@ MODELS = {
 }
 
 
-def step(build, checkpoint):
+def step(build, recompute):
     """(loss, {name: gradient}, {name: buffer}, peak bytes) of one training step."""
-    model, loss_of = build(checkpoint)
+    model, loss_of = build(recompute)
     rng = np.random.default_rng(2)
     tracemalloc.start()
     try:
@@ -60,8 +60,8 @@ def step(build, checkpoint):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_checkpointed_step_is_the_plain_one(name):
-    plain, saving = (step(MODELS[name], checkpoint) for checkpoint in (False, True))
+def test_a_recomputed_step_is_the_plain_one(name):
+    plain, saving = (step(MODELS[name], recompute) for recompute in (False, True))
     assert plain[0] == saving[0] and plain[4] == saving[4]
     rounding = 1e-5 if name == "autoencoder" else 0
     for ours, theirs, tolerance in zip(plain[1:3], saving[1:3], (rounding, 0), strict=True):
@@ -72,14 +72,14 @@ def test_a_checkpointed_step_is_the_plain_one(name):
 
 
 @pytest.mark.parametrize("coarser", [(), ((12, 4), (12, 8))], ids=["prior", "conditioned prior"])
-def test_a_checkpointed_layer_takes_less_than_two_fifths_of_the_memory(coarser):
+def test_a_recomputed_layer_takes_less_than_two_fifths_of_the_memory(coarser):
     config = CONDITIONED if coarser else DEEP
 
-    def further_layers(checkpoint):
+    def further_layers(recompute):
         deep = dataclasses.replace(config, layers=24)
         for build in (prior(config, coarser), prior(deep, coarser)):
-            step(build, checkpoint)  # what is compiled or imported on first use
-        shallow, deeper = (step(prior(c, coarser), checkpoint)[3] for c in (config, deep))
+            step(build, recompute)  # what is compiled or imported on first use
+        shallow, deeper = (step(prior(c, coarser), recompute)[3] for c in (config, deep))
         return deeper - shallow
 
-    assert 0 < further_layers(checkpoint=True) < 0.4 * further_layers(checkpoint=False)
+    assert 0 < further_layers(recompute=True) < 0.4 * further_layers(recompute=False)
