@@ -53,12 +53,7 @@ def test_a_class_with_every_trick_is_graded(tmp_path, capsys):
 
 ENDLESS = {
     "while it is loaded": ("e10", "while True:\n    pass\n", 1),
-    "in a task": (
-        "e10",
-        "def causal_taps(kernel_size, centre):\n    while True:\n        pass\n"
-        "def causal_convolution(*arguments):\n    return None\n",
-        1,
-    ),
+    "in a task": ("e09", "def frequencies(codes, size):\n    while True:\n        pass\n", 1),
     "in compiled code": (
         "e16",
         "import numba\n@numba.njit\ndef gate(a, b, out):\n    i = 0\n"
