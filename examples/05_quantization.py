@@ -151,11 +151,11 @@ levels, outputs = np.array([-1.6, -0.5, 0.4, 1.7]), np.linspace(-2.5, 2.5, 500)
 nearest = levels[np.abs(outputs[:, None] - levels).argmin(axis=1)]
 stairs.plot(outputs, outputs, "--", color="#888888", label="backward, as if copied: slope 1")
 stairs.plot(outputs, nearest, color=lesson.PALETTE[0], lw=2, label="forward: the nearest code")
+moved = {"arrowstyle": "->", "color": lesson.PALETTE[1], "lw": 1.8}
 for output in (-2.2, -1.0, 0.1, 1.2):
     code = levels[np.abs(output - levels).argmin()]
     for place in (code, output):
-        stairs.annotate("", (output + 0.45, place + 0.45), (output, place),
-                        arrowprops={"arrowstyle": "->", "color": lesson.PALETTE[1], "lw": 1.8})  # fmt: skip
+        stairs.annotate("", (output + 0.45, place + 0.45), (output, place), arrowprops=moved)
     stairs.plot([output, output], [output, code], ":", color=lesson.PALETTE[1])
 stairs.plot([], [], color=lesson.PALETTE[1], label="the cotangent, moved along")
 stairs.set(title="Straight through, in one dimension", xlabel="encoder output")
