@@ -66,3 +66,11 @@ def test_diagrams_are_what_their_script_draws(monkeypatch):
     for diagram in draw.DIAGRAMS:
         drawn = (draw.FOLDER / f"{diagram.__name__}.svg").read_text(encoding="utf-8")
         assert drawn == diagram().svg(), "run python docs/diagrams/draw.py"
+
+
+def test_there_are_three_questions_for_every_lesson():
+    page = (ROOT / "docs" / "questions.md").read_text()
+    for path in sorted((ROOT / "examples").glob("[0-9][0-9]_*.py")):
+        part = page.split(f"## Lesson {int(path.name[:2])}: ")[1].split("\n## ")[0]
+        assert f"../examples/{path.name}" in part
+        assert part.count("<summary>Answer</summary>") == 3
