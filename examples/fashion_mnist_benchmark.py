@@ -23,6 +23,7 @@ from vqv2 import cli, pipeline, preset
 from vqv2.config import ClassifierConfig
 from vqv2.data.array import ArrayImages
 from vqv2.data.codes import open_codes
+from vqv2.data.save import image_file, rounded
 from vqv2.errors import InputError
 from vqv2.evaluation import distortion, rates
 from vqv2.evaluation.accuracy_score import classification_accuracy_score
@@ -138,9 +139,11 @@ class Clock:
 def save_as_data(path, hierarchy, per_class, seed):
     """New images of every class as a file that `--data` takes: uint8 images, and labels."""
     labels = np.repeat(np.arange(len(hierarchy.class_names)), per_class)
-    images = hierarchy.sample(len(labels), labels.tolist(), seed, batch=500, progress=True)
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, images=np.rint(images * 255).astype(np.uint8), labels=labels)
+    names = [hierarchy.class_names[label] for label in labels]
+    batches = hierarchy.sample_batches(len(labels), names, seed, batch=500, progress=True)
+    with image_file(path, (len(labels), *hierarchy.image_shape), labels) as add:
+        for images in batches:
+            add(rounded(images))
 
 
 def train_in(folder, config, sources, data, seed):

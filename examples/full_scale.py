@@ -7,8 +7,9 @@ from pathlib import Path
 
 from backends import BackendError
 from vqv2.commands import settings
-from vqv2.commands.arguments import parse_settings
+from vqv2.commands.arguments import MOST_SAMPLES, check_count, check_seed, parse_settings
 from vqv2.errors import InputError
+from vqv2.pictures import check_shown
 from vqv2.training import TrainingError
 
 
@@ -51,8 +52,12 @@ def options(description):
     return parser.parse_args()
 
 
-def changed(config, options):
-    """A preset `config` as --small and --set want it. Raises `InputError`, for --stage, too."""
+def changed(config, options, rows=1):
+    """A preset `config` as --small and --set want it.
+
+    Raises `InputError`, also for what the later stages would find out about the other options, such
+    as more --samples than a picture of so many rows can show.
+    """
     stages = ("all", "autoencoder", "codes", *(f"prior-{n}" for n in config.levels), "samples")
     if options.stage not in stages:
         raise InputError(f"--stage {options.stage}: choose one of {', '.join(stages)}")
@@ -65,7 +70,11 @@ def changed(config, options):
                 f"--set {setting}: write PART.FIELD=VALUE, PART being autoencoder or one of "
                 f"{', '.join(config.levels)}"
             )
-    return settings.changed(config, parse_settings(options.settings))
+    config = settings.changed(config, parse_settings(options.settings))
+    check_seed(options.seed)
+    check_count("--samples", options.samples, MOST_SAMPLES)
+    check_shown(rows * options.samples, config.autoencoder.image_size)
+    return config
 
 
 def _small(config):

@@ -26,11 +26,13 @@ from vqv2 import pipeline, preset
 from vqv2.hierarchy import Hierarchy
 from vqv2.pictures import save_samples
 
+CLASSES = 8  # in the picture of samples, at most
+
 
 def main(options):
     """All stages that --stage asks for, in order; each goes on where it stopped."""
     # Settings: Tables 1 and 3, column "ImageNet", as they stand in vqv2/presets.py.
-    config = full_scale.changed(preset("imagenet256"), options)
+    config = full_scale.changed(preset("imagenet256"), options, CLASSES)
 
     # Images: a folder whose sub-folders are the classes. A twentieth is held out.
     sources = pipeline.open_splits(options.data, config.autoencoder)
@@ -58,9 +60,9 @@ def main(options):
     # Samples (Algorithm 2, lines 10-14), for the first classes, drawn incrementally (section F).
     if full_scale.wanted(options, "samples"):
         hierarchy = Hierarchy.load(run.folder)
-        hierarchy.class_names = hierarchy.class_names[:8]
+        names = [hierarchy.class_names[number] for number in hierarchy.learned[:CLASSES]]
         path = run.folder / "samples.png"
-        save_samples(path, hierarchy, options.samples, options.seed, progress=True)
+        save_samples(path, hierarchy, options.samples, options.seed, True, names)
         print(f"samples: {path}")
 
 

@@ -116,10 +116,10 @@ def test_what_cannot_be_opened_is_not_called_missing_or_damaged(tmp_path, monkey
     """A user who is told to train first, or again, might do so."""
     path = tmp_path / "c.safetensors"
     path.mkdir()
-    with pytest.raises(InputError, match="c.safetensors cannot be read: Is a directory"):
+    with pytest.raises(InputError, match="c.safetensors cannot be read: it is a folder"):
         checkpoint.load(path)
 
-    def refuse(*_):
+    def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("builtins.open", refuse)
@@ -172,6 +172,15 @@ def test_a_damaged_newest_is_named_and_the_one_before_it_used(tmp_path):
     )
 
 
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3", "F4", "X"])
+def test_numbers_that_numpy_lacks_are_damage(tmp_path, dtype):
+    checkpoints = stage(tmp_path, (7, 8))
+    content = checkpoints.newest.read_bytes().replace(b'"F32"', f'"{dtype}"'.encode(), 1)
+    checkpoints.newest.unlink()
+    checkpoints.newest.write_bytes(content)
+    assert Checkpoints(tmp_path).load()[0] == tmp_path / "checkpoint-7.safetensors"
+
+
 def test_what_was_damaged_is_not_kept_as_one_of_the_former(tmp_path):
     checkpoints = stage(tmp_path, (6, 7, 8, 9), keep=3, best=(6,))
     for path in (checkpoints.newest, tmp_path / "checkpoint-8.safetensors"):
@@ -198,7 +207,7 @@ def test_one_that_may_not_be_read_is_not_taken_for_a_damaged_one(tmp_path, monke
     checkpoints = stage(tmp_path, (7, 8))
     checkpoints.newest.unlink()
     checkpoints.newest.mkdir()
-    with pytest.raises(InputError, match="Is a directory"):
+    with pytest.raises(InputError, match="it is a folder"):
         checkpoints.load()
 
 

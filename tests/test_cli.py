@@ -93,6 +93,9 @@ def test_sample_and_reconstruct_write_pictures(finished, tmp_path, capsys):
                 "--window", 3, "--out", out) == 0  # fmt: skip
     assert out.read_bytes() == first
     assert vqv2("reconstruct", run, "--out", tmp_path / "r.png", "--count", 2) == 0
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "one.jpg")
+    one = ("--data", tmp_path / "one.jpg", "--out", tmp_path / "one.png")
+    assert vqv2("reconstruct", run, *one) == 0
     printed = capsys.readouterr().out
     assert "PSNR" in printed and "top + bottom" in printed
 

@@ -65,7 +65,7 @@ WRONG = {
     "[autoencoder]\nbatch = 3.5\n": "batch is a whole number",
     "[autoencoder]\nbatch = true\n": "batch is a whole number",
     "[autoencoder]\nlearning_rate = true\n": "learning_rate is a number",
-    "[autoencoder]\nlearning_rate = nan\n": "learning_rate=nan must be greater than 0",
+    "[autoencoder]\nlearning_rate = nan\n": "learning_rate=nan must be from 0 to 1e+30, but not 0",
     "[autoencoder]\nlatent_sizes = 8\n": "latent_sizes is whole numbers",
     "[autoencoder]\naugmentation = 1\n": "augmentation is text",
     "conditional = 3\n": "conditional is true or false",

@@ -10,6 +10,7 @@ from tests.small import CONFIG
 from vqv2 import cost, plan
 from vqv2.autodiff import Tensor
 from vqv2.cli import main
+from vqv2.commands.info import print_parameters
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.presets import PRESETS
 from vqv2.run import build_prior
@@ -93,6 +94,18 @@ def test_the_papers_sizes_are_those_of_its_models():
     assert cost.prior(top, 512, 32, (), 1000).parameters == pytest.approx(424e6, rel=0.01)
     counted = cost.prior(bottom, 512, 64, [(512, 32)], 1000)
     assert counted.parameters == pytest.approx(436e6, rel=0.01)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_info_counts_what_the_models_have(name, capsys):
+    config = CONFIGS[name]
+    print_parameters(config, CLASSES)
+    lines = capsys.readouterr().out.splitlines()
+    for level in config.levels:
+        prior = build_prior(config, level, CLASSES, 0)
+        rows = [*prior.parameter_table(), ("all", prior.parameter_count())]
+        expected = {f"prior {level} {part} {count:,}" for part, count in rows}
+        assert {" ".join(line.split()) for line in lines if f" {level} " in line} == expected
 
 
 def test_sampling_reads_the_taps_of_the_current_row_for_every_position():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vqv2.errors import InputError
-from vqv2.files import ABANDONED, atomic_write, check_writable, write_json
+from vqv2.files import ABANDONED, atomic_write, check_writable, make_folder, write_json
 
 
 @pytest.fixture
@@ -179,6 +179,42 @@ def test_a_name_that_promises_something_else_is_refused(former):
     for name in ("a.npy", "a", "a.png.txt"):
         with pytest.raises(InputError, match="the name must end in .png or .npz"):
             check_writable(former.with_name(name), (".png", ".npz"))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x" * 240 + ".png", "the name is too long"),  # the temporary file's is longer
+        ("new/" + "x" * 300 + "/a.png", "the name is too long"),
+        ("d/" * 2500 + "a.png", "the path is too long"),
+        ("a\0.png", "there is a zero byte in it"),
+        ("nowhere/a.png", "nowhere is a link that leads nowhere"),
+        ("fifo", "it is a device or a FIFO"),
+    ],
+)
+def test_what_the_system_would_refuse_at_the_end_is_known_beforehand(tmp_path, name, message):
+    (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(InputError, match=message) as error:
+        check_writable(f"{tmp_path}/{name}")
+    assert str(error.value).startswith("cannot write ")
+
+
+def test_a_folder_that_a_link_does_not_lead_to_is_named(tmp_path):
+    (tmp_path / "run").symlink_to(tmp_path / "missing")
+    with pytest.raises(InputError, match="cannot write in .*prior: .*run is a link that leads no"):
+        make_folder(tmp_path / "run" / "prior")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_the_longest_name_can_be_written(tmp_path):
+    longest = 255 - len(f"..{os.getpid()}.partial")
+    path = tmp_path / ("x" * longest)
+    check_writable(path)
+    with atomic_write(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
 
 
 def test_a_folder_that_may_not_be_written_in_is_known_beforehand(former, monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 import vqv2
 from tests.small import CONFIG, train_all
 from vqv2 import Hierarchy, checkpoint, pipeline
+from vqv2.array_file import ArrayFile
 from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
 from vqv2.run import FORMAT, Run
@@ -41,7 +42,7 @@ def test_codes_on_disk_are_those_of_the_loaded_hierarchy(trained):
         for level in ("top", "bottom"):
             np.testing.assert_array_equal(store.codes(split, level), codes[level])
             assert store.codes(split, level).dtype == np.uint16
-            assert isinstance(store.codes(split, level), np.memmap)
+            assert isinstance(store.codes(split, level), ArrayFile)
 
 
 def test_copies_of_the_training_codes_are_augmented_anew_but_the_first(trained, tmp_path):
@@ -56,7 +57,7 @@ def test_copies_of_the_training_codes_are_augmented_anew_but_the_first(trained, 
     np.testing.assert_array_equal(one.labels("train"), np.tile(plain.labels("train"), 3))
     for level in one.levels:
         np.testing.assert_array_equal(one.codes("held_out", level), plain.codes("held_out", level))
-        first, second, third = np.split(one.codes("train", level), 3)
+        first, second, third = np.split(one.codes("train", level)[:], 3)
         np.testing.assert_array_equal(first, plain.codes("train", level))
         assert (second != first).any() and (third != second).any()
     assert open_codes(tmp_path / "again").checksum == one.checksum
@@ -116,6 +117,16 @@ def test_sampling_from_given_top_codes_and_by_level_settings(trained):
     np.testing.assert_array_equal(naive["bottom"], codes["bottom"])
 
 
+def test_samples_can_be_gone_on_with(trained):
+    hierarchy = Hierarchy.load(trained[0].folder)
+    whole = hierarchy.sample_codes(7, seed=1, batch=2)
+    rest = hierarchy.sample_codes(7, seed=1, batch=2, first=4)
+    for level in whole:
+        np.testing.assert_array_equal(rest[level], whole[level][4:])
+    assert len(hierarchy.sample(7, seed=1, batch=2, first=6)) == 1
+    assert list(hierarchy.sample_batches(7, batch=2, first=7)) == []
+
+
 def test_windows_change_no_code_of_any_level(trained):
     hierarchy = Hierarchy.load(trained[0].folder)
     plain = hierarchy.sample_codes(3, batch=2, temperature=0.8, seed=1)
@@ -148,6 +159,18 @@ def test_windows_change_no_code_of_any_level(trained):
         ({"label": 0, "given": {"top": [[0], [1, 2]]}}, "several lengths"),
         ({"label": 0, "given": np.zeros((2, 4, 4), int)}, "given must be a dictionary.*top, bot"),
         ({"label": 0, "given": []}, "dictionary .* not list"),
+        ({"window": 1.5}, "window 1.5 must be a whole number"),
+        ({"seed": True}, "seed True must be a whole number"),
+        ({"batch": 1, "first": 3}, "first 3 must be a multiple of the batch, 1, and at most 2"),
+        ({"first": 1}, "first 1 must be a multiple of the batch, 2"),
+        ({"levels": "top"}, r"levels 'top' cannot be drawn: give a list .* such as \['top'\]"),
+        ({"levels": ["bottom"]}, r"levels \['bottom'\] cannot be drawn"),
+        ({"levels": ["left"]}, "no level 'left': the levels are top, bottom"),
+        ({"levels": 2}, "levels 2 cannot be drawn"),
+        (
+            {"levels": ["top"], "given": {"bottom": np.zeros((2, 8, 8), int)}},
+            "codes of bottom were given, but what is drawn is top alone",
+        ),
     ],
 )
 def test_wrong_requests_are_one_sentence(trained, arguments, message):
@@ -181,6 +204,12 @@ def test_wrong_images_are_one_sentence(trained, images, message):
         ({"top": [[0], [1, 2]], "bottom": 4}, None, "codes of top must be an array"),
         ({"top": np.zeros((2, 4, 4), int)}, "top", "levels 'top' must be a list"),
         ({"top": np.zeros((2, 4, 4), int)}, None, "codes of level bottom are missing"),
+        ({"top": np.zeros((2, 4, 4), int), "b": 1}, ["top"], "no level 'b': the levels are top"),
+        (
+            {"top": np.zeros((40, 4, 4), int), "bottom": np.zeros((33, 8, 8), int)},
+            None,
+            "several numbers of images: 40 of top, 33 of bottom",
+        ),
     ],
 )
 def test_wrong_codes_are_one_sentence(trained, codes, levels, message):
@@ -287,7 +316,7 @@ def test_a_failed_extraction_leaves_the_former_codes(copy, trained, monkeypatch,
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("vqv2.data.codes._create_array", fail)
+    monkeypatch.setattr("vqv2.data.code_writing._create_array", fail)
     with pytest.raises(InputError, match=message):
         pipeline.extract_codes(copy, sources, progress=False)
     open_codes(copy.codes_folder)
@@ -306,10 +335,10 @@ def test_a_damaged_run_folder_is_one_sentence(tmp_path, text):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"class_names": [{"name": "cat"}]}, "incomplete or damaged"),
-        ({"class_names": "cat"}, "incomplete or damaged"),
-        ({"data": None}, "incomplete or damaged"),
-        ({"config": {}}, "incomplete or damaged"),
+        ({"class_names": [{"name": "cat"}]}, "its 'class_names'.0 is .*, not text"),
+        ({"class_names": "cat"}, "its 'class_names' is 'cat', not a list"),
+        ({"data": None}, "its 'data' is None, not text"),
+        ({"config": {}}, "its 'config' lacks 'name'"),
         ({"config": {**CONFIG.as_dict(), "priors": []}}, "0 priors for the levels top, bottom"),
     ],
 )

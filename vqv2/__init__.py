@@ -4,6 +4,9 @@
 one; the command `vqv2` does both from a terminal.
 """
 
+from vqv2 import starting  # noqa: F401  (first: Ctrl-C is quiet from here on)
+
+# isort: split
 import backends
 
 if not hasattr(backends, "use"):

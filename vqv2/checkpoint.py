@@ -1,7 +1,6 @@
 """Checkpoints: safetensors files, written atomically and sealed with a checksum; several kept."""
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -9,17 +8,31 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from vqv2.errors import InputError
+from vqv2.config import from_values
+from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.files import atomic_write, link
+from vqv2.reading import parse_json, tensors
+from vqv2.reading.schema import Each, Many, Maybe, Number, Table, Text, Whole
 
 FORMAT = "vqv2 checkpoint 1"
-
-
-class DamagedError(InputError):
-    """A checkpoint whose contents are not what was written."""
+METADATA = Table(
+    {},
+    maybe={
+        "stage": Text(),
+        "step": Whole(),
+        "seed": Whole(0, None),
+        "config": Each(),
+        "best": Maybe(Table({"step": Whole(), "loss": Number()})),
+        "data": Text(),
+        "path": Text(),
+        "class_names": Many(Text()),
+        "autoencoder": Text(),
+        "codes": Text(),
+    },
+)
 
 
 class Checkpoints:
@@ -109,7 +122,9 @@ class Checkpoints:
         """Those before the newest, from new to old."""
         paths = self.folder.glob("checkpoint-*.safetensors")
         numbered = [path for path in paths if path.stem.removeprefix("checkpoint-").isdecimal()]
-        return sorted(numbered, key=_step_in_name, reverse=True)
+        return sorted(
+            [path for path in numbered if not path.is_dir()], key=_step_in_name, reverse=True
+        )
 
 
 def _step_in_name(path):
@@ -123,11 +138,30 @@ def is_best(metadata):
 
 def check_stage(path, metadata, stage):
     """Raise `InputError` unless the metadata of the checkpoint at `path` is of `stage`."""
+    check_fields(path, metadata, ("step", "config"))
     if metadata.get("stage") != stage:
         raise InputError(
             f"{path} holds {metadata.get('stage')!r}, not {stage!r}: move it to where it belongs, "
             "and restore the right one from a copy (--resume goes on from the one before it)"
         )
+
+
+def check_fields(path, metadata, names):
+    """Raise `DamagedError` unless the metadata of the checkpoint at `path` has fields `names`."""
+    for name in names:
+        if name not in metadata:
+            raise DamagedError(f"{path} is damaged, its metadata lacks {name}: {_REMEDY}")
+
+
+def config_of(kind, path, metadata):
+    """The configuration, a dataclass `kind`, that the checkpoint at `path` was trained with.
+
+    Raises `DamagedError` when its metadata has none.
+    """
+    try:
+        return from_values(kind, metadata["config"])
+    except InputError as error:
+        raise DamagedError(f"{path} is damaged in its configuration ({error}): {_REMEDY}") from None
 
 
 def save(path, arrays, metadata):
@@ -164,11 +198,11 @@ def load(path):
     Raises `InputError` when there is none or when it cannot be read, `DamagedError` when it is
     damaged or another kind of file.
     """
-    header, arrays = _read(path)
-    text = header.get("metadata", "")
-    if _seal(arrays, text) != header.get("checksum"):
+    with _opened(path) as file:
+        header, arrays = file.metadata, {name: file.read(name) for name in file.entries}
+    if _seal(arrays, header.get("metadata", "")) != header.get("checksum"):
         raise DamagedError(f"{path} is damaged, its contents do not match its checksum: {_REMEDY}")
-    return arrays, json.loads(text)
+    return arrays, _metadata(path, header)
 
 
 _REMEDY = "restore it from a copy, or train again (--resume goes on from the one before it)"
@@ -179,11 +213,8 @@ def read_metadata(path):
 
     Raises as `load` does.
     """
-    header, _ = _read(path, arrays=False)
-    try:
-        return json.loads(header.get("metadata", ""))
-    except ValueError:
-        raise DamagedError(f"{path} is damaged, its metadata cannot be read: {_REMEDY}") from None
+    with _opened(path) as file:
+        return _metadata(path, file.metadata)
 
 
 def read_shapes(path):
@@ -191,36 +222,27 @@ def read_shapes(path):
 
     Raises as `load` does.
     """
-    with _opened(path) as (_, file):
-        names = file.keys()
-        return {name: tuple(file.get_slice(name).get_shape()) for name in names}
-
-
-def _read(path, arrays=True):
-    with _opened(path) as (header, file):
-        names = file.keys() if arrays else ()
-        return header, {name: file.get_tensor(name) for name in names}
+    with _opened(path) as file:
+        return {name: entry.shape for name, entry in file.entries.items()}
 
 
 @contextlib.contextmanager
 def _opened(path):
-    """Context manager: (header, open file), with errors of reading inside as those of `load`."""
+    """Context manager: the open `Tensors`, with errors of reading inside as those of `load`."""
     try:
-        open(path, "rb").close()  # says what the matter is; `safe_open` calls it all "not found"
-        with safe_open(path, "numpy") as file:
-            header = file.metadata() or {}
-            if header.get("format") != FORMAT:
+        with tensors(path, _REMEDY) as file:
+            if file.metadata.get("format") != FORMAT:
                 raise DamagedError(f"{path} is not a checkpoint of vqv2: choose another file")
-            yield header, file
-    except FileNotFoundError:
-        raise InputError(f"there is no checkpoint {path}: train first") from None
-    except OSError as error:
-        kind = DamagedError if error.errno == errno.EIO else InputError  # a bad spot on the disk
-        raise kind(f"{path} cannot be read: {error.strerror or error}") from None
-    except SafetensorError as error:
-        raise DamagedError(
-            f"{path} is damaged or not a safetensors file ({error}): {_REMEDY}"
-        ) from None
+            yield file
+    except MissingError:
+        raise MissingError(f"there is no checkpoint {path}: train first") from None
+
+
+def _metadata(path, header):
+    try:
+        return parse_json(header.get("metadata", ""), METADATA)
+    except ValueError as error:
+        raise DamagedError(f"{path} is damaged in its metadata ({error}): {_REMEDY}") from None
 
 
 def _seal(arrays, text):

@@ -29,6 +29,8 @@ from vqv2.commands import (
     train,
 )
 from vqv2.errors import InputError
+from vqv2.starting import STATUS, be_interrupted
+from vqv2.terminal import guarded, printable
 from vqv2.training import TrainingError
 from vqv2.training.interruption import terminable
 from vqv2.training.parallel import ReplicaError
@@ -97,11 +99,20 @@ def main(arguments=None):
     be used (one sentence on standard error), 130 when it was interrupted (Ctrl-C), 143 when it was
     terminated (SIGTERM). One of several processes that fails ends all of them.
     """
-    return processes.run(_main, arguments)
+    be_interrupted()
+    try:
+        return processes.run(_main, arguments)
+    except KeyboardInterrupt:
+        return _complain("interrupted", STATUS)
 
 
 def _main(arguments):
     _print_any_name(sys.stdout)
+    with guarded():
+        return _command(arguments)
+
+
+def _command(arguments):
     parsed = build_parser().parse_args(arguments)
     try:
         with _backend(parsed.backend), terminable():
@@ -160,7 +171,7 @@ def _print_any_name(stream):
 
 
 def _complain(message, status):
-    print(f"vqv2: {message}", file=sys.stderr)
+    print(printable(f"vqv2: {message}"), file=sys.stderr)
     return status
 
 

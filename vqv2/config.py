@@ -6,12 +6,12 @@ prints them. A configuration is written into the run folder as JSON and read bac
 
 import dataclasses
 import difflib
-import math
 import operator
 import typing
 
 from backends import PRECISIONS
 from vqv2.errors import InputError
+from vqv2.reading.file import shown
 
 
 def level_names(count):
@@ -26,42 +26,97 @@ def level_names(count):
     return ("top", *(f"middle{i}" for i in range(1, count - 1)), "bottom")
 
 
-def _field(default, source):
-    """A field of a configuration, and where it comes from."""
-    return dataclasses.field(default=default, metadata={"source": source})
+class Interval(typing.NamedTuple):
+    """The numbers that a field may have: `least` to `most`, perhaps `without` one of these two."""
+
+    least: float
+    most: float
+    without: float | None = None
+
+    def __contains__(self, number):
+        """Whether a number is one of them; NaN is not."""
+        return self.least <= number <= self.most and number != self.without
+
+    def __str__(self):
+        """Which they are, in words."""
+        but = "" if self.without is None else f", but not {self.without}"
+        return f"from {self.least} to {self.most}{but}"
+
+
+# Wide enough for what anybody could want, and narrow enough for every product of a few of them to
+# be a number of bytes: what is too much is then a lack of memory.
+SIZE = Interval(1, 2**16)  # of images and maps, in pixels
+UNITS = Interval(1, 2**16)  # of a layer: channels, dimensions
+CODES = Interval(1, 2**16)  # codes are uint16
+CHANNELS = Interval(1, 2**10)
+FILTER = Interval(1, 255)
+DEPTH = Interval(1, 2**10)  # layers one after the other
+MAYBE_DEPTH = Interval(0, 2**10)
+BATCH = Interval(1, 2**20)
+STEPS = Interval(1, 2**40)
+MAYBE_STEPS = Interval(0, 2**40)
+POSITIVE = Interval(0, 1e30, without=0)
+NOT_NEGATIVE = Interval(0, 1e30)
+RATE = Interval(0, 1, without=1)
+AUGMENTATION = ("none", "imagenet", "ffhq")
+
+
+def _field(default, source, allowed=None):
+    """A field of a configuration, where it comes from, and an `Interval` or choices of text."""
+    return dataclasses.field(default=default, metadata={"source": source, "allowed": allowed})
+
+
+def _check_fields(config):
+    """Raise `InputError` for a field that is not what it may be."""
+    for field in dataclasses.fields(config):
+        allowed, value = field.metadata["allowed"], getattr(config, field.name)
+        values = value if isinstance(value, tuple) else (value,)
+        if allowed is not None and not all(one in allowed for one in values):
+            words = allowed if isinstance(allowed, Interval) else f"one of {', '.join(allowed)}"
+            raise InputError(
+                f"{field.name}={shown(value)} must be {words} ({field.metadata['source']})"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
 class AutoencoderConfig:
     """Stage 1 (Table 3); the defaults are the table's column "ImageNet"."""
 
-    image_size: int = _field(256, "Table 3, Input size; pixels")
-    channels: int = _field(3, "here: 1 for grey images")
-    latent_sizes: tuple[int, ...] = _field((32, 64), "Table 3, Latent layers; coarse to fine")
-    hidden_units: int = _field(128, "Table 3, Hidden units")
-    residual_units: int = _field(64, "Table 3, Residual units")
-    layers: int = _field(2, "Table 3, Layers")
-    codebook_size: int = _field(512, "Table 3, Codebook size")
-    codebook_dimension: int = _field(64, "Table 3, Codebook dimension")
-    encoder_filter_size: int = _field(3, "Table 3, Encoder conv filter size")
-    upsampling_filter_size: int = _field(4, "Table 3, Upsampling conv filter size")
-    commitment: float = _field(0.25, "Table 3, beta of equation 2")
-    codebook_update: str = _field("ema", "equation 3; or loss: the gradient of ||sg[E(x)] - e||^2")
-    codebook_decay: float = _field(0.99, "equation 3, gamma")
-    codebook_epsilon: float = _field(1e-5, "here: Laplace smoothing of the counts")
-    level_dropout: float = _field(0.0, "here: how often training decodes coarse levels only")
-    restart_after: int = _field(200, "here: steps until an unused code restarts; 0: never")
-    batch: int = _field(128, "Table 3, Batch size")
-    accumulate: int = _field(1, "here: parts in which a step computes its batch, to save memory")
-    steps: int = _field(2207444, "Table 3, Training steps")
-    learning_rate: float = _field(2e-4, "Table 3, Learning Rate")
+    image_size: int = _field(256, "Table 3, Input size; pixels", SIZE)
+    channels: int = _field(3, "here: 1 for grey images", CHANNELS)
+    latent_sizes: tuple[int, ...] = _field((32, 64), "Table 3, Latent layers; coarse to fine", SIZE)
+    hidden_units: int = _field(128, "Table 3, Hidden units", UNITS)
+    residual_units: int = _field(64, "Table 3, Residual units", UNITS)
+    layers: int = _field(2, "Table 3, Layers", DEPTH)
+    codebook_size: int = _field(512, "Table 3, Codebook size", CODES)
+    codebook_dimension: int = _field(64, "Table 3, Codebook dimension", UNITS)
+    encoder_filter_size: int = _field(3, "Table 3, Encoder conv filter size", FILTER)
+    upsampling_filter_size: int = _field(4, "Table 3, Upsampling conv filter size", FILTER)
+    commitment: float = _field(0.25, "Table 3, beta of equation 2", NOT_NEGATIVE)
+    codebook_update: str = _field(
+        "ema", "equation 3; or loss: the gradient of ||sg[E(x)] - e||^2", ("ema", "loss")
+    )
+    codebook_decay: float = _field(0.99, "equation 3, gamma", RATE)
+    codebook_epsilon: float = _field(1e-5, "here: Laplace smoothing of the counts", POSITIVE)
+    level_dropout: float = _field(0.0, "here: how often training decodes coarse levels only", RATE)
+    restart_after: int = _field(
+        200, "here: steps until an unused code restarts; 0: never", MAYBE_STEPS
+    )
+    batch: int = _field(128, "Table 3, Batch size", BATCH)
+    accumulate: int = _field(
+        1, "here: parts in which a step computes its batch, to save memory", BATCH
+    )
+    steps: int = _field(2207444, "Table 3, Training steps", STEPS)
+    learning_rate: float = _field(2e-4, "Table 3, Learning Rate", POSITIVE)
     decay_learning_rate: bool = _field(False, "here: true lets it fall to zero, half a cosine")
-    polyak_decay: float = _field(0.9999, "Table 3, Polyak EMA decay")
-    gradient_clipping: float = _field(0.0, "here: largest norm of the gradient; 0: any")
+    polyak_decay: float = _field(0.9999, "Table 3, Polyak EMA decay", RATE)
+    gradient_clipping: float = _field(
+        0.0, "here: largest norm of the gradient; 0: any", NOT_NEGATIVE
+    )
     log_gradient_norm: bool = _field(False, "here: true writes it into the log")
-    augmentation: str = _field("imagenet", "section A.1: none, imagenet or ffhq")
+    augmentation: str = _field("imagenet", "section A.1: none, imagenet or ffhq", AUGMENTATION)
     recompute: bool = _field(False, "here: true computes the finest level twice, to save memory")
-    precision: str = _field("float32", "here: of products; or tf32, float16, bfloat16")
+    precision: str = _field("float32", "here: of products; or tf32, float16, bfloat16", PRECISIONS)
 
     @property
     def levels(self):
@@ -70,6 +125,7 @@ class AutoencoderConfig:
 
     def check(self):
         """Raise `InputError` when the fields do not make a model."""
+        _check_fields(self)
         sizes = (*self.latent_sizes, self.image_size)
         if not self.latent_sizes:
             raise InputError("latent_sizes is empty: a model has at least one level")
@@ -80,28 +136,13 @@ class AutoencoderConfig:
                     f"latent_sizes {self.latent_sizes} and image_size {self.image_size} must each "
                     f"be 2, 4, 8, ... times the one before; {fine} is not that of {coarse}"
                 )
-        _check_choice("codebook_update", self.codebook_update, ("ema", "loss"))
-        _check_choice("precision", self.precision, PRECISIONS)
-        _check_choice("augmentation", self.augmentation, ("none", "imagenet", "ffhq"))
-        _check_positive(
-            self,
-            "channels image_size hidden_units residual_units layers codebook_size "
-            "codebook_dimension encoder_filter_size upsampling_filter_size codebook_epsilon "
-            "batch accumulate steps learning_rate",
-        )
-        _check_not_negative(self, "commitment restart_after gradient_clipping")
         _check_parts(self)
-        if self.codebook_size > 65536:
-            raise InputError(
-                f"codebook_size {self.codebook_size} is more than 65536 (uint16 codes)"
-            )
         if self.upsampling_filter_size % 2 or self.upsampling_filter_size < 2:
             raise InputError("upsampling_filter_size must be even, as in Table 3 (4)")
         if self.encoder_filter_size % 2 == 0:
             raise InputError("encoder_filter_size must be odd, as in Table 3 (3)")
         if self.hidden_units % 2:
             raise InputError("hidden_units must be even: the first convolution has half as many")
-        _check_rates(self, "codebook_decay level_dropout polyak_decay")
         return self
 
 
@@ -109,43 +150,44 @@ class AutoencoderConfig:
 class PriorConfig:
     """One prior of stage 2 (a column of Table 1 or 2); the defaults are Table 1's top prior."""
 
-    hidden_units: int = _field(512, "Table 1, Hidden units")
-    residual_units: int = _field(2048, "Table 1, Residual units")
-    layers: int = _field(20, "Table 1, Layers")
-    attention_layers: int = _field(4, "Table 1, Attention layers; after every layers / this many")
-    attention_heads: int = _field(8, "Table 1, Attention heads")
-    filter_size: int = _field(5, "Table 1, Conv Filter size")
-    second_kernel: int = _field(1, "here: 5 makes the second convolution causal 5x5, too")
-    dropout: float = _field(0.1, "Table 1, Dropout")
-    attention_dropout: str = _field("logits", "section A.2; or weights: after the softmax")
-    output_stack_layers: int = _field(20, "Table 1, Output stack layers")
+    hidden_units: int = _field(512, "Table 1, Hidden units", UNITS)
+    residual_units: int = _field(2048, "Table 1, Residual units", UNITS)
+    layers: int = _field(20, "Table 1, Layers", DEPTH)
+    attention_layers: int = _field(
+        4, "Table 1, Attention layers; after every layers / this many", MAYBE_DEPTH
+    )
+    attention_heads: int = _field(8, "Table 1, Attention heads", UNITS)
+    filter_size: int = _field(5, "Table 1, Conv Filter size", FILTER)
+    second_kernel: int = _field(1, "here: 5 makes the second convolution causal 5x5, too", FILTER)
+    dropout: float = _field(0.1, "Table 1, Dropout", RATE)
+    attention_dropout: str = _field(
+        "logits", "section A.2; or weights: after the softmax", ("logits", "weights")
+    )
+    output_stack_layers: int = _field(20, "Table 1, Output stack layers", MAYBE_DEPTH)
     condition_output_stack: bool = _field(False, "here: true tells it class and coarser codes")
-    conditioning_blocks: int = _field(0, "Table 1, Conditioning stack residual blocks")
-    conditioning_units: int = _field(1024, "section A.2, pseudo-code line 12")
-    batch: int = _field(1024, "Table 1, Batch size")
-    accumulate: int = _field(1, "here: parts in which a step computes its batch, to save memory")
-    steps: int = _field(1600000, "Table 1, Training steps")
-    learning_rate_scale: float = _field(0.18, "section A.2, first factor of the formula")
-    warmup_steps: int = _field(16000, "section A.2, in the formula")
-    decay_exponent: float = _field(0.35, 'section A.2, in the formula ("square root" in its text)')
-    polyak_decay: float = _field(0.9999, "Table 1, Polyak EMA decay")
-    gradient_clipping: float = _field(0.0, "here: largest norm of the gradient; 0: any")
+    conditioning_blocks: int = _field(0, "Table 1, Conditioning stack residual blocks", MAYBE_DEPTH)
+    conditioning_units: int = _field(1024, "section A.2, pseudo-code line 12", UNITS)
+    batch: int = _field(1024, "Table 1, Batch size", BATCH)
+    accumulate: int = _field(
+        1, "here: parts in which a step computes its batch, to save memory", BATCH
+    )
+    steps: int = _field(1600000, "Table 1, Training steps", STEPS)
+    learning_rate_scale: float = _field(0.18, "section A.2, first factor of the formula", POSITIVE)
+    warmup_steps: int = _field(16000, "section A.2, in the formula", STEPS)
+    decay_exponent: float = _field(
+        0.35, 'section A.2, in the formula ("square root" in its text)', NOT_NEGATIVE
+    )
+    polyak_decay: float = _field(0.9999, "Table 1, Polyak EMA decay", RATE)
+    gradient_clipping: float = _field(
+        0.0, "here: largest norm of the gradient; 0: any", NOT_NEGATIVE
+    )
     log_gradient_norm: bool = _field(False, "here: true writes it into the log")
     recompute: bool = _field(False, "here: true computes activations twice, to save memory")
-    precision: str = _field("float32", "here: of products; or tf32, float16, bfloat16")
+    precision: str = _field("float32", "here: of products; or tf32, float16, bfloat16", PRECISIONS)
 
     def check(self):
         """Raise `InputError` when the fields do not make a model."""
-        _check_positive(
-            self,
-            "hidden_units residual_units layers attention_heads filter_size second_kernel "
-            "conditioning_units batch accumulate steps learning_rate_scale warmup_steps",
-        )
-        _check_not_negative(
-            self,
-            "attention_layers output_stack_layers conditioning_blocks decay_exponent "
-            "gradient_clipping",
-        )
+        _check_fields(self)
         _check_parts(self)
         if self.hidden_units % (2 * self.attention_heads):
             raise InputError(
@@ -163,9 +205,6 @@ class PriorConfig:
             raise InputError("filter_size must be at least 3: a 1x1 layer sees no other position")
         if self.conditioning_units % 4:
             raise InputError("conditioning_units must be a multiple of 4 (pseudo-code: 1024, 256)")
-        _check_choice("precision", self.precision, PRECISIONS)
-        _check_choice("attention_dropout", self.attention_dropout, ("logits", "weights"))
-        _check_rates(self, "dropout polyak_decay")
         return self
 
 
@@ -173,35 +212,36 @@ class PriorConfig:
 class ClassifierConfig:
     """A small convolutional classifier, which judges samples; none of it is in the paper."""
 
-    image_size: int = _field(32, "here")
-    channels: int = _field(3, "here: 1 for greyscale")
-    hidden_units: int = _field(32, "here: channels at half the size; then twice, then 4 times")
-    feature_units: int = _field(128, "here")
-    dropout: float = _field(0.3, "here: of the features")
-    batch: int = _field(64, "here")
-    accumulate: int = _field(1, "here: parts in which a step computes its batch, to save memory")
-    steps: int = _field(1000, "here")
-    learning_rate: float = _field(2e-3, "here")
+    image_size: int = _field(32, "here", SIZE)
+    channels: int = _field(3, "here: 1 for greyscale", CHANNELS)
+    hidden_units: int = _field(
+        32, "here: channels at half the size; then twice, then 4 times", UNITS
+    )
+    feature_units: int = _field(128, "here", UNITS)
+    dropout: float = _field(0.3, "here: of the features", RATE)
+    batch: int = _field(64, "here", BATCH)
+    accumulate: int = _field(
+        1, "here: parts in which a step computes its batch, to save memory", BATCH
+    )
+    steps: int = _field(1000, "here", STEPS)
+    learning_rate: float = _field(2e-3, "here", POSITIVE)
     decay_learning_rate: bool = _field(True, "here: the rate falls to zero along a half cosine")
-    polyak_decay: float = _field(0.98, "here")
-    gradient_clipping: float = _field(0.0, "here: largest norm of the gradient; 0: any")
+    polyak_decay: float = _field(0.98, "here", RATE)
+    gradient_clipping: float = _field(
+        0.0, "here: largest norm of the gradient; 0: any", NOT_NEGATIVE
+    )
     log_gradient_norm: bool = _field(False, "here: true writes it into the log")
-    augmentation: str = _field("none", "here: or imagenet, or ffhq, as for the autoencoder")
-    precision: str = _field("float32", "here: of products; or tf32, float16, bfloat16")
+    augmentation: str = _field(
+        "none", "here: or imagenet, or ffhq, as for the autoencoder", AUGMENTATION
+    )
+    precision: str = _field("float32", "here: of products; or tf32, float16, bfloat16", PRECISIONS)
 
     def check(self):
         """Raise `InputError` when the fields do not make a model."""
-        _check_positive(
-            self,
-            "image_size channels hidden_units feature_units batch accumulate steps learning_rate",
-        )
-        _check_not_negative(self, "gradient_clipping")
+        _check_fields(self)
         _check_parts(self)
         if self.image_size % 4:
             raise InputError(f"image_size {self.image_size} must be a multiple of 4")
-        _check_choice("precision", self.precision, PRECISIONS)
-        _check_choice("augmentation", self.augmentation, ("none", "imagenet", "ffhq"))
-        _check_rates(self, "dropout polyak_decay")
         return self
 
 
@@ -307,8 +347,8 @@ def _parse(name, value, kind):
     words, read = _KINDS[kind]
     try:
         return read(value)
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"{name}={value} cannot be read: {name} is {words}") from None
+    except (ValueError, KeyError, TypeError, OverflowError):
+        raise InputError(f"{name}={shown(value)} cannot be read: {name} is {words}") from None
 
 
 def _whole_number(value):
@@ -350,40 +390,9 @@ _KINDS = {
 }
 
 
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise InputError(f"{name}={value!r} must be one of {', '.join(choices)}")
-
-
-def _check_positive(config, names):
-    for name in names.split():
-        if not _finite(config, name) > 0:  # false for NaN, too
-            raise InputError(f"{name}={getattr(config, name)} must be greater than 0")
-
-
-def _check_not_negative(config, names):
-    for name in names.split():
-        if not _finite(config, name) >= 0:
-            raise InputError(f"{name}={getattr(config, name)} must be at least 0")
-
-
-def _finite(config, name):
-    value = getattr(config, name)
-    if value == math.inf:
-        remedy = ": 0 lets the gradient have any norm" if name == "gradient_clipping" else ""
-        raise InputError(f"{name}={value} must be finite{remedy}")
-    return value
-
-
 def _check_parts(config):
     if config.batch % config.accumulate:
         raise InputError(
             f"accumulate {config.accumulate} must divide batch {config.batch}: the parts of a "
             "batch are equally large"
         )
-
-
-def _check_rates(config, names):
-    for name in names.split():
-        if not 0 <= getattr(config, name) < 1:
-            raise InputError(f"{name}={getattr(config, name)} must be at least 0 and less than 1")

@@ -186,31 +186,36 @@ def _residual_stack(positions, config):
     return block * config.layers + kept(positions, hidden)
 
 
-def prior_blocks(config, codebook_size, size, coarser=(), classes=0):
-    """Costs of a `Prior`'s parts per map, in order; its arguments are those of `Prior`."""
+def prior_parts(config, codebook_size, size, coarser=(), classes=0):
+    """(part, `Cost` per map) of each block, in order, under the names of `Prior.parameter_table`.
+
+    The arguments are those of `Prior`.
+    """
     positions, hidden = size**2, config.hidden_units
     condition = config.conditioning_units if coarser else 0
-    yield Cost(codebook_size * hidden, activations=positions * hidden)
-    yield causal_convolution(positions, config.filter_size, False, hidden, hidden)
-    if coarser:
-        yield from _conditioning(config, size, coarser)
+    yield "embedding", Cost(codebook_size * hidden, activations=positions * hidden)
+    first = causal_convolution(positions, config.filter_size, False, hidden, hidden)
+    yield "first convolution", first
+    for block in _conditioning(config, size, coarser) if coarser else ():
+        yield "conditioning stack", block
     for kind in block_kinds(config):
         if kind == "gated":
             sizes = (config.filter_size, config.second_kernel)
-            block = _gated_layer(config, positions, sizes, condition, classes)
+            name, block = "gated layers", _gated_layer(config, positions, sizes, condition, classes)
         else:
-            block = _attention_block(config, positions, condition, classes)
-        yield segment(block, positions * hidden)
+            name, block = "attention", _attention_block(config, positions, condition, classes)
+        yield name, segment(block, positions * hidden)
     inside = config.condition_output_stack
     for _ in range(config.output_stack_layers):
         block = _gated_layer(config, positions, (1, 1), condition * inside, classes * inside)
-        yield segment(block, positions * hidden)
-    yield kept(positions, hidden, codebook_size) + linear(positions, hidden, codebook_size)
+        yield "output stack", segment(block, positions * hidden)
+    logits = kept(positions, hidden, codebook_size) + linear(positions, hidden, codebook_size)
+    yield "output stack", logits
 
 
 def prior(config, codebook_size, size, coarser=(), classes=0):
-    """A whole `Prior`, per map."""
-    return total(prior_blocks(config, codebook_size, size, coarser, classes))
+    """A whole `Prior`, per map; its arguments are those of `Prior`."""
+    return total(cost for _, cost in prior_parts(config, codebook_size, size, coarser, classes))
 
 
 def _gate(config, positions, condition, classes):

@@ -8,3 +8,11 @@ class InputError(ValueError):
     what to do about it. The command line prints it and exits with status 2; a program that
     calls the library catches it like any `ValueError`.
     """
+
+
+class MissingError(InputError):
+    """A file that is not there."""
+
+
+class DamagedError(InputError):
+    """A file whose contents are not what was written, or that is something else."""

@@ -25,7 +25,7 @@ def atomic_write(path):
     An `OSError` (no space, no permission) becomes an `InputError` that names `path`.
     """
     path = _file(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path)
@@ -88,21 +88,62 @@ def check_writable(path, endings=()):
     is known of what is to be written.
     """
     path = _file(path)
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+    _check_length(path, folder)
     if path.is_dir():
         raise InputError(f"cannot write {path}: it is a folder; give the name of a file")
     if endings and path.suffix.lower() not in endings:
         raise InputError(f"cannot write {path}: the name must end in {' or '.join(endings)}")
+    if folder.is_symlink() and not folder.exists():
+        raise InputError(f"cannot write {path}: {folder} is {_NOWHERE}")
     if not folder.is_dir():
         raise InputError(f"cannot write {path}: {folder} is a file, not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"cannot write {path}: writing in the folder {folder} is not permitted")
 
 
+def make_folder(folder):
+    """Make a folder, and those it lies in, where there is none. Raises `InputError`."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        for parent in (folder, *folder.parents):
+            if os.path.islink(parent) and not os.path.exists(parent):
+                reason = f"{parent} is {_NOWHERE}"
+        raise InputError(f"cannot write in {folder}: {reason}") from None
+
+
+_NOWHERE = "a link that leads nowhere: make the folder that it links to"
+
+
 def _file(path):
     if not Path(path).name:
         raise InputError(f"cannot write '{path}': it names no file")
+    if "\0" in str(path):
+        raise InputError(f"cannot write {str(path)!r}: there is a zero byte in it")
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise InputError(f"cannot write {path}: it is a device or a FIFO, no file")
     return Path(path)
+
+
+def _temporary(path):
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def _check_length(path, folder):
+    """Raise `InputError` unless `folder` takes names as long as those that are to be written."""
+    try:
+        longest, whole = (os.pathconf(folder, name) for name in ("PC_NAME_MAX", "PC_PATH_MAX"))
+    except (AttributeError, OSError, ValueError):  # not every system can be asked
+        return
+    written = _temporary(path.absolute())
+    names = written.relative_to(folder).parts
+    if max(len(os.fsencode(name)) for name in names) > longest:
+        raise InputError(f"cannot write {path}: the name is too long, choose a shorter one")
+    if len(os.fsencode(written)) >= whole:
+        raise InputError(f"cannot write {path}: the path is too long, choose a shorter one")
 
 
 def _flush_folder(folder):

@@ -6,8 +6,7 @@ hierarchy.decode(codes, levels=["top"])             # what the top level alone s
 hierarchy.sample(16, label="faces", temperature=0.9, seed=1)
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -15,7 +14,15 @@ from backends.communication import Single
 from vqv2.data.codes import training_classes
 from vqv2.errors import InputError
 from vqv2.run import Run
-from vqv2.sampling import Settings, check_given, sample_codes
+from vqv2.sampling import (
+    Settings,
+    batch_size,
+    check_given,
+    class_numbers,
+    draw_in_turns,
+    noise_generator,
+    sample_codes,
+)
 
 
 class Hierarchy:
@@ -60,6 +67,12 @@ class Hierarchy:
         learned = training_classes(run.codes_folder, identity) if run.config.conditional else None
         return cls(run.config, run.class_names, autoencoder, loaded, identity, learned)
 
+    @property
+    def image_shape(self):
+        """(H, W, C) of an image."""
+        config = self.autoencoder.config
+        return config.image_size, config.image_size, config.channels
+
     def encode(self, images, batch=32):
         """Images (N, H, W, C) in [0, 1] -> {level: codes (N, size, size) uint16}.
 
@@ -67,14 +80,16 @@ class Hierarchy:
         """
         _check_at_least(1, batch=batch)
         images = self._check_images(images)
-        parts = [
-            self.autoencoder.encode(images[start : start + batch])
-            for start in range(0, len(images), batch)
-        ]
-        return {
-            level: np.concatenate([part[level] for part in parts]).astype(np.uint16)
-            for level in self.levels
+        codes = {
+            level: np.empty((len(images), size, size), np.uint16)
+            for level, size in self._sizes(self.levels).items()
         }
+        for start in range(0, len(images), batch):
+            places = slice(start, start + batch)
+            part = self.autoencoder.encode(images[places].astype(np.float32, copy=False))
+            for level, maps in codes.items():
+                maps[places] = part[level]
+        return codes
 
     def decode(self, codes, levels=None, batch=32):
         """{level: codes (N, size, size)} -> images (N, H, W, C), float32 in [0, 1].
@@ -83,25 +98,48 @@ class Hierarchy:
         their average (Figure 8). Raises `InputError` for codes or levels that do not fit.
         """
         _check_at_least(1, batch=batch)
-        self._check_by_level("codes", codes)
-        count = max((_map_count(level, maps) for level, maps in codes.items()), default=0)
-        if count == 0:
-            raise InputError("there are no codes to decode")
-        parts = [
+        count = self._count_of(codes)
+        parts = (
             self.autoencoder.decode({k: c[start : start + batch] for k, c in codes.items()}, levels)
             for start in range(0, count, batch)
-        ]
-        return np.concatenate(parts)
+        )
+        return self._images(parts, count)
 
-    def sample(self, count, label=None, seed=0, batch=32, **how):
-        """`count` new images (count, H, W, C), float32 in [0, 1] (Algorithm 2, lines 10-14).
+    def sample(self, count, label=None, seed=0, batch=32, first=0, **how):
+        """New images (count - first, H, W, C), float32 in [0, 1] (Algorithm 2, lines 10-14).
 
-        `how` is passed to `sample_codes`: temperature, top_k, top_p, given, progress, method,
-        storage, window, communicator.
+        The arguments are those of `sample_code_batches`: temperature, top_k, top_p, levels, given,
+        progress, method, storage, window, communicator.
         """
-        return self.decode(self.sample_codes(count, label, seed, batch, **how))
+        parts = self.sample_batches(count, label, seed, batch, first=first, **how)
+        return self._images(parts, count - first)
 
-    def sample_codes(
+    def sample_batches(self, count, label=None, seed=0, batch=32, levels=None, **how):
+        """The images of `sample` a batch at a time: yields (n, H, W, C), in order.
+
+        For more of them than the memory holds. n is at most `batch`, times the processes that share
+        the work. Arguments are checked when it is called.
+        """
+        drawn = self.sample_code_batches(count, label, seed, batch, levels=levels, **how)
+        return (self.decode(codes, levels) for _, codes in drawn)
+
+    def sample_codes(self, count, label=None, seed=0, batch=32, first=0, levels=None, **how):
+        """New codes {level: (count - first, size, size) int64}, from the top level down.
+
+        The arguments are those of `sample_code_batches`.
+        """
+        how = {**how, "first": first, "levels": levels}
+        drawn = self.sample_code_batches(count, label, seed, batch, **how)
+        codes = {
+            level: np.empty((count - first, size, size), np.int64)
+            for level, size in self._sizes(self.drawn_levels(levels)).items()
+        }
+        for places, part in drawn:
+            for level, maps in codes.items():
+                maps[places.start - first : places.stop - first] = part[level]
+        return codes
+
+    def sample_code_batches(
         self,
         count,
         label=None,
@@ -110,18 +148,21 @@ class Hierarchy:
         temperature=1.0,
         top_k=0,
         top_p=1.0,
+        levels=None,
         given=None,
         method="incremental",
         progress=False,
         storage="float32",
         window=1,
         communicator=None,
+        first=0,
     ):
-        """New codes {level: (count, size, size) int64}, from the top level down.
+        """New codes a batch at a time: yields (slice of the samples, {level: (n, size, size)}).
 
         label        class name or number for all, or a list of `count`; None draws evenly from the
-                     classes that were learned
+                     classes that were learned. Text is a name; see `vqv2.sampling.labels`
         temperature, top_k, top_p    `vqv2.sampling.Settings`: one value, or {level: value}
+        levels       the coarsest levels, down to the finest that is drawn; default all
         given        {level: (count, size, size)} codes to keep, -1 where to draw: a whole top map,
                      or the rows to continue from
         seed         same seed, same batch, same backend: same codes
@@ -131,46 +172,49 @@ class Hierarchy:
                      the same codes; for a batch of one or two
         communicator the processes that share the work (`backends.communication`): they take turns
                      with batches of equal size, at most `batch`, and all get all the codes
+        first        the sample to begin with, of those that the seed gives: a multiple of `batch`
 
-        Raises `InputError` when a level's prior is not trained, and for an unknown class.
+        Raises `InputError` when a level's prior is not trained, and for an unknown class, at once.
         """
-        _check_at_least(1, count=count, batch=batch)
-        _check_at_least(0, seed=seed)
+        _check_at_least(1, count=count, batch=batch, window=window)
+        _check_at_least(0, seed=seed, first=first)
         communicator = communicator or Single()
-        given = self._check_given({} if given is None else given, count)
+        batch = batch_size(count, batch, communicator)
+        if first > count or (first < count and first % batch):
+            raise InputError(
+                f"first {first} must be a multiple of the batch, {batch}, and at most {count}"
+            )
+        levels = self.drawn_levels(levels)
+        given = self._check_given({} if given is None else given, count, levels)
+        self._check_priors([level for level in levels if not _is_whole(given.get(level))])
         rng = np.random.default_rng(seed)
         labels = self.labels(label, count, rng)
-        settings = {level: self.settings(level, temperature, top_k, top_p) for level in self.levels}
-        batch = min(batch, math.ceil(count / communicator.size))
-        starts = range(0, count, batch)
-        generators = [rng, *rng.spawn(len(starts) - 1)]  # no batch waits for another one's draws
-        sizes = zip(self.levels, self.config.autoencoder.latent_sizes, strict=True)
-        codes = {level: np.zeros((count, size, size), np.int64) for level, size in sizes}
-        for turn in range(communicator.rank, len(starts), communicator.size):
-            chosen = slice(starts[turn], min(starts[turn] + batch, count))
-            part = self._sample_batch(
-                chosen.stop - chosen.start,
-                generators[turn],
-                None if labels is None else labels[chosen],
+        settings = {level: self.settings(level, temperature, top_k, top_p) for level in levels}
+        how = (method, progress and communicator.rank == 0, storage, window)
+
+        def draw(places, number):
+            return self._sample_batch(
+                places.stop - places.start,
+                noise_generator(seed, number) if number else rng,
+                None if labels is None else labels[places],
                 settings,
-                {level: kept[chosen] for level, kept in given.items()},
-                (method, progress and communicator.rank == 0, storage, window),
+                {level: kept[places] for level, kept in given.items()},
+                how,
             )
-            for level in self.levels:
-                codes[level][chosen] = part[level]
-        return {level: communicator.all_reduce(codes[level]) for level in self.levels}
+
+        return draw_in_turns(draw, count, batch, self._sizes(levels), communicator, first)
 
     def _sample_batch(self, count, rng, labels, settings, given, how):
         """Codes {level: (count, size, size)} drawn side by side, from the top level down."""
         method, progress, storage, window = how
         codes = {}
-        for level in self.levels:
+        for level in settings:
             kept = given.get(level)
-            if kept is not None and kept.size and kept.min() >= 0:
+            if _is_whole(kept):
                 codes[level] = kept  # nothing to draw: needs no prior
                 continue
             codes[level] = sample_codes(
-                self._prior(level),
+                self.priors[level],
                 count,
                 rng,
                 labels,
@@ -184,8 +228,32 @@ class Hierarchy:
             )
         return codes
 
+    def drawn_levels(self, levels):
+        """Names of the levels that are drawn, coarse to fine, of `levels` or None for all.
+
+        Raises `InputError` unless they are the coarsest ones: a finer level is drawn given these.
+        """
+        if levels is None:
+            return self.levels
+        chosen = [] if isinstance(levels, str) or not isinstance(levels, Iterable) else list(levels)
+        self._check_names(chosen)
+        if not chosen or chosen != list(self.levels[: len(chosen)]):
+            raise InputError(
+                f"levels {levels!r} cannot be drawn: give a list of the coarsest ones, such as "
+                f"{list(self.levels[:1])}, of {', '.join(self.levels)}"
+            )
+        return self.levels[: len(chosen)]
+
+    def _check_names(self, levels):
+        """Raise `InputError` unless there are levels of these names."""
+        for level in levels:
+            if level not in self.levels:
+                raise InputError(
+                    f"there is no level {level!r}: the levels are {', '.join(self.levels)}"
+                )
+
     def labels(self, label, count, rng):
-        """Class numbers (count,) of a label as `sample_codes` takes it, or None without classes.
+        """Class numbers (count,) of a label as `sample` takes it, or None without classes.
 
         Raises `InputError` for an unknown class, and for another number of labels than `count`.
         """
@@ -195,47 +263,57 @@ class Hierarchy:
             return None
         if label is None:
             return self.learned[rng.integers(len(self.learned), size=count)]
-        if np.ndim(label) == 0:
-            return np.full(count, self._class_number(label))
-        numbers = np.array([self._class_number(one) for one in label], dtype=np.int64)
-        if len(numbers) != count:
-            raise InputError(f"{len(numbers)} labels were given for {count} samples")
-        return numbers
+        return class_numbers(self.class_names, label, count)
 
-    def _class_number(self, label):
-        names = self.class_names
-        if label in names:
-            return names.index(label)
-        if str(label).isdecimal() and int(label) < len(names):
-            return int(label)
-        raise InputError(
-            f"there is no class {label!r}: use a number below {len(names)} or one of "
-            f"{', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
+    def _check_priors(self, levels):
+        """Raise `InputError` unless these levels, coarse to fine, have priors."""
+        for level in levels:
+            if level not in self.priors:
+                raise InputError(
+                    f"the prior of level {level} is not trained yet: run `vqv2 train prior`"
+                    f"{self._without(level)}"
+                )
+
+    def _without(self, level):
+        """What can be drawn without the prior of a level, in words."""
+        coarser = self.levels[: self.levels.index(level)]
+        if not coarser or set(coarser) - set(self.priors):
+            return ""
+        return (
+            f", or draw the coarser codes alone (--level {coarser[-1]}; from Python, "
+            f"levels={list(coarser)})"
         )
-
-    def _prior(self, level):
-        if level not in self.priors:
-            raise InputError(
-                f"the prior of level {level} is not trained yet: run `vqv2 train prior`"
-            )
-        return self.priors[level]
 
     def settings(self, level, *values):
         """`vqv2.sampling.Settings` of a level, of values for all levels or {level: value}.
 
         Raises `InputError` for values that mean nothing, and for other levels.
         """
-        chosen = []
-        for value in values:
-            if isinstance(value, dict):
-                if set(value) != set(self.levels):
-                    raise InputError(
-                        f"a setting was given for {', '.join(value)}, but the levels are "
-                        f"{', '.join(self.levels)}: give it for each of them"
-                    )
-                value = value[level]
-            chosen.append(value)
-        return Settings(*chosen).check()
+        return Settings(*(self._of_level(level, value) for value in values)).check()
+
+    def _of_level(self, level, value):
+        """A setting of one level, of a value for all or {level: value}."""
+        if not isinstance(value, Mapping):
+            return value
+        if level not in value or set(value) - set(self.levels):
+            raise InputError(
+                f"a setting was given for {', '.join(map(str, value))}, but the levels are "
+                f"{', '.join(self.levels)}: give it for each of them"
+            )
+        return value[level]
+
+    def _sizes(self, levels):
+        """{level: size of its maps} of some of the levels."""
+        sizes = zip(self.levels, self.config.autoencoder.latent_sizes, strict=True)
+        return {level: size for level, size in sizes if level in levels}
+
+    def _images(self, parts, count):
+        """Images of which `parts` has some at a time, as one array, and never twice in memory."""
+        images, start = np.empty((count, *self.image_shape), np.float32), 0
+        for part in parts:
+            images[start : start + len(part)] = part
+            start += len(part)
+        return images
 
     def _check_by_level(self, name, codes):
         if not isinstance(codes, Mapping):
@@ -244,14 +322,28 @@ class Hierarchy:
                 f"{', '.join(self.levels)}, not {type(codes).__name__}"
             )
 
-    def _check_given(self, given, count):
+    def _count_of(self, codes):
+        """N of codes {level: (N, size, size)}, the same for all levels and at least 1."""
+        self._check_by_level("codes", codes)
+        self._check_names(codes)
+        counts = {level: _map_count(level, maps) for level, maps in codes.items()}
+        if len(set(counts.values())) > 1:
+            numbers = ", ".join(f"{count} of {level}" for level, count in counts.items())
+            raise InputError(f"there are codes of several numbers of images: {numbers}")
+        count = max(counts.values(), default=0)
+        if count == 0:
+            raise InputError("there are no codes to decode")
+        return count
+
+    def _check_given(self, given, count, levels):
         self._check_by_level("given", given)
+        self._check_names(given)
         for level, codes in given.items():
-            if level not in self.levels:
+            if level not in levels:
                 raise InputError(
-                    f"there is no level {level!r}: the levels are {', '.join(self.levels)}"
+                    f"codes of {level} were given, but what is drawn is {', '.join(levels)} alone"
                 )
-            size = self.config.autoencoder.latent_sizes[self.levels.index(level)]
+            size = self._sizes(self.levels)[level]
             check_given(codes, count, size, self.config.autoencoder.codebook_size, level)
         return {level: np.asarray(codes) for level, codes in given.items()}
 
@@ -260,18 +352,17 @@ class Hierarchy:
             images = np.asarray(images)
         except ValueError:
             raise InputError("images are of several shapes: give one array of them") from None
-        size, channels = self.config.autoencoder.image_size, self.config.autoencoder.channels
-        if images.ndim != 4 or images.shape[1:] != (size, size, channels):
-            raise InputError(
-                f"images have shape {images.shape}, expected (N, {size}, {size}, {channels})"
-            )
+        if images.ndim != 4 or images.shape[1:] != self.image_shape:
+            expected = ", ".join(map(str, self.image_shape))
+            raise InputError(f"images have shape {images.shape}, expected (N, {expected})")
         if len(images) == 0:
             raise InputError("there are no images to encode")
         if images.dtype.kind != "f":
-            raise InputError(f"images are {images.dtype}: divide by 255 for floats in [0, 1]")
+            advice = "divide by 255 for" if images.dtype.kind in "iu" else "they must be"
+            raise InputError(f"images are {images.dtype}: {advice} floats in [0, 1]")
         if not (images.min() >= 0 and images.max() <= 1):  # false for NaN, too
             raise InputError("images must be numbers from 0 to 1: some are not, or are NaN")
-        return images.astype(np.float32)
+        return images
 
 
 def _map_count(level, codes):
@@ -285,10 +376,15 @@ def _map_count(level, codes):
     return shape[0]
 
 
+def _is_whole(given):
+    """Whether codes to keep leave nothing to draw."""
+    return given is not None and given.size > 0 and given.min() >= 0
+
+
 def _check_at_least(least, **numbers):
     """Raise `InputError` for one of these that is no whole number from `least` up."""
     for name, number in numbers.items():
-        if not isinstance(number, int | np.integer):
+        if isinstance(number, bool) or not isinstance(number, int | np.integer):
             raise InputError(f"{name} {number!r} must be a whole number")
         if number < least:
             raise InputError(f"{name} {number} must be at least {least}")

@@ -68,7 +68,7 @@ def _may_go_on(run, path):
     if not path.exists():
         return False
     try:
-        return checkpoint.read_metadata(path)["step"] >= run.config.autoencoder.steps
+        return checkpoint.read_metadata(path).get("step", 0) >= run.config.autoencoder.steps
     except checkpoint.DamagedError:
         return True
 

@@ -4,6 +4,8 @@ import sys
 
 from tqdm import tqdm
 
+from vqv2.terminal import beneath, printable
+
 SECONDS_BETWEEN_LINES = 30  # where every refresh is a new line
 
 
@@ -14,7 +16,8 @@ def progress_bar(total, description, unit, shown=True, initial=0, delay=0):
     """
     return tqdm(
         total=total,
-        desc=description,
+        desc=printable(description),
+        file=beneath(sys.stderr),
         unit=unit,
         initial=initial,
         delay=delay,

@@ -18,19 +18,45 @@ import numpy as np
 
 from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, Config, PriorConfig, from_values
-from vqv2.errors import InputError
+from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.files import atomic_write
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.models.prior import Prior
+from vqv2.nn.finite import check_arrays
+from vqv2.reading import read_json
+from vqv2.reading.schema import Each, Many, Table, Text, Whole
 
 FORMAT = "vqv2 run 1"
 STAGE_FORMAT = "vqv2 stage 1"
 # What codes, priors and the images of all of them are made by: fields of the autoencoder.
 OF_LATER_STAGES = ("image_size", "channels", "latent_sizes", "codebook_size")
+CONFIG_REMEDY = (
+    "restore it from a copy; or remove config.json and give the command that began the run again, "
+    "with --data, its settings and --resume: the checkpoints stay, and it is written anew"
+)
+_RUN = Table(
+    {
+        "format": Text(),
+        "data": Text(),
+        "class_names": Many(Text()),
+        "config": Table(
+            {"name": Text(), "autoencoder": Each(), "priors": Many(Each())},
+        ),
+    }
+)
+_STAGE = Table(
+    {
+        "format": Text(),
+        "stage": Text(),
+        "seed": Whole(0, None),
+        "schedule": Each(),
+        "config": Each(),
+    }
+)
 CLASS_BIAS = ".gate.label.table"  # ends the names of what a prior learns of classes (classes, ...)
 
 
-class StageError(InputError):
+class StageError(DamagedError):
     """A training.json that is damaged."""
 
 
@@ -74,25 +100,21 @@ class Run:
     def open(cls, folder):
         """Read config.json, and the priors' own. Raises `InputError` when the folder is no run."""
         path = Path(folder) / "config.json"
+        if Path(folder).exists() and not Path(folder).is_dir():
+            raise InputError(f"{folder} is not a run folder, but a file: give the folder of a run")
         try:
-            content = json.loads(path.read_text())
-        except FileNotFoundError:
-            raise InputError(
+            content = read_json(path, CONFIG_REMEDY, _RUN)
+        except MissingError:
+            raise MissingError(
                 f"{folder} is not a run folder (it has no config.json): train an autoencoder first"
             ) from None
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} cannot be read: {error}") from None
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise InputError(f"{path} is not the configuration of a vqv2 run")
+        if content["format"] != FORMAT:
+            raise DamagedError(f"{path} is not the configuration of a vqv2 run: {CONFIG_REMEDY}")
         try:
             config = Config.from_dict(content["config"])
-            names, data = content["class_names"], content["data"]
-            if not isinstance(names, list) or not all(isinstance(t, str) for t in (data, *names)):
-                raise TypeError("data and class_names must be text")
         except InputError as error:
-            raise InputError(f"{path} cannot be used: {error}") from None
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path} is incomplete or damaged: {error!r}") from None
+            raise DamagedError(f"{path} cannot be used: {error}; {CONFIG_REMEDY}") from None
+        names, data = content["class_names"], content["data"]
         return cls(folder, config, names, data)._with_begun_priors()
 
     def _with_begun_priors(self):
@@ -146,11 +168,11 @@ class Run:
 
         Raises `InputError` when there is none, when it is damaged, or when it does not fit the run.
         """
-        arrays, metadata = self._load("autoencoder")
-        config = from_values(AutoencoderConfig, metadata["config"])
+        path = self.checkpoint_path("autoencoder")
+        arrays, metadata, config = self._load("autoencoder", AutoencoderConfig, path)
         self.check_autoencoder(config)
         model = Autoencoder(config, np.random.default_rng(0))
-        load_averaged(model, arrays)
+        load_averaged(model, arrays, path)
         return model, identity(model.state())
 
     def check_autoencoder(self, trained):
@@ -176,8 +198,7 @@ class Run:
         stage = f"prior-{level}"
         checkpoints = checkpoint.Checkpoints(self.stage_folder(stage))
         path = checkpoints.best if best else checkpoints.newest
-        arrays, metadata = self._load(stage, path)
-        prior = from_values(PriorConfig, metadata["config"])
+        arrays, metadata, prior = self._load(stage, PriorConfig, path)
         config = self.config.with_prior(level, prior)
         self.check_classes(path, {name: array.shape for name, array in arrays.items()})
         model = build_prior(config, level, len(self.class_names), seed=0)
@@ -186,7 +207,7 @@ class Run:
                 f"{path} learned the codes of another autoencoder: extract the codes and train "
                 "this prior again"
             )
-        load_averaged(model, arrays)
+        load_averaged(model, arrays, path)
         return model
 
     def check_classes(self, path, shapes):
@@ -204,11 +225,10 @@ class Run:
                 "the file"
             )
 
-    def _load(self, stage, path=None):
-        path = path or self.checkpoint_path(stage)
+    def _load(self, stage, kind, path):
         arrays, metadata = checkpoint.load(path)
         checkpoint.check_stage(path, metadata, stage)
-        return arrays, metadata
+        return arrays, metadata, checkpoint.config_of(kind, path, metadata)
 
 
 def is_run(folder):
@@ -239,16 +259,13 @@ def read_stage(folder):
     """
     path = Path(folder) / "training.json"
     try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
+        content = read_json(path, _REMEDY, _STAGE)
+    except MissingError:
         return None
-    except (OSError, ValueError) as error:
-        raise StageError(f"{path} cannot be read ({error}): {_REMEDY}") from None
-    if not isinstance(content, dict) or content.get("format") != STAGE_FORMAT:
+    except InputError as error:
+        raise StageError(str(error)) from None
+    if content["format"] != STAGE_FORMAT:
         raise StageError(f"{path} is not what a training of vqv2 was begun with: {_REMEDY}")
-    for name, kind in (("seed", int), ("schedule", dict), ("config", dict)):
-        if not isinstance(content.get(name), kind):
-            raise StageError(f"{path} is damaged, its {name} is missing or wrong: {_REMEDY}")
     return content
 
 
@@ -294,11 +311,16 @@ def build_prior(config, level, classes, seed):
     )
 
 
-def load_averaged(model, arrays):
-    """Fill a model from a training checkpoint: averaged parameters, and the buffers."""
-    state = {name: arrays.get(f"average.{name}") for name in model.parameters()}
-    state.update({name: arrays.get(f"model.{name}") for name in model.buffers()})
-    model.load_state({name: array for name, array in state.items() if array is not None})
+def load_averaged(model, arrays, path):
+    """Fill a model from the checkpoint at `path`: averaged parameters, and the buffers.
+
+    Raises `InputError` when they do not fit the model, or are not all finite.
+    """
+    names = {f"average.{name}": name for name in model.parameters()}
+    names.update({f"model.{name}": name for name in model.buffers()})
+    used = {name: arrays[name] for name in names if name in arrays}
+    check_arrays(used, path)
+    model.load_state({names[name]: array for name, array in used.items()})
 
 
 def identity(state):

@@ -6,8 +6,10 @@ import resource
 import numpy as np
 import pytest
 
+from vqv2.data import code_writing
 from vqv2.data import codes as codes_module
-from vqv2.data.codes import open_codes, write_codes
+from vqv2.data.code_writing import write_codes
+from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
 
 IMAGENET = {"train": 1_281_167, "held_out": 50_000}
@@ -133,7 +135,7 @@ def test_a_full_disk_is_an_error_before_anything_is_written(tmp_path, monkeypatc
 def test_where_space_cannot_be_reserved_it_is_filled(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "posix_fallocate")
     path = tmp_path / "a.npy"
-    codes_module._create_array(path, np.uint16, (700_000, 2))
+    code_writing._create_array(path, np.uint16, (700_000, 2))
     assert path.stat().st_blocks * 512 >= 700_000 * 4
 
 
@@ -146,7 +148,7 @@ def resident():
 
 def test_a_store_of_imagenets_size_is_written_and_read_without_loading_it(tmp_path, monkeypatch):
     """13 GB of codes in sparse files: nothing is on the disk but what is written."""
-    monkeypatch.setattr(codes_module, "_reserve", lambda *_: None)
+    monkeypatch.setattr(code_writing, "_reserve", lambda *_: None)
     levels, sizes, rng = ("top", "bottom"), (32, 64), np.random.default_rng(0)
     before = resident()
     names = [str(number) for number in range(1000)]
@@ -255,6 +257,82 @@ def test_images_are_known_by_their_identity_where_there_is_one(tmp_path, before,
     assert go_on(folder, {}, all_of_them, source=now)[0] == goes_on
     manifest = open_codes(folder).manifest
     assert (manifest["source"], manifest["source_identity"]) == now
+
+
+def ones(maps):
+    maps[0:6] = np.ones((6, 2, 2), int)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_followed_again_and_again(tmp_path, there):
+    """Codes may be on another disk; what was written first is replaced there, too."""
+    disk, folder = tmp_path / "disk", tmp_path / "run" / "codes"
+    folder.parent.mkdir()
+    disk.mkdir()
+    folder.symlink_to(disk / "codes")
+    if there:
+        (disk / "codes").mkdir()
+    for copies in (1, 2, 3):
+        go_on(folder, {"copies": copies}, ones)
+        assert folder.is_symlink() and os.listdir(disk) == ["codes"]
+        assert open_codes(folder).manifest["settings"] == {"copies": copies}
+    assert os.listdir(folder.parent) == ["codes"]
+
+
+def test_a_place_that_a_store_cannot_take_is_known_beforehand(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "away").symlink_to(tmp_path / "not" / "mounted")
+    for name, message in (("file", "is no folder"), ("loop", "no folder"), ("away", "make it")):
+        with pytest.raises(InputError, match=message):
+            go_on(tmp_path / name, {}, lambda maps: pytest.fail("begun"))
+
+
+@pytest.mark.parametrize("settings", [{"copies": 1}, None])
+def test_a_finished_store_outlives_a_failed_rename(tmp_path, monkeypatch, settings):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    write(tmp_path / "codes")
+    monkeypatch.setattr(code_writing, "_take_place", refuse)
+    with pytest.raises(InputError, match="not permitted; they are complete in .*codes.partial"):
+        go_on(tmp_path / "codes", settings, ones)
+    open_codes(tmp_path / "codes").verify()
+    open_codes(tmp_path / "codes.partial").verify()
+    monkeypatch.undo()
+    if settings:
+        assert go_on(tmp_path / "codes", settings, lambda maps: None) == [True, True, True]
+        assert os.listdir(tmp_path) == ["codes"]
+
+
+def test_the_index_names_the_image_of_each_row(tmp_path):
+    rows = [{"split": "train", "row": row, "copy": 0, "image": f"a/{row}\udcff"} for row in (0, 1)]
+    store = write_codes(
+        tmp_path / "codes", ("top",), (2,), {"train": 2}, (), "me", "it", rows=iter(rows)
+    )
+    with store as arrays:
+        arrays["train"]["top"][0:2] = np.ones((2, 2, 2), int)
+    assert list(open_codes(tmp_path / "codes").rows()) == rows
+    flip_bit(tmp_path / "codes" / "index.jsonl", 30)
+    with pytest.raises(InputError, match="index.jsonl is damaged"):
+        open_codes(tmp_path / "codes")
+
+
+@pytest.mark.parametrize("place", range(0, 128, 3))
+def test_a_bit_in_a_header_is_damage_and_nothing_else(tmp_path, place):
+    """The commands that mend a store have to come through this, too."""
+    write(tmp_path / "codes")
+    path = tmp_path / "codes" / "held_out-bottom.npy"
+    for bit in range(8):
+        content = bytearray(path.read_bytes())
+        content[place] ^= 1 << bit
+        path.write_bytes(content)
+        try:
+            open_codes(tmp_path / "codes")
+        except InputError as error:
+            assert "extract the codes again" in str(error)
+        content[place] ^= 1 << bit
+        path.write_bytes(content)
 
 
 def test_without_settings_nothing_is_left_of_an_attempt(tmp_path):

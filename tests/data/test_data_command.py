@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -16,8 +17,10 @@ from tests.small import AUTOENCODER
 from vqv2 import cli
 from vqv2.bench.loading import loading, waiting
 from vqv2.data import index as index_module
-from vqv2.data.codes import open_codes, write_codes
+from vqv2.data.code_writing import write_codes
+from vqv2.data.codes import open_codes
 from vqv2.data.images import open_images
+from vqv2.errors import InputError
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.presets import PRESETS
 from vqv2.training import AutoencoderTask
@@ -51,6 +54,59 @@ def test_index_says_what_there_is(photos, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("VQV2_CACHE", "off")
     assert vqv2("data", "index", photos) == 0
     assert "VQV2_CACHE is off" in capsys.readouterr().out
+
+
+def test_splits_classes_and_what_is_odd_are_said_by_index_and_before_training(
+    photos, tmp_path, capsys, monkeypatch
+):
+    folder = tmp_path / "split"
+    for name in ("Train", "valid", "test"):
+        shutil.copytree(photos, folder / name)
+    shutil.copy(photos / "class0" / "0.png", folder / "Train" / "stray.png")
+    (folder / "Train" / "class0" / "bad.png").touch()
+    for name in ("a.heic", "b.heic", "c.csv"):
+        (folder / "valid" / name).touch()
+    said = [
+        "24 images of 3 classes: class0 8, class1 8, class2 8",
+        "note: 24 images in test are not used, as valid is held out: they are for judging",
+        "passed over: 2 .heic, 1 .csv; to have .heic read, convert them to PNG or JPEG",
+        "2 files cannot be used and are left out",
+        "bad.png: the file is empty (zero bytes)",
+        "stray.png: it lies beside the class folders",
+    ]
+    assert vqv2("data", "index", folder) == 0
+    printed = capsys.readouterr().out
+    assert [line for line in said if line not in printed] == []
+    assert "train (in Train): " in printed and "held out (in valid): " in printed
+
+    def begin(*arguments, **options):
+        raise InputError("it would be trained now")
+
+    monkeypatch.setattr("vqv2.pipeline.train_autoencoder", begin)
+    assert vqv2("train", "autoencoder", "--data", folder, "--out", tmp_path / "run") == 2
+    printed, error = capsys.readouterr()
+    assert "it would be trained now" in error
+    assert [line for line in said if line not in printed] == []
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ("emoji:100000", "cannot be drawn at the size 100000"),
+        ("emoji:0", "the size of emoji:0 is 0"),
+        ("fashion-mnist:BROKEN", "there is no folder BROKEN"),
+        ("nothing.npy", "there is no file nothing.npy"),
+    ],
+)
+def test_preview_gives_the_real_reason(data, reason, tmp_path, capsys):
+    assert vqv2("data", "preview", data, "--out", tmp_path / "p.png") == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_preview_shows_a_single_image(photos, tmp_path):
+    data, out = photos / "class0" / "0.png", tmp_path / "p.png"
+    assert vqv2("data", "preview", data, "--size", 64, "--out", out) == 0
+    assert out.is_file()
 
 
 def test_preview_has_a_row_for_each_part(photos, tmp_path):

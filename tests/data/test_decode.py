@@ -5,9 +5,11 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
-from vqv2.data.decode import UnreadableImage, decode, inspect
+from vqv2.data import decode as decode_module
+from vqv2.data.decode import UnreadableImage, decode, decoded_pixels, inspect
+from vqv2.data.formats import endings
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
 
@@ -21,11 +23,29 @@ def save(path, image, **options):
     return path
 
 
-@pytest.mark.parametrize("ending", ["png", "webp", "bmp", "tif", "ppm"])
+def write_png(path, header, rows, extra=()):
+    """A PNG file of these bytes: what Pillow does not write itself."""
+    chunks = [(b"IHDR", header), *extra, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    with open(path, "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for kind, body in chunks:
+            checksum = struct.pack(">I", zlib.crc32(kind + body))
+            file.write(struct.pack(">I", len(body)) + kind + body + checksum)
+    return path
+
+
+def write(path, content):
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "ending", ["png", "webp", "bmp", "tif", "ppm", "pnm", "tga", "qoi", "jp2", "dib"]
+)
 def test_lossless_formats_keep_every_pixel(tmp_path, ending):
     path = save(tmp_path / f"a.{ending}", Image.fromarray(NOISE), **{"lossless": True})
     np.testing.assert_array_equal(pixels(path), NOISE)
-    assert inspect(path) == (40, 40)
+    assert inspect(path)[:2] == (40, 40)
 
 
 def test_grey_stays_grey(tmp_path):
@@ -45,13 +65,91 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path, ending):
     assert pixels(path).tolist() == [[0, 0, 1, 1, 128, 255]]
 
 
-def test_integers_beyond_sixteen_bits_and_floats_are_refused(tmp_path):
-    wide = save(tmp_path / "a.tif", Image.fromarray(np.array([[70000]], np.int32)))
-    with pytest.raises(UnreadableImage, match="more than 16 bits"):
-        decode(wide, 1)
-    floats = save(tmp_path / "b.tif", Image.fromarray(np.array([[0.5]], np.float32)))
-    with pytest.raises(UnreadableImage, match="floating-point"):
-        decode(floats, 1)
+@pytest.mark.parametrize(
+    ("values", "mode", "reason"),
+    [
+        (np.array([[70000]], np.int32), None, "more than 16 bits"),
+        (np.array([[-5]], np.int32), None, "more than 16 bits"),
+        (np.array([[0.5]], np.float32), None, "floating-point"),
+        (np.zeros((1, 1, 3), np.uint8), "LAB", "colours are given as LAB: convert it to RGB"),
+    ],
+)
+def test_what_is_not_understood_is_refused_at_once_and_again(tmp_path, values, mode, reason):
+    """The index calls nothing usable that cannot be decoded."""
+    path = save(tmp_path / "a.tif", Image.fromarray(values, mode))
+    for read in (inspect, lambda path: decode(path, 1)):
+        with pytest.raises(UnreadableImage, match=reason):
+            read(path)
+
+
+DEEP = np.array([[0, 2048, 4095]], np.uint16)
+
+
+def deep_png(path, values, significant=None):
+    kind = {2: 0, 3: 2}[values.ndim]
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, kind, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    extra = [(b"sBIT", bytes([significant] * (1 if kind == 0 else 3)))] if significant else []
+    return write_png(path, header, rows, extra)
+
+
+def deep_tiff(path, values, tags):
+    return save(path, Image.fromarray(values), format="TIFF", tiffinfo=tags)
+
+
+def packed_tiff(path, values, bits=12):
+    """A TIFF of 12 bits per sample, which Pillow does not write."""
+    packed = int("".join(f"{value:012b}" for value in [*values.ravel(), 0]), 2)
+    pixels = packed.to_bytes(3 * (values.size + 1) // 2, "big")
+    fields = [(256, 3, values.shape[1]), (257, 3, values.shape[0]), (258, 3, bits), (259, 3, 1)]
+    fields += [(262, 3, 1), (273, 4, 8), (277, 3, 1), (278, 3, 1), (279, 4, len(pixels))]
+    pixels += b"\0" * (len(pixels) % 2)
+    directory = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in fields)
+    start = struct.pack("<2sHI", b"II", 42, 8 + len(pixels))
+    path.write_bytes(start + pixels + struct.pack("<H", len(fields)) + directory + b"\0" * 4)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("bits", "make"),
+    [
+        # What the file says itself.
+        (None, lambda path: packed_tiff(path, DEEP)),
+        (None, lambda path: deep_tiff(path, DEEP, {341: (4095,)})),
+        (None, lambda path: deep_png(path, DEEP, significant=12)),
+        (None, lambda path: deep_png(path, DEEP << 4 | DEEP >> 8, significant=12)),
+        (None, lambda path: deep_png(path, np.stack([DEEP] * 3, -1), significant=12)),
+        (None, lambda path: write(path, b"P5 3 1 4095 " + DEEP.astype(">u2").tobytes())),
+        # What its owner says.
+        (12, lambda path: deep_png(path, DEEP)),
+        (12, lambda path: deep_png(path, np.stack([DEEP] * 3, -1))),
+        (12, lambda path: deep_tiff(path, DEEP, {281: (2048,)})),
+        (14, lambda path: deep_png(path, DEEP * 4)),
+        (10, lambda path: deep_png(path, DEEP // 4)),
+    ],
+)
+def test_values_of_fewer_bits_fill_the_range(tmp_path, make, bits):
+    path = make(tmp_path / "a")
+    found = np.asarray(decode(path, 1, bits))
+    assert found.reshape(3, -1)[:, 0].tolist() == [0, 128, 255]
+    assert inspect(path).bits == (bits or 0)
+    if bits is None:  # then it does not matter what is said of the others
+        np.testing.assert_array_equal(np.asarray(decode(path, 1, 10)), found)
+
+
+def test_a_kind_of_tiff_that_pillow_does_not_know_is_called_that(tmp_path):
+    with pytest.raises(UnreadableImage, match="TIFF that is damaged, or of a kind of pixels"):
+        inspect(packed_tiff(tmp_path / "a.tif", DEEP, bits=14))
+
+
+@pytest.mark.parametrize("values", [DEEP, np.stack([DEEP] * 3, -1)])
+def test_bits_of_files_that_do_not_say_their_range_are_counted(tmp_path, values):
+    assert inspect(deep_png(tmp_path / "a.png", values)).bits == 12
+    assert inspect(deep_png(tmp_path / "b.png", values * 15)).bits == 16
+    with pytest.raises(UnreadableImage, match="value 4095, but its white is 1023"):
+        decode(tmp_path / "a.png", 1, 10)
+    with_alpha = Image.fromarray(np.zeros((1, 1, 2), np.uint8))
+    assert inspect(save(tmp_path / "c.png", with_alpha)).bits == 0
 
 
 def test_transparent_pixels_are_on_white(tmp_path):
@@ -150,18 +248,7 @@ def test_inspect_finds_files_that_were_cut_off(tmp_path, ending):
 def test_inspect_accepts_files_with_something_appended(tmp_path, ending):
     path = save(tmp_path / f"a.{ending}", Image.fromarray(NOISE))
     path.write_bytes(path.read_bytes() + b"a camera's trailing data")
-    assert inspect(path) == (40, 40)
-
-
-def write_png(path, header, rows):
-    """A PNG file of these bytes: what Pillow does not write itself."""
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    with open(path, "wb") as file:
-        file.write(b"\x89PNG\r\n\x1a\n")
-        for kind, body in chunks:
-            checksum = struct.pack(">I", zlib.crc32(kind + body))
-            file.write(struct.pack(">I", len(body)) + kind + body + checksum)
-    return path
+    assert inspect(path)[:2] == (40, 40)
 
 
 @pytest.mark.parametrize(("kind", "channels"), [(2, 3), (6, 4), (4, 2)])
@@ -181,3 +268,83 @@ def test_a_decompression_bomb_is_refused(tmp_path):
     path = write_png(tmp_path / "a.png", header, b"")
     with pytest.raises(UnreadableImage, match="bomb"):
         inspect(path)
+
+
+def test_more_pixels_than_the_size_can_need_are_not_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode_module, "_FEW_PIXELS", 1600)
+    image = Image.new("L", (80, 90))
+    with pytest.raises(UnreadableImage, match="80 x 90 pixels, when at most 1600 are decoded"):
+        decode(save(tmp_path / "a.png", image), 1)
+    assert decode(tmp_path / "a.png", 3).size == (80, 90)
+    assert max(decode(save(tmp_path / "a.jpg", image), 1).size) < 13  # made smaller at once
+
+
+@pytest.mark.parametrize("ending", ["jpg", "jp2", "png"])
+@pytest.mark.parametrize("size", [(100, 33), (64, 64), (7, 90)])
+@pytest.mark.parametrize("at_least", [1, 5, 32])
+def test_how_many_pixels_are_decoded_is_known_before(tmp_path, ending, size, at_least):
+    path = save(tmp_path / f"a.{ending}", Image.new("L", size))
+    found = inspect(path)
+    expected = decoded_pixels(found.width, found.height, found.reducible, at_least)
+    picture = decode(path, at_least)
+    assert picture.width * picture.height == expected
+
+
+def repeated(path, place, piece, **options):
+    """The bytes of a small image with many of a `piece` at a place in the file."""
+    content = save(path, Image.fromarray(NOISE), **options).read_bytes()
+    place = content.index(place) if isinstance(place, bytes) else place
+    return content[:place] + piece * 40_000 + content[place:]
+
+
+EMPTY_CHUNK = struct.pack(">I4sI", 0, b"abCd", zlib.crc32(b"abCd"))
+TAGS = b"\xff\xff" + bytes(12 * 65535)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "reason"),
+    [
+        ("a.ppm", lambda path: b"P6 #" + b"x" * 40_000 + b"\n1 1 255\n\0\0\0", "small pieces"),
+        ("a.ppm", lambda path: b"P6 1 1 " + b" " * 40_000 + b"255\n\0\0\0", "small pieces"),
+        ("a.png", lambda path: repeated(path, 33, EMPTY_CHUNK), "small pieces"),
+        ("a.jpg", lambda path: repeated(path, 2, b"\xff\xfe\0\2"), "small pieces"),
+        ("a.jpg", lambda path: repeated(path, 2, b"\xff"), "small pieces"),
+        ("a.gif", lambda path: repeated(path, b",\0\0\0\0", b"!\xfe\1a\0"), "small pieces"),
+        ("a.tif", lambda path: b"II*\0\x08\0\0\0" + TAGS, "65535 tags, more than 4096"),
+        ("a.tif", lambda path: b"MM\0*\0\0\0\x08" + TAGS, "65535 tags, more than 4096"),
+        ("a.tif", lambda path: b"II+\0\x08\0\0\0\x10" + bytes(8) + TAGS, "tags, more than 4096"),
+    ],
+)
+def test_headers_that_would_keep_a_decoder_busy_are_refused(tmp_path, name, make, reason):
+    path = tmp_path / name
+    path.write_bytes(make(path))
+    with pytest.raises(UnreadableImage, match=reason):
+        inspect(path)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webp"])
+def test_exif_of_too_many_tags_is_not_looked_into(tmp_path, name):
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + TAGS
+    path = save(tmp_path / name, Image.fromarray(NOISE), exif=exif)
+    with pytest.raises(UnreadableImage, match="65535 tags, more than 4096"):
+        decode(path, 1)
+
+
+def test_comments_of_a_ppm_are_read_over(tmp_path):
+    path = write(tmp_path / "a.ppm", b"P6 # 1 2 3 4 5\n2 1 # 255\n255\n" + bytes([1, 2, 3] * 2))
+    assert pixels(path).tolist() == [[[1, 2, 3], [1, 2, 3]]]
+
+
+def test_endings_are_those_that_pillow_can_decode():
+    assert {".pgm", ".pbm", ".jfif", ".jpe", ".tga", ".png"} <= set(endings())
+    assert (".avif" in endings()) == features.check("avif")
+    assert not {".eps", ".pdf", ".wmf", ".heic"} & set(endings())
+
+
+def test_contents_decide_what_a_file_is_and_only_a_tga_needs_its_name(tmp_path):
+    path = save(tmp_path / "a.png", Image.fromarray(NOISE), format="TGA")
+    with pytest.raises(UnreadableImage, match="not an image"):
+        inspect(path)
+    for ending, kind in (("tga", "PNG"), ("jpg", "BMP")):
+        path = save(tmp_path / f"a.{ending}", Image.fromarray(NOISE), format=kind)
+        np.testing.assert_array_equal(pixels(path), NOISE)

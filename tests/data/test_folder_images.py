@@ -1,7 +1,6 @@
 """Folders of images: classes, splits, and what happens to files that cannot be used."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,19 +57,65 @@ def test_a_flat_folder_has_no_labels(tmp_path):
     assert colours(source) == [1, 2]
 
 
-def test_images_beside_the_classes_leave_no_labels(animals):
+def test_a_few_images_beside_the_classes_are_left_out_and_listed(animals):
     write(animals / "loose.png")
     source = FolderImages(animals, 16)
-    assert len(source) == 21
+    assert source.class_names == ("cat", "dog") and len(source) == 20
+    assert source.skipped == [
+        (str(animals / "loose.png"), "it lies beside the class folders, in none of them")
+    ]
+
+
+def test_most_images_beside_some_folders_leave_no_classes(animals):
+    for number in range(21):
+        write(animals / f"loose{number}.png")
+    source = FolderImages(animals, 16)
+    assert len(source) == 41 and source.skipped == []
     assert source.labels is None and source.class_names == ()
 
 
-def test_links_to_folders_are_followed_once(tmp_path):
+def test_links_to_folders_are_followed_once_and_the_others_listed(tmp_path):
     write(tmp_path / "real" / "a.png")
-    (tmp_path / "data").mkdir()
-    os.symlink(tmp_path / "real", tmp_path / "data" / "cat")
+    write(tmp_path / "data" / "dog" / "b.png")
+    for name in ("cat", "tabby"):
+        os.symlink(tmp_path / "real", tmp_path / "data" / name)
     os.symlink(tmp_path / "data", tmp_path / "real" / "circle")
-    assert len(FolderImages(tmp_path / "data", 16)) == 1
+    source = FolderImages(tmp_path / "data", 16)
+    assert len(source) == 2 and source.class_names == ("cat", "dog")
+    assert source.skipped == [
+        (str(tmp_path / "data" / "tabby"), "it is the same as the folder cat, which is read once"),
+        (
+            str(tmp_path / "data" / "cat" / "circle"),
+            "it is the same as the whole, which is read once",
+        ),
+    ]
+
+
+def test_what_cannot_be_listed_or_is_no_file_is_left_out_with_its_reason(animals, monkeypatch):
+    os.symlink("self.png", animals / "cat" / "self.png")
+    os.symlink("nothing", animals / "cat" / "dangling.png")
+    os.mkfifo(animals / "cat" / "fifo.png")
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("big"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    source = FolderImages(animals, 16)
+    assert len(source) == 10
+    reasons = {os.path.basename(path): reason for path, reason in source.skipped}
+    assert reasons == {
+        "self.png": "it cannot be read (Too many levels of symbolic links)",
+        "dangling.png": "it cannot be read (No such file or directory)",
+        "fifo.png": "it is a FIFO, not a file",
+        "big": "it cannot be listed: Permission denied",
+    }
+    (animals / "cat" / "3.png").unlink()
+    os.mkfifo(animals / "cat" / "3.png")  # since it has been looked into
+    source.batch([3])
+    assert source.skipped[-1] == (str(animals / "cat" / "3.png"), "it is a FIFO, not a file")
 
 
 def test_read_and_batch_give_shapes_types_and_ranges(animals):
@@ -101,22 +146,32 @@ def test_split_by_hash_is_stable_and_disjoint(animals):
     assert set(colours(FolderImages(animals, 16, split="held_out"))) == held_out
 
 
-@pytest.mark.parametrize("name", ["val", "held_out", "validation", "test"])
-def test_split_folders_are_the_splits(tmp_path, name):
+def test_split_folders_are_the_splits(tmp_path):
     for number in range(30):
-        write(tmp_path / "train" / "dog" / f"{number}.png", number)
-    write(tmp_path / name / "cat" / "0.png", 90)
-    write(tmp_path / name / "dog" / "1.png", 91)
+        write(tmp_path / "Train" / ("cat" if number < 9 else "dog") / f"{number}.png", number)
+    write(tmp_path / "valid" / "cat" / "0.png", 90)
+    write(tmp_path / "valid" / "dog" / "1.png", 91)
+    write(tmp_path / "test" / "fox" / "1.png", 99)
     train, held_out, both = (
         FolderImages(tmp_path, 16, split=s) for s in ("train", "held_out", "all")
     )
     assert sorted(colours(train)) == list(range(30))
     assert colours(held_out) == [90, 91]
     assert len(both) == 32
-    # A class has the same number in every split, though train has no cats.
     for source in (train, held_out, both):
         assert source.class_names == ("cat", "dog")
-    assert held_out.labels.tolist() == [0, 1] and set(train.labels) == {1}
+    assert held_out.labels.tolist() == [0, 1] and train.labels.tolist() == [0] * 9 + [1] * 21
+
+
+@pytest.mark.parametrize("name", ["train", "Val"])
+def test_a_single_split_is_divided_as_its_folder_is(tmp_path, name):
+    for number in range(40):
+        write(tmp_path / name / "cat" / f"{number}.png", number)
+    for split in ("train", "held_out"):
+        whole = FolderImages(tmp_path, 16, split=split)
+        part = FolderImages(tmp_path / name, 16, split=split)
+        assert whole.class_names == part.class_names == ("cat",)
+        assert colours(whole) == colours(part) and whole.identity == part.identity
 
 
 def test_unusable_files_are_skipped_with_their_reasons(animals):
@@ -163,7 +218,7 @@ def test_a_batch_with_no_readable_file_left_says_so(tmp_path):
     write(tmp_path / "a.png")
     source = FolderImages(tmp_path, 16)
     (tmp_path / "a.png").unlink()
-    with pytest.raises(InputError, match="none of the 1 images"):
+    with pytest.raises(InputError, match=r"none of the 1 images .*a\.png: .* \(No such file"):
         source.batch([0])
 
 
@@ -197,6 +252,5 @@ def test_a_folder_that_may_not_be_entered_is_named(animals, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(os, "scandir", refuse)
-    monkeypatch.setattr(Path, "is_dir", lambda path: path == animals or refuse(path))
     with pytest.raises(InputError, match=f"the folder {animals} cannot be listed: Permission"):
         FolderImages(animals, 16)

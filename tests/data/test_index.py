@@ -257,11 +257,11 @@ def test_files_are_sorted_by_their_whole_paths(tmp_path):
     assert list(list_images(empty).paths()) == []
 
 
-def test_it_costs_a_name_and_32_bytes_a_file(images):
+def test_it_costs_a_name_and_34_bytes_a_file(images):
     index = open_index(images)
     arrays = [value for value in vars(index.listing).values() if isinstance(value, np.ndarray)]
-    arrays += [index.width, index.height]
-    assert sum(array.nbytes for array in arrays) == 6 * (32 + len("0.png"))
+    arrays += [index.width, index.height, index.bits, index.reducible]
+    assert sum(array.nbytes for array in arrays) == 6 * (34 + len("0.png"))
 
 
 def test_a_source_made_from_the_cache_is_the_same(images, cache):

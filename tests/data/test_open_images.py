@@ -1,5 +1,7 @@
 """Opening images by what a person calls them."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,7 +20,9 @@ def place(tmp_path, monkeypatch):
     for number in range(3):
         Image.new("RGB", (20, 20)).save(tmp_path / "photos" / f"{number}.png")
     np.save(tmp_path / "faces.npy", np.zeros((30, 8, 8), np.uint8))
-    (tmp_path / "notes.txt").write_text("no images")
+    for name in ("notes.txt", "photos.tar", "photos.h5"):
+        (tmp_path / name).write_text("no images")
+    os.mkfifo(tmp_path / "fifo")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -31,6 +35,48 @@ def test_folders_and_files_are_opened(place):
     assert isinstance(faces, ArrayImages)
     assert faces.size == 8 and 0 < len(faces) < 30
     assert len(faces) + len(open_images("faces.npy", 8, split="held_out")) == 30
+
+
+def test_a_single_image_is_held_out_and_nothing_to_learn_from(place):
+    for split in ("held_out", "all"):
+        source = open_images("photos/1.png", 16, split=split)
+        assert (len(source), source.batch([0]).shape) == (1, (1, 16, 16, 3))
+    assert source.identity != open_images("faces.npy", 8).identity
+    for opened in (open_images, open_splits):
+        with pytest.raises(InputError, match="photos/1.png is a single image.* give a folder"):
+            opened("photos/1.png", 16)
+    with pytest.raises(InputError, match=r"too small: 20 x 20 pixels for a size of 21"):
+        open_images("photos/1.png", 21, split="all")
+    with pytest.raises(InputError, match=r"broken.png cannot be used: the file is empty"):
+        (place / "broken.png").touch()
+        open_images("broken.png", 21, split="all")
+
+
+def test_images_of_16_bits_fill_their_range_or_their_owner_says_how_many_bits(place):
+    (place / "scans").mkdir()
+    ramp = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    for number in range(4):
+        Image.fromarray(ramp // (number + 1)).save(place / "scans" / f"{number}.png")
+    for data in ("scans", "scans/0.png"):
+        with pytest.raises(
+            InputError, match=f"up to 4095 at most.* give 12-bit:{data} as the data"
+        ):
+            open_images(data, 64, 1, split="all")
+    expected = np.rint(ramp / 4095 * 255)
+    for data in ("12-bit:scans", "12-bit:scans/0.png", f"12-bit:{place}/scans"):
+        np.testing.assert_array_equal(open_images(data, 64, 1, "all").read(0)[..., 0], expected)
+    splits = open_splits("12-bit:scans", 64, 1)
+    assert len(splits["train"]) + len(splits["held_out"]) == 4
+    dark = open_images("16-bit:scans", 64, 1, split="all")
+    assert dark.read(0).max() == 16
+    assert dark.identity != open_images("12-bit:scans", 64, 1, split="all").identity
+    assert absolute_data("12-bit:scans") == f"12-bit:{place / 'scans'}"
+    Image.fromarray(ramp + 61440).save(place / "scans" / "hot.png")
+    mixed = open_splits("scans", 64, 1)["train"].remarks
+    assert len(mixed) == 1 and "half of the 16-bit images have values up to 2047" in mixed[0]
+    narrow = open_images("10-bit:scans/", 64, 1, split="all")
+    assert narrow.batch([0]).max() == 1  # of the last one, 4095 // 4
+    assert "value 4095, but its white is 1023" in narrow.skipped[0][1]
 
 
 @pytest.mark.parametrize(("data", "size"), [("emoji", 16), ("emoji:16", None), ("emoji:16", 16)])
@@ -60,7 +106,13 @@ def test_fashion_mnist_is_looked_for_in_the_folder_given(place):
         ("faces.np", 64, "did you mean 'faces.npy'"),
         ("notes.txt", 64, "'notes.txt' is not a kind of file that can be used: the data may be"),
         ("zzz", 64, "a folder of images, a .npy or .npz file, emoji:SIZE, fashion-mnist or"),
-        ("gone.npy", 64, "there is no file gone.npy"),
+        ("gone.npy", 64, "does not exist|there is no file gone.npy"),
+        ("photos.tar", 64, "'photos.tar' is packed: unpack it, and give the folder"),
+        ("photos.h5", 64, "'photos.h5' is a container of arrays .*numpy.savez"),
+        ("fifo", 64, "'fifo' is not a file or a folder"),
+        ("7-bit:photos", 64, "images of 7 bits are not known; give 8 to 16"),
+        ("12-bit:faces.npy", 8, "12-bit: is for image files"),
+        ("12-bit:fotos", 8, "'fotos' does not exist .*did you mean 'photos'"),
     ],
 )
 def test_what_cannot_be_opened_is_said_plainly(place, data, size, message):

@@ -187,7 +187,8 @@ def test_the_row_of_an_autoencoder_is_that_of_its_averaged_weights(data, tmp_pat
     config = dataclasses.replace(ONE_LEVEL.autoencoder, codebook_dimension=2)
     model = ContinuousAutoencoder(config, np.random.default_rng(1))
     folder = tmp_path / "latents2"
-    load_averaged(model, checkpoint.load(folder / "autoencoder" / "checkpoint.safetensors")[0])
+    path = folder / "autoencoder" / "checkpoint.safetensors"
+    load_averaged(model, checkpoint.load(path)[0], path)
     images = {s: source.batch(range(len(source))) for s, source in ablation.sources.items()}
     discretization = Discretization.of(model.encode(images["train"]))
     bins = discretization.bins(model.encode(images["held_out"]))
@@ -196,7 +197,8 @@ def test_the_row_of_an_autoencoder_is_that_of_its_averaged_weights(data, tmp_pat
     assert row.psnr == pytest.approx(-10 * math.log10(mse), rel=1e-6)
     assert row.unrounded_psnr == pytest.approx(row.psnr, abs=0.1)
     prior = LatentPrior(ONE_LEVEL.priors[0], 2, 4, np.random.default_rng(1))
-    load_averaged(prior, checkpoint.load(folder / "prior" / "checkpoint.safetensors")[0])
+    path = folder / "prior" / "checkpoint.safetensors"
+    load_averaged(prior, checkpoint.load(path)[0], path)
     nats = prior.loss(bins).item() * 16
     assert row.last_bits_per_image == pytest.approx(nats / math.log(2), rel=1e-6)
 

@@ -49,8 +49,8 @@ class Store:
 
 def by_hand(prior, store, settings):
     """(nats per code that can be drawn, share that cannot), one position after the other."""
-    codes = store.codes("held_out", "bottom")
-    top = store.codes("held_out", "top")
+    codes = store.codes("held_out", "bottom")[:]
+    top = store.codes("held_out", "top")[:]
     logits = to_host(prior(codes, store.labels("held_out"), [top]).array)
     nats, never = [], 0
     for row, code in zip(logits.reshape(-1, 12), codes.reshape(-1), strict=True):

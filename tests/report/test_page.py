@@ -170,6 +170,12 @@ def test_a_picture_that_cannot_be_read_leaves_the_former_page(tmp_path):
     assert page.read_text() == "former"
 
 
+def test_names_that_are_not_utf8_are_shown_escaped(tmp_path):
+    """A run's folder may be called anything; its evaluation takes hours."""
+    save_page(tmp_path / "page.html", "Evaluation of bad\udcff", [])
+    assert "Evaluation of bad\\udcff" in (tmp_path / "page.html").read_text("utf-8")
+
+
 def test_a_path_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("former")
     with pytest.raises(InputError, match="cannot write .*page.html"):

@@ -5,9 +5,13 @@ import argparse
 from vqv2.errors import InputError
 
 DATA_HELP = (
-    "a folder of images (its sub-folders are the classes), a .npy or .npz file, emoji:SIZE, or "
-    "fashion-mnist[:FOLDER]"
+    "a folder of images (its sub-folders are the splits, or the classes), 12-bit:FOLDER, a .npy or "
+    ".npz file, emoji:SIZE, or fashion-mnist[:FOLDER]"
 )
+
+CLASS_HELP = "a name, or a number from 0 up where no class is called by a number"
+MOST_SAMPLES = 10_000_000  # eight times ImageNet; what is only asked for by mistake is above
+MOST_AT_ONCE = 4096  # images side by side: noise for a row of the paper's maps is then 1 GB
 
 
 def add_command(subparsers, name, summary, examples, run):
@@ -53,6 +57,14 @@ def check_seed(seed):
     """Raise `InputError` for a negative seed."""
     if seed < 0:
         raise InputError(f"--seed {seed} must be at least 0")
+
+
+def check_count(option, value, most):
+    """Raise `InputError` unless the value of an option is from 1 to `most`."""
+    if value < 1:
+        raise InputError(f"{option} {value} must be at least 1")
+    if value > most:
+        raise InputError(f"{option} {value} must be at most {most}")
 
 
 def by_level(text, kind, name):

@@ -1,20 +1,20 @@
 """`vqv2 data`: look at images before training on them: what there is, how it looks, how fast."""
 
-import os
 import time
 
 import numpy as np
 
 from vqv2.bench.loading import loading, waiting
 from vqv2.commands.arguments import DATA_HELP, add_command, add_workers, check_seed
-from vqv2.commands.skipped import print_skipped
+from vqv2.commands.overview import print_overview, print_remarks, print_split
+from vqv2.commands.skipped import list_skipped, print_skipped
 from vqv2.config import replace
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.codes import open_codes
-from vqv2.data.images import open_images, open_splits
+from vqv2.data.images import has_own_size, open_images, open_splits, open_tree
 from vqv2.data.index import KEPT_FROM, index_file
+from vqv2.data.layout import WHOLE
 from vqv2.data.split import spread_indices
-from vqv2.data.tree import FolderTree
 from vqv2.errors import InputError
 from vqv2.files import check_writable
 from vqv2.models.autoencoder import Autoencoder
@@ -23,6 +23,7 @@ from vqv2.presets import PRESETS, preset
 from vqv2.run import Run
 from vqv2.training import AutoencoderTask
 
+USUAL_SIZE = 128  # pixels, of what has no size of its own
 EXAMPLES = (
     "vqv2 data index photos/",
     "vqv2 data preview photos/ --size 256 --augmentation ffhq --out preview.png",
@@ -49,7 +50,7 @@ def _add(kinds, name, summary, run):
 
 def _add_index(kinds):
     parser = _add(kinds, "index", "look into all images of a folder, and say what there is", _index)
-    parser.add_argument("folder", metavar="FOLDER")
+    parser.add_argument("folder", metavar="FOLDER", help="as in --data: 12-bit:FOLDER, too")
     parser.add_argument("--rebuild", action="store_true", help="take nothing from the kept index")
     add_workers(parser)
 
@@ -61,7 +62,7 @@ def _add_preview(kinds):
         "--augmentation", default="ffhq", choices=sorted(AUGMENTATIONS), help="default: ffhq"
     )
     parser.add_argument(
-        "--size", type=int, metavar="PIXELS", help="default: the data's own, or 128"
+        "--size", type=int, metavar="PIXELS", help=f"default: the data's own, or {USUAL_SIZE}"
     )
     parser.add_argument("--count", type=int, default=6, metavar="N", help="images (6)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="default: 0")
@@ -93,22 +94,30 @@ def _add_verify(kinds):
 
 def _index(arguments):
     begun = time.monotonic()
-    tree = FolderTree(arguments.folder, arguments.workers, arguments.rebuild)
-    for root, index in tree.indexes.items():
-        good = index.width > 0
-        print(f"{root}: {good.sum()} images of {len(index)} files in {len(index.listing.folders)} "
-              f"folders")  # fmt: skip
-        if good.any():
-            sides = np.minimum(index.width, index.height)[good]
-            least, median, most = np.percentile(sides, (0, 50, 100))
-            print(f"  shorter side: {least:.0f} to {most:.0f} pixels, half of them {median:.0f} "
-                  "or more")  # fmt: skip
-        for place, reason in list(index.reasons.items())[:20]:
-            print(f"  {os.path.join(root, index.listing.path(place))}: {reason}")
-        if len(index.reasons) > 20:
-            print(f"  and {len(index.reasons) - 20} more that cannot be used")
-        print(f"  {_where(root, index)}")
+    tree = open_tree(arguments.folder, arguments.workers, arguments.rebuild)
+    index, good = tree.index, tree.index.width > 0
+    print(f"{tree.folder}: {good.sum()} images of {len(index)} files in "
+          f"{len(index.listing.folders)} folders")  # fmt: skip
+    if good.any():
+        sides = np.minimum(index.width, index.height)[good]
+        least, median, most = np.percentile(sides, (0, 50, 100))
+        print(f"shorter side: {least:.0f} to {most:.0f} pixels, half of them {median:.0f} or more")
+    _print_splits(tree, good)
+    print_remarks(tree.remarks + tree.remarks_on_large())
+    list_skipped(tree.problems())
+    print(_where(tree.folder, index))
+    tree.check_range()
     print(f"{time.monotonic() - begun:.1f} s")
+
+
+def _print_splits(tree, good):
+    layout, folder_of = tree.layout, tree.index.listing.folder_of
+    for split, top in layout.splits.items():
+        places = np.flatnonzero(good & tree.files_of(split))
+        labels = layout.class_of[folder_of[places]] if layout.class_names else None
+        name = "all, of which about 5 % are held out" if split == WHOLE else split
+        name += f" (in {top})" if top else ""
+        print_split(name, len(places), labels, layout.class_names)
 
 
 def _where(root, index):
@@ -127,21 +136,15 @@ def _preview(arguments):
     if arguments.count < 1:
         raise InputError(f"--count {arguments.count} must be at least 1")
     check_writable(arguments.out, (".png",))
-    source = _open_all(arguments.data, arguments.size)
+    size = arguments.size
+    if size is None and not has_own_size(arguments.data):
+        size = USUAL_SIZE
+    source = open_images(arguments.data, size, split="all")
+    print_skipped({"all": source})
     chosen = spread_indices(len(source), arguments.count)
     augmentation = AUGMENTATIONS[arguments.augmentation]
     save_augmentations(arguments.out, source, chosen, augmentation, arguments.seed)
     print(f"saved in {arguments.out}")
-
-
-def _open_all(data, size):
-    """All images of `data`, of their own size where it has one and none is given."""
-    try:
-        return open_images(data, size, split="all")
-    except InputError:
-        if size is not None:
-            raise
-        return open_images(data, 128, split="all")
 
 
 def _speed(arguments):
@@ -151,6 +154,7 @@ def _speed(arguments):
     if arguments.batches < 1:
         raise InputError(f"--batches {arguments.batches} must be at least 1")
     sources = open_splits(arguments.data, config.image_size, config.channels, arguments.workers)
+    print_overview(sources)
     print_skipped(sources)
     source = sources["train"]
     print(f"{len(source)} images of {source.size} x {source.size} pixels, augmentation "

@@ -3,7 +3,14 @@
 from pathlib import Path
 
 from vqv2 import pipeline
-from vqv2.commands.arguments import DATA_HELP, add_command, by_level, check_seed
+from vqv2.commands.arguments import (
+    DATA_HELP,
+    MOST_SAMPLES,
+    add_command,
+    by_level,
+    check_count,
+    check_seed,
+)
 from vqv2.commands.skipped import print_skipped
 from vqv2.data.images import open_images
 from vqv2.errors import InputError
@@ -11,6 +18,7 @@ from vqv2.evaluation.encoded import EncodedImages
 from vqv2.evaluation.networks import NETWORKS_HELP, open_network
 from vqv2.files import check_writable
 from vqv2.hierarchy import Hierarchy
+from vqv2.pictures import check_shown
 from vqv2.progress import progress_bar
 from vqv2.report.curves import require_matplotlib
 from vqv2.report.sections import EVALUATIONS, NEED_PRIORS
@@ -18,16 +26,16 @@ from vqv2.report.sections.results import as_text, evaluate, sections_of
 from vqv2.report.sections.subject import Options, Subject
 from vqv2.run import Run
 
-COUNTS = (
-    "images",
-    "samples",
-    "swept",
-    "shown",
-    "per_class",
-    "classes",
-    "neighbours",
-    "repetitions",
-)
+MOST = {  # of every amount; what is only asked for by mistake is above
+    "images": MOST_SAMPLES,
+    "samples": 100_000,  # which the memory holds, as floats
+    "swept": 100_000,
+    "shown": 1000,
+    "per_class": 1000,
+    "classes": 1000,
+    "neighbours": 1000,
+    "repetitions": 10_000,
+}
 
 
 def add_parser(subparsers):
@@ -71,7 +79,7 @@ def _add_amounts(parser):
         "neighbours": "nearest training images shown for a sample",
         "repetitions": "of every timing",
     }
-    for name in COUNTS:
+    for name in MOST:
         default = getattr(defaults, name)
         option = "--" + name.replace("_", "-")
         help_text = f"{texts[name]} ({default})"
@@ -105,6 +113,8 @@ def _add_sampling(parser):
 
 def _evaluate(arguments):
     check_seed(arguments.seed)
+    for name, most in MOST.items():
+        check_count(f"--{name.replace('_', '-')}", getattr(arguments, name), most)
     folder = Path(arguments.out or Path(arguments.run_folder) / "evaluation")
     check_writable(folder / "report.html")
     require_matplotlib()
@@ -156,13 +166,9 @@ def _names(only, hierarchy):
 
 
 def _options(arguments, hierarchy):
-    counts = {name: getattr(arguments, name) for name in COUNTS}
-    for name, value in counts.items():
-        if value < 1:
-            raise InputError(f"--{name.replace('_', '-')} {value} must be at least 1")
     networks = [open_network(text, hierarchy) for text in arguments.features or ()]
     options = Options(
-        **counts,
+        **{name: getattr(arguments, name) for name in MOST},
         temperature=by_level(arguments.temperature, float, "temperature"),
         top_k=by_level(arguments.top_k, int, "top-k"),
         top_p=by_level(arguments.top_p, float, "top-p"),
@@ -170,11 +176,19 @@ def _options(arguments, hierarchy):
         networks=tuple(networks),
         seed=arguments.seed,
     )
+    _check_pictures(options, hierarchy)
     for level in hierarchy.levels:
         hierarchy.settings(level, options.temperature, options.top_k, options.top_p)
         for temperature in options.temperatures:
             hierarchy.settings(level, temperature, 0, 1.0)
     return options
+
+
+def _check_pictures(options, hierarchy):
+    """Raise `InputError` for more images than a picture can show."""
+    size, levels = hierarchy.autoencoder.config.image_size, len(hierarchy.levels)
+    check_shown(options.shown * (levels + 1), size)
+    check_shown(options.per_class * max(1, min(options.classes, len(hierarchy.learned))), size)
 
 
 def _temperatures(text):

@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from vqv2.commands.arguments import DATA_HELP, add_command
+from vqv2.commands.arguments import DATA_HELP, MOST_SAMPLES, add_command, check_count
 from vqv2.commands.skipped import print_skipped
 from vqv2.data.images import open_images
-from vqv2.errors import InputError
 from vqv2.evaluation import distortion
 from vqv2.files import check_writable
 from vqv2.hierarchy import Hierarchy
-from vqv2.pictures import save_reconstructions
+from vqv2.pictures import check_shown, save_reconstructions
 from vqv2.report import format_table
 from vqv2.run import Run
 
@@ -34,19 +33,19 @@ def add_parser(subparsers):
 
 
 def _reconstruct(arguments):
-    if arguments.count < 1:
-        raise InputError(f"--count {arguments.count} must be at least 1")
+    check_count("--count", arguments.count, MOST_SAMPLES)
     check_writable(arguments.out, (".png",))
     run = Run.open(arguments.run_folder)
     hierarchy = Hierarchy.load(arguments.run_folder, priors=False)
     config = hierarchy.autoencoder.config
     size, channels = config.image_size, config.channels
     source = open_images(arguments.data or run.data, size, channels, arguments.split)
+    shown = min(arguments.count, len(source))
+    check_shown(shown * (len(hierarchy.levels) + 1), size)
     figures = distortion(hierarchy, source)
     print_skipped({arguments.split: source})
     rows = [(" + ".join(s), f"{d.mse:.5f}", f"{d.psnr:.2f}") for s, d in figures.items()]
     print(format_table(("levels", "MSE", "PSNR (dB)"), rows))
-    shown = min(arguments.count, len(source))
     images = source.batch(np.linspace(0, len(source) - 1, shown).astype(int))
     save_reconstructions(arguments.out, hierarchy, images)
     print(f"{shown} of {len(source)} images in {arguments.out}")

@@ -5,12 +5,23 @@ from pathlib import Path
 
 import numpy as np
 
-from vqv2.commands.arguments import DATA_HELP, add_command, by_level, check_seed
+from vqv2.commands.arguments import (
+    CLASS_HELP,
+    DATA_HELP,
+    MOST_AT_ONCE,
+    MOST_SAMPLES,
+    add_command,
+    by_level,
+    check_count,
+    check_seed,
+)
+from vqv2.commands.drawn import DrawnSamples, kept_until_done, prior_identities
 from vqv2.data.images import open_images
+from vqv2.data.save import image_file
 from vqv2.data.split import spread_indices
 from vqv2.errors import InputError
 from vqv2.evaluation import rejection
-from vqv2.files import atomic_write, check_writable, write_json
+from vqv2.files import check_writable, write_json
 from vqv2.hierarchy import Hierarchy
 from vqv2.pictures import shown_scale
 from vqv2.report import Panel, format_table, save_curves, save_image_grid
@@ -46,7 +57,7 @@ def add_parser(subparsers):
         help="another classifier, trained with another --seed, for an accuracy that the ranking "
         "has not been chosen for",
     )
-    parser.add_argument("--class", dest="label", metavar="C", help="name or number; default: all")
+    parser.add_argument("--class", dest="label", metavar="C", help=f"{CLASS_HELP}; default: all")
     parser.add_argument("--count", type=int, required=True, metavar="N", help="samples per class")
     parser.add_argument(
         "--temperature",
@@ -64,6 +75,8 @@ def add_parser(subparsers):
 
 def _reject(arguments):
     check_seed(arguments.seed)
+    check_count("--count", arguments.count, MOST_SAMPLES)
+    check_count("--batch", arguments.batch, MOST_AT_ONCE)
     folder = Path(arguments.out)
     check_writable(folder / "rejection.json")
     hierarchy = Hierarchy.load(arguments.run_folder)
@@ -71,23 +84,39 @@ def _reject(arguments):
     classifier = _classifier(arguments.classifier, hierarchy)
     judge = _classifier(arguments.judge, hierarchy) if arguments.judge else None
     scales = _real_spreads(arguments, hierarchy, chosen)
-    labels, tables, ranked = list(scales), {}, []
-    for label in labels:
-        images = _samples(hierarchy, label, arguments)
-        probabilities = rejection.class_probabilities(classifier, images)
-        judged = rejection.class_probabilities(judge, images) if judge else None
-        tables[hierarchy.class_names[label]] = rejection.trade_off(
-            images, label, probabilities, judged, scales[label]
-        )
-        order = rejection.ranking(probabilities[:, label])
-        _save_grids(folder / f"class-{label}.png", images, order, arguments.seed)
-        ranked.append(images[order])
-    _save_images(folder / "ranked.npz", ranked, labels)
-    means = rejection.mean_over_classes(list(tables.values()))
-    _save_figures(folder / "rejection.json", arguments, tables, means)
-    _save_trade_off(folder / "trade-off.png", means)
+    drawn = _samples(arguments, hierarchy, list(scales), folder)
+    with kept_until_done(drawn.values()):
+        for samples in drawn.values():
+            samples.draw()
+        tables = _judged(arguments.seed, drawn, scales, classifier, judge, folder)
+        means = rejection.mean_over_classes(list(tables.values()))
+        _save_figures(folder / "rejection.json", arguments, tables, means)
+        _save_trade_off(folder / "trade-off.png", means)
     print(format_table(HEADINGS, [_cells(row) for row in means]))
     print(f"means over {', '.join(tables)}; pictures, figures and ranked.npz in {folder}")
+
+
+def _judged(seed, drawn, scales, classifier, judge, folder):
+    """{class: its `Kept` rows}; saves pictures, and all samples: class after class, the best first.
+
+    `--data` reads these.
+    """
+    labels = np.array(list(drawn), np.int64)
+    first, tables = next(iter(drawn.values())), {}
+    shape = (len(drawn) * first.count, *first.shape[1:])
+    with image_file(folder / "ranked.npz", shape, np.repeat(labels, first.count)) as add:
+        for label, samples in drawn.items():
+            images = samples.pixels()
+            probabilities = rejection.class_probabilities(classifier, images)
+            judged = rejection.class_probabilities(judge, images) if judge else None
+            tables[samples.hierarchy.class_names[label]] = rejection.trade_off(
+                images, label, probabilities, judged, scales[label]
+            )
+            order = rejection.ranking(probabilities[:, label])
+            _save_grids(folder / f"class-{label}.png", images, order, seed)
+            for start in range(0, len(order), samples.batch):
+                add(images[order[start : start + samples.batch]])
+    return tables
 
 
 def _labels(hierarchy, label):
@@ -135,19 +164,25 @@ def _real_spreads(arguments, hierarchy, labels):
     return spreads
 
 
-def _samples(hierarchy, label, arguments):
-    """New images of a class, uint8 (N, H, W, C); other numbers are drawn for every class."""
-    images = hierarchy.sample(
-        arguments.count,
-        label,
-        arguments.seed + label,
-        arguments.batch,
-        temperature=by_level(arguments.temperature, float, "temperature"),
-        top_k=by_level(arguments.top_k, int, "top-k"),
-        top_p=by_level(arguments.top_p, float, "top-p"),
-        progress=True,
-    )
-    return np.rint(images * 255).astype(np.uint8)
+def _samples(arguments, hierarchy, labels, folder):
+    """{class number: `DrawnSamples`}; other numbers are drawn for every class."""
+    weights = prior_identities(hierarchy)
+    return {
+        label: DrawnSamples(
+            folder / f"class-{label}.codes",
+            hierarchy,
+            weights,
+            arguments.count,
+            hierarchy.class_names[label],
+            arguments.seed + label,
+            arguments.batch,
+            arguments.communicator,
+            temperature=by_level(arguments.temperature, float, "temperature"),
+            top_k=by_level(arguments.top_k, int, "top-k"),
+            top_p=by_level(arguments.top_p, float, "top-p"),
+        )
+        for label in labels
+    }
 
 
 def _save_grids(path, images, order, seed):
@@ -159,17 +194,7 @@ def _save_grids(path, images, order, seed):
         for start in range(0, len(chosen), COLUMNS):
             rows.append(images[chosen[start : start + COLUMNS]] / np.float32(255))
             labels.append("" if start else f"top {percentage} %")
-    save_image_grid(path, rows, row_labels=labels, scale=shown_scale(images))
-
-
-def _save_images(path, ranked, labels):
-    """All samples, class after class, the most confident of each first; `--data` reads it."""
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        np.savez(
-            file,
-            images=np.concatenate(ranked),
-            labels=np.repeat(np.array(labels, np.int64), [len(images) for images in ranked]),
-        )
+    save_image_grid(path, rows, row_labels=labels, scale=shown_scale(images.shape[1]))
 
 
 def _save_figures(path, arguments, tables, means):

@@ -1,14 +1,25 @@
 """`vqv2 sample`: new images from a trained hierarchy."""
 
+import itertools
 import math
 from pathlib import Path
 
-import numpy as np
-
-from vqv2.commands.arguments import add_command, by_level, check_seed
-from vqv2.files import atomic_write, check_writable
+from vqv2.commands.arguments import (
+    CLASS_HELP,
+    MOST_AT_ONCE,
+    MOST_SAMPLES,
+    add_command,
+    by_level,
+    check_count,
+    check_seed,
+)
+from vqv2.commands.drawn import DrawnSamples, kept_until_done, prior_identities
+from vqv2.data.save import image_file, rounded
+from vqv2.errors import InputError
+from vqv2.files import check_writable
 from vqv2.hierarchy import Hierarchy
-from vqv2.pictures import shown_scale
+from vqv2.pictures import check_shown, shown_scale
+from vqv2.progress import progress_bar
 from vqv2.report import save_image_grid
 
 
@@ -24,18 +35,25 @@ def add_parser(subparsers):
             "vqv2 sample runs/emoji --count 16 --temperature top=1,bottom=0.8 --top-p 0.95 \\",
             "     --seed 7 --out samples.png",
             "vqv2 sample runs/emoji --count 5000 --batch 500 --out samples.npz",
+            "vqv2 sample runs/emoji --count 16 --level top --out top.png",
         ),
         _sample,
     )
     parser.set_defaults(shared=True)
     parser.add_argument("run_folder", metavar="RUN", help="a run folder with trained priors")
     parser.add_argument("--count", type=int, required=True, metavar="N", help="number of images")
-    parser.add_argument("--class", dest="label", metavar="C", help="name or number; default: mixed")
+    parser.add_argument("--class", dest="label", metavar="C", help=f"{CLASS_HELP}; default: mixed")
     parser.add_argument(
         "--temperature", default="1", metavar="T", help="a number or per level: top=1,bottom=0.9"
     )
     parser.add_argument("--top-k", default="0", metavar="K", help="keep the K likeliest codes")
     parser.add_argument("--top-p", default="1", metavar="P", help="keep codes of probability P")
+    parser.add_argument(
+        "--level",
+        metavar="NAME",
+        help="draw the levels from the coarsest down to this one, and decode from them alone: for "
+        "a run whose finer priors are not trained yet (default: all)",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="default: 0")
     parser.add_argument("--batch", type=int, default=32, metavar="N", help="images side by side")
     parser.add_argument(
@@ -62,41 +80,63 @@ def add_parser(subparsers):
         required=True,
         metavar="FILE",
         help="the picture to write, .png; or .npz for images and labels that --data can read, as "
-        "many of every class",
+        "many of every class. What is drawn is kept in FILE.codes until it is written: after an "
+        "interruption the same command goes on",
     )
 
 
 def _sample(arguments):
     check_seed(arguments.seed)
+    check_count("--count", arguments.count, MOST_SAMPLES)
+    check_count("--batch", arguments.batch, MOST_AT_ONCE)
     check_writable(arguments.out, (".png", ".npz"))
     hierarchy = Hierarchy.load(arguments.run_folder, best=arguments.best)
-    as_data = Path(arguments.out).suffix.lower() == ".npz"
+    if not _is_data(arguments.out):
+        check_shown(arguments.count, hierarchy.config.autoencoder.image_size)
+    samples = _samples(arguments, hierarchy)
+    mine = arguments.communicator.rank == 0
+    with kept_until_done([samples] if mine else []):
+        samples.draw()
+        if mine:
+            _save(arguments.out, samples)
+            print(f"{samples.count} samples in {arguments.out}")
+
+
+def _samples(arguments, hierarchy):
+    """The `DrawnSamples` that are asked for."""
     label = arguments.label
     if label is None and arguments.communicator.rank == 0:
         _say_what_is_left_out(hierarchy)
-    if as_data and label is None and hierarchy.class_names:
-        label = np.resize(hierarchy.learned, arguments.count).tolist()
-    codes = hierarchy.sample_codes(
+    if _is_data(arguments.out) and label is None and hierarchy.class_names:
+        names = [hierarchy.class_names[number] for number in hierarchy.learned]
+        label = list(itertools.islice(itertools.cycle(names), arguments.count))
+    return DrawnSamples(
+        f"{arguments.out}.codes",
+        hierarchy,
+        prior_identities(hierarchy),
         arguments.count,
         label,
         arguments.seed,
         arguments.batch,
+        arguments.communicator,
+        levels=_levels(hierarchy, arguments.level),
         temperature=by_level(arguments.temperature, float, "temperature"),
         top_k=by_level(arguments.top_k, int, "top-k"),
         top_p=by_level(arguments.top_p, float, "top-p"),
-        progress=True,
         storage=arguments.storage,
         window=arguments.window,
-        communicator=arguments.communicator,
     )
-    if arguments.communicator.rank == 0:
-        images = hierarchy.decode(codes)
-        if as_data:
-            labels = hierarchy.labels(label, len(images), None)
-            _save_data(arguments.out, images, labels)
-        else:
-            _save_picture(arguments.out, images)
-        print(f"{len(images)} samples in {arguments.out}")
+
+
+def _levels(hierarchy, finest):
+    """The levels from the coarsest down to `finest`; None for all."""
+    if finest is None:
+        return None
+    if finest not in hierarchy.levels:
+        raise InputError(
+            f"there is no level {finest!r}: the levels are {', '.join(hierarchy.levels)}"
+        )
+    return hierarchy.levels[: hierarchy.levels.index(finest) + 1]
 
 
 def _say_what_is_left_out(hierarchy):
@@ -106,14 +146,27 @@ def _say_what_is_left_out(hierarchy):
         print(f"not drawn, as training had no image of them: {words} (--class draws them)")
 
 
-def _save_picture(path, images):
-    columns = math.ceil(math.sqrt(len(images)))
-    rows = [images[start : start + columns] for start in range(0, len(images), columns)]
-    save_image_grid(path, rows, scale=shown_scale(images))
+def _is_data(path):
+    return Path(path).suffix.lower() == ".npz"
 
 
-def _save_data(path, images, labels):
+def _save(path, samples):
+    """Write images that `--data` can read, or a picture."""
+    if _is_data(path):
+        _save_data(path, samples)
+        return
+    columns = math.ceil(math.sqrt(samples.count))
+    starts = range(0, samples.count, columns)
+    rows = (samples.images(slice(start, start + columns)) for start in starts)
+    save_image_grid(path, rows, scale=shown_scale(samples.shape[1]))
+
+
+def _save_data(path, samples):
     """Images as uint8, and their class numbers if there are classes."""
-    fields = {} if labels is None else {"labels": labels}
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, images=np.rint(images * 255).astype(np.uint8), **fields)
+    with (
+        image_file(path, samples.shape, samples.labels) as add,
+        progress_bar(samples.count, "decode", "image", delay=1) as bar,
+    ):
+        for images in samples.image_batches():
+            add(rounded(images))
+            bar.update(len(images))

@@ -1,11 +1,12 @@
 """Changing a configuration: fields by name, on the command line or in a TOML file."""
 
 import dataclasses
-import tomllib
 import typing
 
 from vqv2.config import AutoencoderConfig, PriorConfig, nearest, replace
 from vqv2.errors import InputError
+from vqv2.reading import read_toml
+from vqv2.reading.file import shown
 
 
 def read_settings(path):
@@ -33,18 +34,12 @@ def read_settings(path):
         settings.update({f"{part}.{name}": value for name, value in fields.items()})
     name = content.pop("preset", None)
     if not isinstance(name, str | None):
-        raise InputError(f"{path}: preset is {name!r}: give its name in quotes")
+        raise InputError(f"{path}: preset is {shown(name)}: give its name in quotes")
     return name, {**content, **settings}
 
 
 def _parse(path):
-    try:
-        with open(path, "rb") as file:
-            content = tomllib.load(file)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:  # TOML's or the encoding's
-        raise InputError(f"{path} is not a TOML file: {error}") from None
+    content = read_toml(path, "`vqv2 config show demo` prints a TOML file to begin with")
     if not isinstance(content.get("prior", {}), dict):
         raise InputError(f"{path}: write [prior.top] for the top prior, and so on")
     return content
@@ -55,7 +50,7 @@ def _check_names(path, table, given, names):
         if name not in names:
             where = f" in [{table}]" if table else ""
             raise InputError(
-                f"{path}: there is no {name!r}{where}{nearest(name, names)}; there are "
+                f"{path}: there is no {shown(name)}{where}{nearest(name, names)}; there are "
                 f"{', '.join(names)}"
             )
 
@@ -67,7 +62,7 @@ def _check_fields(path, table, fields, kind):
         # On the command line everything is text; in a file text is text.
         if isinstance(value, str) and types[name] is not str:
             raise InputError(
-                f'{path}: {name} = "{value}" in [{table}] is text: leave the quotes out'
+                f"{path}: {name} = {shown(value)} in [{table}] is text: leave the quotes out"
             )
 
 

@@ -3,6 +3,7 @@
 from vqv2 import pipeline
 from vqv2.commands import train_classifier, training
 from vqv2.commands.arguments import DATA_HELP, add_command, add_workers
+from vqv2.commands.overview import print_overview
 from vqv2.commands.processes import after_the_first
 from vqv2.commands.settings import changed
 from vqv2.commands.skipped import print_skipped
@@ -75,6 +76,7 @@ def _train_autoencoder(arguments):
         arguments.communicator,
         lambda: pipeline.open_splits(run.data, run.config.autoencoder, arguments.workers),
     )
+    print_overview(sources)
     skipped = print_skipped(sources)
     run.class_names = sources["train"].class_names
     training.say_what_precision_means(run.config.autoencoder)

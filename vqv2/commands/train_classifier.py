@@ -7,6 +7,7 @@ import numpy as np
 
 from vqv2.commands import training
 from vqv2.commands.arguments import DATA_HELP, add_command
+from vqv2.commands.overview import print_overview
 from vqv2.commands.skipped import print_skipped
 from vqv2.config import ClassifierConfig, replace
 from vqv2.data.images import absolute_data, open_images
@@ -55,6 +56,7 @@ def _train_classifier(arguments):
     }
     config = dataclasses.replace(config, image_size=sources["train"].size).check()
     test = _open_test(arguments.test, config, sources["train"].class_names)
+    print_overview(sources)
     skipped = print_skipped(sources)
     training.say_what_precision_means(config)
     result = train_classifier(

@@ -1,29 +1,32 @@
 """Images in a NumPy array, in memory or in a .npy or .npz file."""
 
 import os
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from vqv2.array_file import ArrayFile
 from vqv2.data.source import ImageSource, picture_of
 from vqv2.data.split import split_indices, spread_indices
-from vqv2.errors import InputError
+from vqv2.errors import InputError, MissingError
+from vqv2.reading import archive, open_array, reading
+from vqv2.reading.file import shown
+from vqv2.reading.npy import MAGIC
 
 _CHECKED_AT_ONCE = 2**24
 _MOST_CLASSES = 65536
 _COMPARED = 2**28  # bytes: a fifth of a second
+_REMEDY = "save the images again with numpy.save or numpy.savez, as an array of numbers"
 
 
 class ArrayImages(ImageSource):
     """Images (N, H, W, C) or (N, H, W), C = 1 or 3: uint8, or floats in [0, 1].
 
-    `data` is an array, a `.npy` file (not loaded but memory-mapped), or a `.npz` file with `images`
-    and perhaps `labels`; `labels`, int (N,), may be given with the first two. `size` is the images'
-    own when None; otherwise they are resized and cropped to it. Floats are rounded to 8 bits when
-    they are read. Classes are named by their numbers, "0", "1", ... About 5 % are held out by a
-    hash of the image's place in the array (`vqv2.data.split`).
+    `data` is an array, a `.npy` file (not loaded: images are read from it when they are wanted), or
+    a `.npz` file with `images` and perhaps `labels`; `labels`, int (N,), may be given with the
+    first two. `size` is the images' own when None; otherwise they are resized and cropped to it.
+    Floats are rounded to 8 bits when they are read. Classes are named by their numbers, "0", "1",
+    ... About 5 % are held out by a hash of the image's place in the array (`vqv2.data.split`).
 
     Raises `InputError`, naming the file and the field, for anything else: another dtype, shape or
     number of channels, numbers out of range or not finite, images smaller than `size`, no image.
@@ -54,9 +57,14 @@ class ArrayImages(ImageSource):
     def __len__(self):
         return len(self._chosen)
 
+    def image_name(self, index):
+        """Its place in the whole array."""
+        return str(self._chosen[index])
+
     def _what_it_holds(self):
         """Of an array beyond `_COMPARED` bytes, that many of images spread over it."""
-        yield str((self._images.dtype.str, self._images.shape)).encode()
+        shape = self._images.shape
+        yield str((self._images.dtype.str, shape if len(shape) == 4 else (*shape, 1))).encode()
         compared = max(1, _COMPARED // self._images[0].nbytes)
         for place in self._chosen[spread_indices(len(self), compared)]:
             yield np.ascontiguousarray(self._images[place])
@@ -65,61 +73,49 @@ class ArrayImages(ImageSource):
         pixels = self._images[self._chosen[index]]
         if pixels.dtype != np.uint8:
             pixels = np.rint(pixels * 255).astype(np.uint8)
-        return picture_of(pixels)
+        return picture_of(pixels.reshape(*pixels.shape[:2], -1))
 
 
 def _load(path):
     """The images and the labels (None without) in a .npy or .npz file, not checked yet."""
-    if not path.is_file():
-        raise InputError(f"there is no file {path}: give a .npy or .npz file of images")
     try:
         if path.suffix.lower() == ".npy":
-            return np.load(path, mmap_mode="r", allow_pickle=False), None
-        with open(path, "rb") as file:
-            _check_beginning(file)
-            return _fields(np.load(file, allow_pickle=False), path)
-    except InputError:
-        raise
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            return open_array(path, _REMEDY), None
+        with reading(path, _REMEDY) as file:
+            if file.read(len(MAGIC)) == MAGIC:
+                raise InputError(f"{path} is a single array: name it .npy")
+        with archive(path, _REMEDY) as found:
+            return _fields(found, path)
+    except MissingError:
+        raise MissingError(f"there is no file {path}: give a .npy or .npz file of images") from None
+
+
+def _fields(found, path):
+    if "images" not in found.names or not {"images", "labels"}.issuperset(found.names):
+        names = ", ".join(map(shown, found.names[:10])) or "(none)"
         raise InputError(
-            f"{path} cannot be read as {path.suffix}: it is damaged or something else ({error})"
-        ) from error
-
-
-def _check_beginning(file):
-    """Raise `ValueError` for what `np.load` would take for pickled objects, and advise to trust."""
-    if not file.read(6).startswith((b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY")):
-        raise ValueError("it does not begin like one")
-    file.seek(0)
-
-
-def _fields(archive, path):
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise InputError(f"{path} is a single array: name it .npy")
-    if "images" not in archive.files or not {"images", "labels"}.issuperset(archive.files):
-        raise InputError(
-            f"{path} has the fields {', '.join(archive.files) or '(none)'}: "
-            "it must have 'images' and may have 'labels', nothing else"
+            f"{path} has the fields {names}: it must have 'images' and may have 'labels', nothing "
+            "else"
         )
-    return archive["images"], archive["labels"] if "labels" in archive.files else None
+    return found.read("images"), found.read("labels") if "labels" in found.names else None
 
 
 def _checked_images(images, name):
-    """The images as (N, H, W, C), after making sure that they can be used as they are."""
-    images = images if isinstance(images, np.ndarray) else np.asarray(images)
+    """The images, after making sure that they can be used as they are."""
+    images = images if isinstance(images, np.ndarray | ArrayFile) else np.asarray(images)
     if images.dtype != np.uint8 and images.dtype.kind != "f":
         raise InputError(
-            f"the images of {name} are {images.dtype}: give uint8, or floats from 0 to 1"
+            f"the images of {name} are {images.dtype}: give uint8, or floats from 0 to 1 (divide "
+            "by the number that means white, 4095 for 12 bits)"
         )
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim != 4 or images.shape[-1] not in (1, 3):
+    shape = images.shape
+    if len(shape) not in (3, 4) or len(shape) == 4 and shape[-1] not in (1, 3):
         raise InputError(
-            f"the images of {name} have the shape {images.shape}: "
+            f"the images of {name} have the shape {shape}: "
             "it must be (N, H, W), (N, H, W, 1) or (N, H, W, 3), with the channels last"
         )
-    if 0 in images.shape:
-        raise InputError(f"the images of {name} have the shape {images.shape}: there are none")
+    if 0 in shape:
+        raise InputError(f"the images of {name} have the shape {shape}: there are none")
     if images.dtype.kind == "f":
         _check_range(images, name)
     return images

@@ -2,35 +2,52 @@
 
 A store is a folder with, for each split ("train", "held_out"), one uint16 array (N, size, size)
 per level, `SPLIT-LEVEL.npy`, the CRC-32 of each of its maps, uint32 (N,), `SPLIT-LEVEL-crc.npy`,
-and, where there are classes, int64 labels, `SPLIT-labels.npy`. `manifest.json` names the
-autoencoder that made them, has the SHA-256 of all files but the codes themselves, and is written
-last: without it there is no store.
+and, where there are classes, int64 labels, `SPLIT-labels.npy`. `index.jsonl` has a line for each
+row, which says of what image it is. `manifest.json` names the autoencoder that made them, has the
+SHA-256 of all files but the codes themselves, and is written last: without it there is no store.
 
 The codes of ImageNet are 13 GB, which nobody wants to read before a training begins. So it is each
 map that has a checksum, written with it and looked at whenever it is read: what a prior learns from
 is what was written. Small stores are verified as a whole when they are opened.
 """
 
-import contextlib
-import errno
 import hashlib
 import json
 import os
-import shutil
 import zlib
 from pathlib import Path
 
 import numpy as np
 
-from vqv2.errors import InputError
-from vqv2.files import atomic_write
+from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.progress import progress_bar
+from vqv2.reading import json_lines, open_array, read_json, reading
+from vqv2.reading.file import shown
+from vqv2.reading.schema import Each, Many, Maybe, Table, Text, Whole
 
 FORMAT = "vqv2 codes 2"
 VERIFIED_AT_ONCE = 2**28  # bytes of codes that `open_codes` reads to verify them: a second or less
+INDEX = "index.jsonl"  # which image each row is
 BEGUN = "begun.json"  # in a store that is not complete: what it will be a store of
-_CODES = np.uint16
+CODES, CHECKSUMS, LABELS = np.uint16, np.uint32, np.int64
 _MAPS_AT_ONCE = 4096
+REMEDY = "extract the codes again with `vqv2 encode`"
+_SETTINGS = Table({"settings": Each(Whole(0, None))})
+_COUNT = Whole(1, 2**40)
+_MANIFEST = Table(
+    {
+        "autoencoder": Text(),
+        "levels": Many(Text()),
+        "sizes": Many(Whole(1, 2**16)),
+        "counts": Table({"train": _COUNT}, maybe={"held_out": _COUNT}),
+        "class_names": Many(Text()),
+        "source": Text(),
+        "checksums": Each(Text()),
+        "checksum": Text(),
+        **_SETTINGS.fields,
+    },
+    maybe={"source_identity": Maybe(Text())},
+)
 
 
 class CodeStore:
@@ -58,10 +75,10 @@ class CodeStore:
     def bytes(self):
         """Of all codes."""
         areas = sum(size * size for size in self.manifest["sizes"])
-        return sum(self.counts.values()) * areas * np.dtype(_CODES).itemsize
+        return sum(self.counts.values()) * areas * np.dtype(CODES).itemsize
 
     def codes(self, split, level):
-        """The codes of one level, (N, size, size) uint16, mapped into memory and not verified."""
+        """The codes of one level, `ArrayFile` (N, size, size) uint16, not verified."""
         return self._array(f"{split}-{level}")
 
     def read(self, split, level, indices):
@@ -75,12 +92,19 @@ class CodeStore:
             if zlib.crc32(one) != checksum:
                 number = np.arange(self.counts[split])[indices][place]
                 path = self.folder / f"{split}-{level}.npy"
-                raise InputError(f"{path} is damaged in map {number}: extract the codes again")
+                raise DamagedError(f"{path} is damaged in map {number}: {REMEDY}")
         return maps
 
     def labels(self, split):
         """Classes (N,) int64, or None."""
-        return self._array(f"{split}-labels") if self.class_names else None
+        return self._array(f"{split}-labels")[:] if self.class_names else None
+
+    def rows(self):
+        """Yield {"split", "row", "copy", "image"} of every map, as the index has them, in order.
+
+        An image's name says where it is in the data: a path below the folder, a place in an array.
+        """
+        return json_lines(self.folder / INDEX, REMEDY)
 
     def verify(self, progress=False):
         """Read everything. Raise `InputError` when a file's contents are not what was written."""
@@ -95,25 +119,30 @@ class CodeStore:
                         bar.update(stop - start)
 
     def _verify_files(self):
-        """Verify all files but the codes: checksums of maps, and labels."""
+        """Verify all files but the codes: checksums of maps, labels, and the index."""
         for name, expected in self.manifest["checksums"].items():
-            if _file_checksum(self.folder / name) != expected:
-                raise InputError(f"{self.folder / name} is damaged: extract the codes again")
+            if Path(name).name != name or file_checksum(self.folder / name) != expected:
+                raise DamagedError(f"{self.folder / name} is damaged: {REMEDY}")
 
     def _check_shapes(self):
         for split, count in self.counts.items():
             for level, size in zip(self.levels, self.manifest["sizes"], strict=True):
-                array = self.codes(split, level)
-                if array.shape != (count, size, size) or array.dtype != _CODES:
-                    path = self.folder / f"{split}-{level}.npy"
-                    raise InputError(
-                        f"{path} is damaged, it holds {array.dtype} {array.shape}: extract the "
-                        "codes again"
-                    )
+                self._check(f"{split}-{level}", CODES, (count, size, size))
+                self._check(f"{split}-{level}-crc", CHECKSUMS, (count,))
+            if self.class_names:
+                self._check(f"{split}-labels", LABELS, (count,))
+
+    def _check(self, name, dtype, shape):
+        array = self._array(name)
+        if (array.dtype, array.shape) != (dtype, shape):
+            raise DamagedError(
+                f"{self.folder / name}.npy is damaged, it holds {array.dtype} {array.shape}: "
+                f"{REMEDY}"
+            )
 
     def _array(self, name):
         if name not in self._arrays:
-            self._arrays[name] = _open_array(self.folder / f"{name}.npy")
+            self._arrays[name] = open_array(self.folder / f"{name}.npy", REMEDY)
         return self._arrays[name]
 
 
@@ -140,6 +169,7 @@ def training_classes(folder, identity):
     """
     try:
         store = _open_manifest(folder, identity)
+        store._check_shapes()
         store._verify_files()
         labels = store.labels("train")
     except InputError:
@@ -150,17 +180,20 @@ def training_classes(folder, identity):
 def _open_manifest(folder, identity):
     path = Path(folder) / "manifest.json"
     try:
-        manifest = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"there are no codes in {folder}: run `vqv2 encode` first") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): extract the codes again") from None
-    if isinstance(manifest, dict) and manifest.get("format") == "vqv2 codes 1":
-        raise InputError(f"{folder} holds codes of an earlier version: extract the codes again")
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise InputError(f"{path} is not a manifest of codes: extract the codes again")
-    if _seal(manifest) != manifest.get("checksum"):
-        raise InputError(f"{path} is damaged: extract the codes again")
+        manifest = read_json(path, REMEDY, Table({"format": Text()}))
+    except MissingError:
+        raise MissingError(f"there are no codes in {folder}: run `vqv2 encode` first") from None
+    if manifest["format"] == "vqv2 codes 1":
+        raise InputError(f"{folder} holds codes of an earlier version: {REMEDY}")
+    if manifest["format"] != FORMAT:
+        raise DamagedError(f"{path} is not a manifest of codes: {REMEDY}")
+    try:
+        _MANIFEST.check(manifest)
+        _check_names(manifest)
+    except ValueError as error:
+        raise DamagedError(f"{path} is damaged ({error}): {REMEDY}") from None
+    if seal(manifest) != manifest["checksum"]:
+        raise DamagedError(f"{path} is damaged: {REMEDY}")
     store = CodeStore(folder, manifest)
     if identity is not None and store.identity != identity:
         raise InputError(
@@ -170,86 +203,13 @@ def _open_manifest(folder, identity):
     return store
 
 
-@contextlib.contextmanager
-def write_codes(
-    folder,
-    levels,
-    sizes,
-    counts,
-    class_names,
-    identity,
-    source,
-    settings=None,
-    source_identity=None,
-):
-    """Context manager for writing a store: yields {split: {level or "labels": what to fill}}.
-
-    What is to be filled takes `[start:stop] = ...`; every map has to be written. The store is
-    written beside `folder` and takes its place only when the block ends without an exception; a
-    former store is intact until then. Raises `InputError` when it cannot be written.
-
-    With `settings`, {name: value} of whatever else decides the codes, writing goes on where it was
-    ended, even by `kill -9`: `written(slice)` of what is to be filled says what is there already.
-    `source` is what the images are called, `source_identity` tells them from others.
-    """
-    folder = Path(folder)
-    partial = _partial(folder)
-    former = folder.with_name(folder.name + ".former")
-    try:
-        if former.exists() and not folder.exists():  # ended between the two renames below
-            former.rename(folder)
-        manifest = {
-            "format": FORMAT,
-            "autoencoder": identity,
-            "levels": list(levels),
-            "sizes": list(sizes),
-            "counts": counts,
-            "class_names": list(class_names),
-            "source": source,
-            "source_identity": source_identity,
-            "settings": settings or {},
-        }
-        arrays = _arrays(partial, manifest, settings is not None)
-        yield arrays
-        for array in [array for split in arrays.values() for array in split.values()]:
-            array.flush()
-        files = _small_files(partial, counts, levels)
-        manifest["checksums"] = {path.name: _file_checksum(path) for path in files}
-        manifest["checksum"] = _seal(manifest)
-        _write_json(partial / "manifest.json", manifest)
-        (partial / BEGUN).unlink(missing_ok=True)
-        _take_place(partial, folder, former)
-    except OSError as error:
-        reason = error.strerror or f"the disk may be full ({error})"  # NumPy gives no strerror
-        raise InputError(f"cannot write codes to {folder}: {reason}") from None
-    finally:
-        if not (partial / BEGUN).exists():  # nothing that could be gone on with
-            shutil.rmtree(partial, ignore_errors=True)
-
-
-def _arrays(partial, manifest, may_go_on):
-    """{split: {level or "labels": what to fill}}, in files of a former attempt where it fits."""
-    if not (may_go_on and _has_begun(partial, manifest)):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    arrays = {
-        split: _open_or_create(partial, split, count, manifest)
-        for split, count in manifest["counts"].items()
-    }
-    if may_go_on:
-        _write_json(partial / BEGUN, manifest)
-    return arrays
-
-
-def _has_begun(partial, manifest):
-    """Whether all the files of this store are there, of which some codes may be missing."""
-    try:
-        begun = json.loads((partial / BEGUN).read_text())
-        return has_source(begun, manifest["source"], manifest["source_identity"]) and (
-            {**begun, **_source(manifest)} == manifest
-        )
-    except (OSError, ValueError, TypeError, AttributeError):
-        return False
+def _check_names(manifest):
+    """Raise `ValueError` unless the names in a manifest can be parts of names of files."""
+    if len(manifest["levels"]) != len(manifest["sizes"]):
+        raise ValueError("it has not one size for each level")
+    for name in (*manifest["levels"], *manifest["counts"]):
+        if Path(name).name != name:
+            raise ValueError(f"{shown(name)} is no name of a level or a split")
 
 
 def has_source(manifest, name, identity):
@@ -261,13 +221,9 @@ def has_source(manifest, name, identity):
     return known == identity if known else manifest.get("source") == name
 
 
-def _source(manifest):
-    return {name: manifest[name] for name in ("source", "source_identity")}
-
-
 def partial_settings(folder):
     """The `settings` of a store at `folder` that `write_codes` has begun to write; {} without."""
-    return _settings(_partial(folder) / BEGUN)
+    return _settings(partial_place(folder) / BEGUN)
 
 
 def former_settings(folder):
@@ -277,137 +233,41 @@ def former_settings(folder):
 
 def _settings(path):
     try:
-        return dict(json.loads(path.read_text())["settings"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_json(path, REMEDY, _SETTINGS)["settings"]
+    except InputError:
         return {}
 
 
-def _partial(folder):
+def partial_place(folder):
     """Where a store is until it is complete."""
-    return Path(folder).with_name(Path(folder).name + ".partial")
+    return _beside(folder, ".partial")
 
 
-def _write_json(path, content):
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1))
+def former_place(folder):
+    """Where the former store is while the new one takes its place."""
+    return _beside(folder, ".former")
 
 
-def _take_place(partial, folder, former):
-    """Put the finished folder where the former one was, which goes last, or comes back."""
-    shutil.rmtree(former, ignore_errors=True)
-    if folder.exists():
-        folder.rename(former)
-    try:
-        partial.rename(folder)
-    except OSError:
-        if former.exists():
-            former.rename(folder)
-        raise
-    shutil.rmtree(former, ignore_errors=True)
+def _beside(folder, ending):
+    real = real_place(folder)
+    return real.with_name(real.name + ending)
 
 
-def _seal(manifest):
+def real_place(folder):
+    """Where the files are: a user may have made the folder a link to another disk."""
+    return Path(os.path.realpath(folder))
+
+
+def seal(manifest):
     """SHA-256 (hexadecimal) of a manifest without its checksum."""
     content = {name: value for name, value in manifest.items() if name != "checksum"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _small_files(folder, counts, levels):
-    """All files but the manifest and the codes."""
-    codes = {f"{split}-{level}.npy" for split in counts for level in levels}
-    return [path for path in sorted(folder.glob("*.npy")) if path.name not in codes]
-
-
-class _Maps:
-    """Maps of codes to be filled, with their checksums."""
-
-    def __init__(self, codes, checksums):
-        self._codes = codes
-        self._checksums = checksums
-
-    def __setitem__(self, rows, codes):
-        """Write the maps of a slice, from integers (n, size, size)."""
-        written = np.ascontiguousarray(codes, dtype=_CODES)
-        self._codes[rows] = written
-        self._checksums[rows] = [zlib.crc32(one) for one in written]
-
-    def written(self, rows):
-        """Whether all maps of a slice have been written, completely."""
-        maps = np.ascontiguousarray(self._codes[rows])
-        checksums = self._checksums[rows].tolist()  # 0 where nothing was written, and not of zeros
-        return all(zlib.crc32(one) == c for one, c in zip(maps, checksums, strict=True))
-
-    def flush(self):
-        self._codes.flush()
-        self._checksums.flush()
-
-
-def _open_or_create(folder, split, count, manifest):
-    def array(name, dtype, shape):
-        path = folder / f"{split}-{name}.npy"
-        try:
-            found = np.load(path, mmap_mode="r+")
-            if (found.dtype, found.shape) == (dtype, shape):
-                return found
-        except (OSError, ValueError, EOFError):  # it is missing, or damaged
-            pass
-        return _create_array(path, dtype, shape)
-
-    arrays = {
-        level: _Maps(
-            array(level, _CODES, (count, size, size)), array(f"{level}-crc", np.uint32, (count,))
-        )
-        for level, size in zip(manifest["levels"], manifest["sizes"], strict=True)
-    }
-    if manifest["class_names"]:
-        arrays["labels"] = array("labels", np.int64, (count,))
-    return arrays
-
-
-def _create_array(path, dtype, shape):
-    """A writable memory-mapped .npy file whose bytes are really on the disk.
-
-    A mapped file that is only as long as promised ends the program when the disk is full; asking
-    for its place first makes that an ordinary error.
-    """
-    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
-    _reserve(path, array.offset, array.nbytes)
-    return array
-
-
-def _reserve(path, start, length):
-    """Have the file system give a file its place, without writing to it where it can do that."""
-    if not length:
-        return
-    with open(path, "r+b") as file:
-        try:
-            os.posix_fallocate(file.fileno(), start, length)
-        except (AttributeError, OSError) as error:
-            if getattr(error, "errno", errno.EOPNOTSUPP) != errno.EOPNOTSUPP:
-                raise
-            _write_zeros(file, start, length)
-
-
-def _write_zeros(file, start, length):
-    file.seek(start)
-    zeros = bytes(2**20)
-    for written in range(0, length, len(zeros)):
-        file.write(zeros[: length - written])
-
-
-def _open_array(path):
-    try:
-        return np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be read ({error}): extract the codes again") from None
-
-
-def _file_checksum(path):
+def file_checksum(path):
+    """SHA-256 (hexadecimal) of a file's contents. Raises as `vqv2.reading.file.reading` does."""
     digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while block := file.read(2**22):
-                digest.update(block)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    with reading(path, REMEDY) as file:
+        while block := file.read(2**22):
+            digest.update(block)
     return digest.hexdigest()

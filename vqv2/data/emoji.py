@@ -60,6 +60,10 @@ class EmojiImages(ImageSource):
         """The code points of image `index`, a tuple of int."""
         return self._sequences[index]
 
+    def image_name(self, index):
+        """Its code points, hexadecimal, as in OpenMoji's names of files: "1F9D1-200D-1F680"."""
+        return "-".join(f"{code:04X}" for code in self._sequences[index])
+
     def _what_it_holds(self):
         return [str(self._sequences).encode()]
 

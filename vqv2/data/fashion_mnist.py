@@ -2,14 +2,14 @@
 
 import gzip
 import math
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from vqv2.data.source import ImageSource, picture_of
 from vqv2.data.split import check_split
-from vqv2.errors import InputError
+from vqv2.errors import InputError, MissingError
+from vqv2.reading import reading
 
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
 SIZE = 32
@@ -27,6 +27,8 @@ CLASS_NAMES = (
 )
 _SIDE = 28
 _PREFIXES = {"train": ["train"], "held_out": ["t10k"], "all": ["train", "t10k"]}
+_LARGEST = 2**26  # bytes of a file, uncompressed: that of the training images has 47 million
+_REMEDY = "get the file again"
 _IMAGES_MAGIC = 0x0803
 _LABELS_MAGIC = 0x0801
 
@@ -95,7 +97,7 @@ def _idx(folder, name, magic):
     An idx file is a magic number (whose last byte is the rank), the lengths of the axes, both
     32-bit big-endian, and the values.
     """
-    path = folder / name if (folder / name).is_file() else folder / f"{name}.gz"
+    path = folder / name if (folder / name).exists() else folder / f"{name}.gz"
     content = _content(path)
     start = 4 * ((magic & 0xFF) + 1)
     header = np.frombuffer(content[:start].ljust(start, b"\0"), ">u4")
@@ -106,16 +108,20 @@ def _idx(folder, name, magic):
     if len(values) != math.prod(shape):
         raise InputError(
             f"{path} is damaged: it has {len(values)} bytes of values, "
-            f"but its header says {math.prod(shape)}: get the file again"
+            f"but its header says {math.prod(shape)}: {_REMEDY}"
         )
     return np.frombuffer(values, np.uint8).reshape(shape), path
 
 
 def _content(path):
-    if not path.is_file():
-        raise InputError(f"there is no file {path} (nor without .gz): get Fashion-MNIST's files")
     try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            return file.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read ({error}): get the file again") from error
+        with reading(path, _REMEDY) as file:
+            stream = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
+            content = stream.read(_LARGEST + 1)
+            if len(content) > _LARGEST:
+                raise ValueError(f"it holds more than {_LARGEST} bytes")
+            return content
+    except MissingError:
+        raise MissingError(
+            f"there is no file {path} (nor without .gz): get Fashion-MNIST's files"
+        ) from None

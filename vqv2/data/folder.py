@@ -8,9 +8,12 @@ import numpy as np
 from PIL import Image
 
 from vqv2.data.crop import decoded_size
-from vqv2.data.decode import EXTENSIONS, UnreadableImage, decode
+from vqv2.data.decode import UnreadableImage, decode, too_many_pixels
+from vqv2.data.formats import endings
+from vqv2.data.layout import WHOLE
 from vqv2.data.load import load_image
 from vqv2.data.prefetch import in_order
+from vqv2.data.reasons import commonest
 from vqv2.data.source import ImageSource
 from vqv2.data.split import check_split, split_indices
 from vqv2.data.tree import FolderTree
@@ -23,40 +26,41 @@ _IMAGES_PER_REQUEST = 8  # at most, to a worker
 class FolderImages(ImageSource):
     """The images in a folder and below it, sorted by path; a class is a sub-folder's name.
 
-    Without sub-folders there are no labels, and neither when images lie both beside the
-    sub-folders and in them. Names that begin with a dot are passed over. With the sub-folders
-    `train` and one of `val`, `held_out`, `validation`, `test` (the first there is), these are the
-    splits, and the classes are below them; otherwise about 5 % are held out by a hash of the path
-    (`vqv2.data.split`).
+    `vqv2.data.layout` says which folders are splits and which are classes; without splits about 5 %
+    are held out by a hash of the path (`vqv2.data.split`). Names that begin with a dot are passed
+    over.
 
     `folder` is a path, or a `FolderTree` that several splits share. Opening looks at every file's
-    header, not its pixels, and remembers them (`vqv2.data.index`). Files that are unreadable or
-    smaller than `size` go to `skipped`. A file that turns out to be damaged when `batch` decodes it
-    goes there too, and the next readable image, of the same class if there is one, takes its place.
-    Batches are read by the tree's worker processes, or by threads of this one: they are the same.
+    header, not its pixels, and remembers them (`vqv2.data.index`). Files that are unreadable, too
+    large, smaller than `size`, or beside the class folders go to `skipped`. A file that turns out
+    to be damaged when `batch` decodes it goes there too, and the next readable image, of the same
+    class if there is one, takes its place. Batches are read by the tree's worker processes, or by
+    threads of this one: they are the same.
 
     For each image there are kept its name and about 50 bytes; for a million files the process grew
     by 170 MB.
 
-    Raises `InputError` for a folder that is missing, or empty, or has no image that can be used.
+    Raises `InputError` for a folder that is missing, or empty, or has no image that can be used,
+    whose splits or classes contradict each other, or whose 16-bit images have an unclear range.
     """
 
     def __init__(self, folder, size, channels=3, split="all", workers=None):
         check_split(split)
         tree = folder if isinstance(folder, FolderTree) else FolderTree(folder, workers)
         super().__init__(tree.folder.resolve().name, size, channels)
-        self._damaged = set()
+        self._damaged = {}  # {place: reason}
         self._lock = threading.Lock()
+        self._tree = tree
         self._workers = tree.workers
-        roots = [tree.parts[split]] if split in tree.parts else list(tree.indexes)
-        self._parts = [(str(root), tree.indexes[root]) for root in roots]
-        self._starts = np.cumsum([0, *(len(index) for _, index in self._parts)])
-        self._places = self._usable(tree.folder)
-        if not tree.parts and split != "all":
-            keys = map(self._parts[0][1].listing.path, self._places)
+        self._places = self._usable(tree.files_of(split), split)
+        if WHOLE in tree.layout.splits and split != "all":
+            keys = map(self._key, self._places)
             self._places = self._places[split_indices(keys, split, str(tree.folder))]
-        if not any(_has_loose_files(index.listing) for _, index in self._parts):
-            self._set_classes(tree.indexes.values())
+        tree.check_range()
+        self.remarks = tree.remarks
+        if tree.layout.class_names:
+            self.class_names = tree.layout.class_names
+            self.labels = tree.layout.class_of[tree.index.listing.folder_of[self._places]]
 
     def __len__(self):
         return len(self._places)
@@ -78,23 +82,26 @@ class FolderImages(ImageSource):
         except UnreadableImage as error:
             raise InputError(f"{self._path(index)} cannot be used: {error}") from error
 
+    def image_name(self, index):
+        """Its path below the folder."""
+        return self._tree.index.listing.path(self._places[index])
+
     def _what_it_holds(self):
         """Paths below the folder, and sizes in bytes, of the files that are used; not their age."""
-        for number, (_, index) in enumerate(self._parts):
-            first, last = self._starts[number : number + 2]
-            own = self._places[(self._places >= first) & (self._places < last)]
-            yield from index.listing.identifying(own - first)
+        if self._tree.bits is not None:
+            yield f"{self._tree.bits} bits".encode()
+        yield from self._tree.index.listing.identifying(self._places, self._tree.layout.below)
 
     def _path(self, index):
-        return self._path_at(int(self._places[index]))
+        return self._tree.path(self._places[index])
 
-    def _path_at(self, place):
-        part = int(np.searchsorted(self._starts, place, "right")) - 1
-        root, index = self._parts[part]
-        return os.path.join(root, index.listing.path(place - int(self._starts[part])))
+    def _key(self, place):
+        """What a file is called below the folder that is divided."""
+        path, top = self._tree.index.listing.path(place), self._tree.layout.splits[WHOLE]
+        return path.removeprefix(f"{top}/") if top else path
 
     def _picture(self, index):
-        return decode(self._path(index), decoded_size(self.size))
+        return decode(self._path(index), decoded_size(self.size), self._tree.bits)
 
     def _prepared(self, indices, augmentation, seeds):
         chosen = [self._readable(index) for index in indices]
@@ -109,7 +116,7 @@ class FolderImages(ImageSource):
     def _load(self, indices, augmentation, seeds):
         """Iterator over what `load_image` says of each image."""
         calls = (
-            (self._path(index), self.size, self.channels, augmentation, seed)
+            (self._path(index), self.size, self.channels, augmentation, seed, self._tree.bits)
             for index, seed in zip(indices, seeds, strict=True)
         )
         if self._workers is not None:
@@ -138,66 +145,52 @@ class FolderImages(ImageSource):
         for other in others.tolist():
             if other not in self._damaged:
                 return other
-        raise InputError(f"none of the {len(self)} images of {self.name} can be read any more")
+        found = [(self._path(place), reason) for place, reason in self._damaged.items()]
+        raise InputError(
+            f"none of the {len(self)} images of {self.name} can be read any more: "
+            f"{commonest(found)}"
+        )
 
     def _skip_damaged(self, index, reason):
         with self._lock:
             if index not in self._damaged:
-                self._damaged.add(index)
+                self._damaged[index] = str(reason)
                 self.skipped.append((self._path(index), str(reason)))
 
-    def _usable(self, folder):
-        """The places of the files that can be used, int64; the others go to `skipped`."""
-        total = int(self._starts[-1])
-        if not total:
-            raise InputError(f"{folder} has no image files ({' '.join(EXTENSIONS)}) to use")
-        sides = [np.minimum(index.width, index.height) for _, index in self._parts]
-        usable = np.concatenate(sides) >= self.size
-        self.skipped = [self._skipped_entry(place) for place in np.flatnonzero(~usable).tolist()]
+    def _usable(self, wanted, split):
+        """The places of the wanted files, bool (N,), that can be used, int64.
+
+        The others go to `skipped`, with those that lie where no image should.
+        """
+        index, folder = self._tree.index, self._tree.folder
+        if not wanted.any():
+            part = folder / self._tree.layout.splits.get(split, "")
+            remarks = "".join(f"; {remark}" for remark in self._tree.remarks)
+            raise InputError(f"{part} has no image files ({' '.join(endings())}) to use{remarks}")
+        usable = wanted & (np.minimum(index.width, index.height) >= self.size)
+        usable &= self._tree.decodable(decoded_size(self.size))
+        self.skipped = [
+            (self._tree.path(place), self._reason(place))
+            for place in np.flatnonzero(wanted & ~usable).tolist()
+        ]
         if not usable.any():
-            path, reason = self.skipped[0]
             raise InputError(
-                f"none of the {total} image files in {folder} can be used; "
-                f"the first is {path}: {reason}"
+                f"none of the {wanted.sum()} image files in {folder} can be used: "
+                f"{commonest(self.skipped)}"
             )
+        self.skipped += self._tree.misplaced()
         return np.flatnonzero(usable)
 
-    def _skipped_entry(self, place):
-        part = int(np.searchsorted(self._starts, place, "right")) - 1
-        index, within = self._parts[part][1], place - int(self._starts[part])
-        shape = f"{index.width[within]} x {index.height[within]}"
-        too_small = f"it is too small: {shape} pixels for a size of {self.size}"
-        return self._path_at(place), index.reasons.get(within, too_small)
-
-    def _set_classes(self, indexes):
-        """Number the classes of all the splits together, so that every split has them alike."""
-        classes = {name for index in indexes for name in _class_names(index.listing) if name}
-        self.class_names = tuple(sorted(classes))
-        numbers = {name: number for number, name in enumerate(self.class_names)}
-        labels = [
-            np.array([numbers.get(name, -1) for name in _folder_classes(index.listing)])[
-                index.listing.folder_of
-            ]
-            for _, index in self._parts
-        ]
-        self.labels = np.concatenate(labels)[self._places]
+    def _reason(self, place):
+        """Why a file cannot be used."""
+        index = self._tree.index
+        if place in index.reasons:
+            return index.reasons[place]
+        width, height = int(index.width[place]), int(index.height[place])
+        if min(width, height) < self.size:
+            return f"it is too small: {width} x {height} pixels for a size of {self.size}"
+        return too_many_pixels(width, height, decoded_size(self.size))
 
 
 def _reading(path, *_):
     return f"reading {path}"
-
-
-def _folder_classes(listing):
-    """The class of each folder: the first part of its path; "" for the root itself."""
-    return [path.split("/")[0] for path in listing.folders]
-
-
-def _class_names(listing):
-    """The classes that have files."""
-    classes = _folder_classes(listing)
-    return {classes[number] for number in np.unique(listing.folder_of)}
-
-
-def _has_loose_files(listing):
-    """Whether an image lies in the folder itself, in no class's sub-folder."""
-    return bool((listing.folder_of == 0).any())

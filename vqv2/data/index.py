@@ -1,7 +1,7 @@
 """What is known about the image files below a folder, kept on disk so that it is found out once.
 
 Listing a folder of millions of files takes seconds; looking into each of them takes minutes or
-hours. So the size in pixels of every image is kept, in a file of its own for each folder, in the
+hours. So what is found in every image is kept, in a file of its own for each folder, in the
 user's cache:
 
     $VQV2_CACHE/indexes, or else $XDG_CACHE_HOME/vqv2/indexes, or else ~/.cache/vqv2/indexes
@@ -19,8 +19,6 @@ import json
 import os
 import time
 import warnings
-import zipfile
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,27 +31,34 @@ from vqv2.data.prefetch import in_order
 from vqv2.errors import InputError
 from vqv2.files import atomic_write
 from vqv2.progress import progress_bar
+from vqv2.reading import archive, parse_json
+from vqv2.reading.schema import Many, Table, Text
 
-FORMAT = "vqv2 index 1"
+FORMAT = "vqv2 index 2"
 KEPT_FROM = 1000  # files; of fewer nothing is kept, as looking into them takes a second
 WORKERS_FROM = 2000  # files; to look into fewer takes no longer than to start workers
 KEPT_EVERY = 60  # seconds, while many files are looked into for the first time
 AT_ONCE = 128  # files that one call of a worker looks into
 DELAY = 1  # seconds without a progress bar
-_ARRAYS = ("folder_of", "names", "ends", "sizes", "changed", "width", "height")
+_LISTED = ("folder_of", "names", "ends", "sizes", "changed")
+_FOUND = {"width": np.uint32, "height": np.uint32, "bits": np.uint8, "reducible": bool}
+_ABOUT = Table({"format": Text(), "root": Text(), "folders": Many(Text())})
 
 
 @dataclasses.dataclass
 class Index:
-    """A `Listing`, and what is in the files: 32 bytes and a name for each of them.
+    """A `Listing`, and what is in the files: 34 bytes and a name for each of them.
 
-    width, height  (N,) uint32, pixels; 0 for a file that cannot be used
-    reasons        {place of a file that cannot be used: why not}
+    width, height    (N,) uint32, pixels; 0 for a file that cannot be used
+    bits, reducible  (N,) uint8 and bool, as in `vqv2.data.decode.Found`
+    reasons          {place of a file that cannot be used: why not}
     """
 
     listing: Listing
     width: np.ndarray
     height: np.ndarray
+    bits: np.ndarray
+    reducible: np.ndarray
     reasons: dict
 
     def __len__(self):
@@ -97,8 +102,8 @@ def _user_cache():
 
 
 def _blank(listing):
-    nothing = np.zeros(len(listing), np.uint32)
-    return Index(listing, nothing, nothing.copy(), {})
+    nothing = {name: np.zeros(len(listing), dtype) for name, dtype in _FOUND.items()}
+    return Index(listing, **nothing, reasons={})
 
 
 def _carry_over(index, former):
@@ -109,8 +114,8 @@ def _carry_over(index, former):
         before = getattr(former.listing, field)[place] if len(former) else place
         same &= getattr(index.listing, field) == before
     same[same] = former.width[place[same]] > 0
-    index.width[same] = former.width[place[same]]
-    index.height[same] = former.height[place[same]]
+    for name in _FOUND:
+        getattr(index, name)[same] = getattr(former, name)[place[same]]
     return np.flatnonzero(~same)
 
 
@@ -150,7 +155,8 @@ def _look_into(index, root, todo, workers, progress):
                 if isinstance(one, str):
                     index.reasons[place] = one
                 else:
-                    index.width[place], index.height[place] = one
+                    for name, value in one._asdict().items():
+                        getattr(index, name)[place] = value
             bar.update(len(chunk))
             if time.monotonic() - kept_at > KEPT_EVERY:  # for who is killed
                 _keep(index, root)
@@ -179,8 +185,8 @@ def _keep(index, root):
         "root": os.path.realpath(root),
         "folders": listing.folders,
     }
-    arrays = {name: getattr(listing, name, None) for name in _ARRAYS}
-    arrays |= {"width": index.width, "height": index.height}
+    arrays = {name: getattr(listing, name) for name in _LISTED}
+    arrays |= {name: getattr(index, name) for name in _FOUND}
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
     try:
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
@@ -197,15 +203,35 @@ def _keep(index, root):
 def _kept(root):
     """The `Index` in the cache; None without one, and for one that is damaged or of an old kind."""
     path = index_file(root)
-    if path is None or not path.is_file():
+    if path is None:
         return None
     try:
-        with np.load(path) as archive:  # which has a checksum for every array
-            about = json.loads(archive["about"].tobytes())
+        with archive(path, "delete it") as found:  # which has a checksum for every array
+            about = parse_json(found.read("about").tobytes(), _ABOUT)
             if about["format"] != FORMAT or about["root"] != os.path.realpath(root):
                 return None
-            arrays = {name: archive[name] for name in _ARRAYS}
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+            listed = {name: found.read(name) for name in _LISTED}
+            known = {name: found.read(name) for name in _FOUND}
+    except (InputError, KeyError):
         return None
-    width, height = arrays.pop("width"), arrays.pop("height")
-    return Index(Listing(about["folders"], **arrays), width, height, {})
+    index = Index(Listing(about["folders"], **listed), **known, reasons={})
+    return index if _is_consistent(index) else None
+
+
+def _is_consistent(index):
+    """Whether all parts of an index go together, so that any place in it can be asked for."""
+    listing, count = index.listing, index.width.shape
+    columns = (listing.folder_of, listing.ends, listing.sizes, listing.changed)
+    found = {name: getattr(index, name) for name in _FOUND}
+    if any(column.shape != count or column.dtype.kind not in "iu" for column in columns):
+        return False
+    if any(column.shape != count or column.dtype != _FOUND[n] for n, column in found.items()):
+        return False
+    folders, ends = listing.folder_of.astype(np.int64), listing.ends.astype(np.int64)
+    return (
+        bool((np.diff(ends, prepend=0) > 0).all())
+        and listing.names.dtype == np.uint8
+        and listing.names.shape == (ends[-1] if len(ends) else 0,)
+        and not (folders < 0).any()
+        and not (folders >= len(listing.folders)).any()
+    )

@@ -1,15 +1,17 @@
 """What image files there are below a folder: a compact list of millions."""
 
+import collections
 import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from vqv2.data.decode import EXTENSIONS
+from vqv2.data.formats import endings
 from vqv2.errors import InputError
 
 THREADS = 16  # that wait for folders to be listed: for disks far away
+_LONGEST_ENDING = 8  # letters; what is longer is part of a name
 
 
 @dataclasses.dataclass
@@ -22,6 +24,9 @@ class Listing:
     ends       (N,) uint32 or uint64, where each one ends in `names`
     sizes      (N,) int64, bytes; -1 for a file that cannot be asked
     changed    (N,) int64, nanoseconds: when the contents or the name were last changed
+
+    left_out     [(path of a folder, why nothing in it was listed)]
+    passed_over  {ending, "" for none: number of files that are no images by their names}
     """
 
     folders: list
@@ -30,6 +35,8 @@ class Listing:
     ends: np.ndarray
     sizes: np.ndarray
     changed: np.ndarray
+    left_out: list = dataclasses.field(default_factory=list)
+    passed_over: dict = dataclasses.field(default_factory=dict)
 
     def __len__(self):
         return len(self.ends)
@@ -45,16 +52,17 @@ class Listing:
         """Iterator over all of them."""
         return map(self.path, range(len(self)))
 
-    def identifying(self, places):
+    def identifying(self, places, below):
         """[bytes and arrays] that say what the files at `places`, sorted, are called and how long.
 
-        Two such lists are equal for equal paths and sizes, whatever else lies in the folder.
+        `below` are the paths that the folders are called by. Two such lists are equal for equal
+        paths and sizes, whatever else lies in the folder.
         """
         lengths = np.diff(self.ends.astype(np.int64), prepend=0)
         chosen = np.zeros(len(self), bool)
         chosen[places] = True
         used, folder_of = np.unique(self.folder_of[places], return_inverse=True)
-        folders = "\0".join(self.folders[number] for number in used.tolist())
+        folders = "\0".join(below[number] for number in used.tolist())
         names = self.names[np.repeat(chosen, lengths)]
         return [os.fsencode(folders), folder_of, lengths[places], names, self.sizes[places]]
 
@@ -62,42 +70,43 @@ class Listing:
 def list_images(root, update=lambda count: None):
     """The `Listing` of the image files below `root`, a folder; links to folders are followed once.
 
-    Names that begin with a dot are passed over. `update` is told the number of files of each folder
-    listed. Raises `InputError` for a folder that cannot be listed.
+    Names that begin with a dot are passed over; what else is not listed is in `left_out` and
+    `passed_over`. `update` is told the number of files of each folder listed. Raises `InputError`
+    when the root itself cannot be listed.
     """
-    folders, contents = [], []
-    seen, frontier = {os.path.realpath(root)}, [("", os.path.realpath(root))]
+    root, folders, contents, left_out = str(root), [], [], []
+    seen, frontier = {os.path.realpath(root): ""}, [("", os.path.realpath(root))]
     with ThreadPoolExecutor(THREADS) as threads:
         while frontier:  # all folders of one depth at a time
-            found = threads.map(_list_folder, [os.path.join(root, path) for path, _ in frontier])
+            paths = [os.path.join(root, path) if path else root for path, _ in frontier]
             below = []
-            for (path, real), content in zip(frontier, found, strict=True):
+            for folder, content in zip(frontier, threads.map(_content, paths), strict=True):
                 update(len(content.ends))
-                folders.append(path)
+                folders.append(folder[0])
                 contents.append(content)
-                below += _subfolders(path, real, content, seen)
+                if content.problem:
+                    left_out.append((folder[0], content.problem))
+                below += _subfolders(*folder, content, seen, left_out)
             frontier = below
-    return _joined(folders, contents)
-
-
-def subfolders(folder):
-    """The names of the folders in a folder. Raises `InputError` when it cannot be listed."""
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_dir()}
-    except OSError as error:
-        raise _unlistable(error) from None
+    if contents[0].problem:
+        raise InputError(f"the folder {root} {contents[0].problem.removeprefix('it ')}")
+    return _joined(folders, contents, left_out)
 
 
 @dataclasses.dataclass
 class _Content:
-    """What is in one folder: its image files, sorted by name, and [(sub-folder, is a link)]."""
+    """What is in one folder: its image files, sorted by name, and [(sub-folder, is a link)].
+
+    `problem`, if there is one, says why it is not known what else is in it.
+    """
 
     names: bytes
     ends: np.ndarray
     sizes: np.ndarray
     changed: np.ndarray
     subfolders: list
+    passed_over: collections.Counter
+    problem: str
 
     def name(self, place):
         return self.names[self.ends[place - 1] if place else 0 : self.ends[place]]
@@ -111,21 +120,21 @@ class _Content:
         return low
 
 
-def _list_folder(path):
-    files, subfolders = [], []
+def _content(path):
+    files, subfolders, passed_over, problem = [], [], collections.Counter(), ""
     try:
         with os.scandir(path) as entries:
             for entry in entries:
                 if entry.name[0] == ".":
                     continue
-                if entry.is_dir():
+                if _is_folder(entry):
                     subfolders.append((entry.name, entry.is_symlink()))
-                elif entry.name.lower().endswith(EXTENSIONS):
+                elif entry.name.lower().endswith(endings()):
                     files.append((os.fsencode(entry.name), *_state(entry)))
+                else:
+                    passed_over[_ending(entry.name)] += 1
     except OSError as error:
-        raise InputError(
-            f"the folder {error.filename} cannot be listed: {error.strerror}"
-        ) from None
+        problem = f"it cannot be listed: {error.strerror}"
     files.sort()
     names = [name for name, _, _ in files]
     return _Content(
@@ -134,11 +143,21 @@ def _list_folder(path):
         np.array([size for _, size, _ in files], np.int64),
         np.array([changed for _, _, changed in files], np.int64),
         sorted(subfolders, key=lambda item: _key(item[0])),
+        passed_over,
+        problem,
     )
 
 
-def _unlistable(error):
-    return InputError(f"the folder {error.filename} cannot be listed: {error.strerror}")
+def _is_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself: as a file it has a reason
+        return False
+
+
+def _ending(name):
+    ending = os.path.splitext(name)[1].lower()
+    return ending if len(ending) <= _LONGEST_ENDING and not ending[1:].isdigit() else ""
 
 
 def _state(entry):
@@ -149,19 +168,25 @@ def _state(entry):
     return found.st_size, max(found.st_mtime_ns, found.st_ctime_ns)
 
 
-def _subfolders(path, real, content, seen):
-    """[(path, real path)] of the folders in a folder, without those `seen`, which grow."""
+def _subfolders(path, real, content, seen, left_out):
+    """[(path, real path)] of the folders in a folder, without those `seen`, {real path: path}.
+
+    Both `seen` and `left_out` grow.
+    """
     below = []
     for name, is_link in content.subfolders:
-        there = os.path.join(real, name)
+        there, here = os.path.join(real, name), f"{path}/{name}" if path else name
         there = os.path.realpath(there) if is_link else there
-        if there not in seen:  # a link to a folder above leads round in circles
-            seen.add(there)
-            below.append((f"{path}/{name}" if path else name, there))
+        if there not in seen:
+            seen[there] = here
+            below.append((here, there))
+        else:  # it could also be a folder above, which leads round in circles
+            same = f"the folder {seen[there]}" if seen[there] else "the whole"
+            left_out.append((here, f"it is the same as {same}, which is read once"))
     return below
 
 
-def _joined(folders, contents):
+def _joined(folders, contents, left_out):
     """All folders' files in the order of their paths."""
     pieces = list(_pieces(folders, contents))
     lengths = [stop - start for _, start, stop in pieces]
@@ -178,6 +203,8 @@ def _joined(folders, contents):
         ends.astype(np.uint32 if len(names) < 2**32 else np.uint64),
         np.concatenate([np.zeros(0, np.int64), *(contents[n].sizes[a:b] for n, a, b in pieces)]),
         np.concatenate([np.zeros(0, np.int64), *(contents[n].changed[a:b] for n, a, b in pieces)]),
+        left_out,
+        dict(sum((content.passed_over for content in contents), collections.Counter())),
     )
 
 

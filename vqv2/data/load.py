@@ -7,17 +7,20 @@ from vqv2.data.decode import UnreadableImage, decode, inspect
 from vqv2.data.prepare import prepare
 
 
-def load_image(path, size, channels, augmentation, seed):
-    """What `prepare` makes of an image file, or the `UnreadableImage` that says why it cannot."""
+def load_image(path, size, channels, augmentation, seed, bits=None):
+    """What `prepare` makes of an image file, or the `UnreadableImage` that says why it cannot.
+
+    `bits` as in `vqv2.data.decode.decode`.
+    """
     try:
-        picture = decode(path, at_least=decoded_size(size))
+        picture = decode(path, decoded_size(size), bits)
         return np.ascontiguousarray(prepare(picture, size, channels, augmentation, seed))
     except UnreadableImage as error:
         return error
 
 
 def inspect_files(paths):
-    """[(width, height) in pixels of each file, or the reason, text, why it cannot be used]."""
+    """[what is `Found` in each file, or the reason, text, why it cannot be used]."""
     results = []
     for path in paths:
         try:

@@ -21,6 +21,7 @@ class ImageSource:
     class_names  tuple of str; empty when there are no labels
     labels       int64 (N,), places in `class_names`; None when there are no labels
     skipped      list of (path, reason): the files that were found but cannot be used
+    remarks      list of sentences on what is odd about the whole
 
     A subclass gives `__len__`, `_picture` and `_what_it_holds`, and another `_crop` where it has a
     better one.
@@ -36,7 +37,7 @@ class ImageSource:
         self.channels = channels
         self.class_names = tuple(class_names)
         self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
-        self.skipped = []
+        self.skipped, self.remarks = [], []
 
     def __len__(self):
         raise NotImplementedError
@@ -67,6 +68,10 @@ class ImageSource:
     def _what_it_holds(self):
         """An iterable of bytes, or of contiguous arrays, that other images would differ in."""
         raise NotImplementedError
+
+    def image_name(self, index):
+        """What image `index` is called: where it is in the data."""
+        return str(index)
 
     @property
     def readers(self):

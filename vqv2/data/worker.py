@@ -12,6 +12,7 @@ import signal
 import sys
 
 from vqv2.data.message import PLACE, receive, send
+from vqv2.terminal import quieten_pillow
 
 
 def main():
@@ -23,6 +24,7 @@ def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends when its input does
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     note = mmap.mmap(int(sys.argv[1]), PLACE.size) if len(sys.argv) > 1 else bytearray(PLACE.size)
+    quieten_pillow()
     os.dup2(2, 1)  # what a library prints must not come between the replies
     sys.stdout.reconfigure(line_buffering=True)  # nor wait for an end, which drops it
     with contextlib.suppress(EOFError, BrokenPipeError):

@@ -12,6 +12,7 @@ from vqv2.errors import InputError
 from vqv2.evaluation.features import fitted
 
 PERCENTAGES = (1, 10, 30, 50, 75, 100)  # Figure 10
+_AT_ONCE = 256  # images that are floats at a time
 
 
 class Kept(NamedTuple):
@@ -25,7 +26,7 @@ class Kept(NamedTuple):
     diversity: float  # distance between two of them, relative to that between real images
 
 
-def class_probabilities(classifier, images, batch=256):
+def class_probabilities(classifier, images, batch=_AT_ONCE):
     """p(class | image), float64 (N, classes), of images (N, H, W, C), uint8 or floats in [0, 1].
 
     They are resized and made grey or coloured where the classifier wants it.
@@ -56,9 +57,10 @@ def spread(images):
     """
     if len(images) < 2:
         return np.nan
-    pixels = _floats(images).reshape(len(images), -1)
-    deviations = pixels - pixels.mean(axis=0, dtype=np.float64)
-    return float(np.sqrt(2 * (deviations**2).sum() / (len(images) - 1)))
+    parts = [images[start : start + _AT_ONCE] for start in range(0, len(images), _AT_ONCE)]
+    mean = sum(_floats(part).sum(axis=0, dtype=np.float64) for part in parts) / len(images)
+    squared = sum(((_floats(part) - mean) ** 2).sum() for part in parts)
+    return float(np.sqrt(2 * squared / (len(images) - 1)))
 
 
 def trade_off(images, label, probabilities, judged, scale, percentages=PERCENTAGES):

@@ -9,7 +9,6 @@ import contextlib
 from typing import NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 import vqv2.functional as F
 from backends import array_module, to_device
@@ -17,6 +16,8 @@ from vqv2 import nn
 from vqv2.autodiff import Tensor, no_grad
 from vqv2.errors import InputError
 from vqv2.evaluation.features import FeatureNetwork
+from vqv2.nn.finite import check_arrays
+from vqv2.reading import tensors
 
 CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each width, before the map is halved
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's pixels, red, green, blue: what the weights expect
@@ -144,48 +145,44 @@ def load_weights(model, path, shape=VGG_16):
     """Fill a `VGG16` from a safetensors file of torchvision's names, float16, 32 or 64.
 
     Raises `InputError` naming the file, and the array, when one is missing, is of another shape or
-    type, or belongs to another network; then nothing has been changed.
+    type, or belongs to another network; then nothing has been changed. Also when one is not finite.
     """
     sources = name_map(shape)
     with _opened(path, sources.values()) as file:
         for name, parameter in model.parameters().items():
             source = sources[name]
-            array = source.convert(file.get_tensor(source.name))
+            given = file.read(source.name)
+            check_arrays({source.name: given}, path)
+            array = source.convert(given)
             parameter.array[...] = to_device(np.ascontiguousarray(array, np.float32))
 
 
 @contextlib.contextmanager
 def _opened(path, sources):
     """The safetensors file, once it has turned out to hold the arrays of all `sources`."""
-    try:
-        open(path, "rb").close()  # says what the matter is; `safe_open` calls it all "not found"
-        with safe_open(path, "numpy") as file:
-            _check(file, sources, path)
-            yield file
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
-    except SafetensorError as error:
-        raise InputError(f"{path} is damaged or not a safetensors file ({error})") from None
+    with tensors(path, "save the weights again as docs/evaluation.md says") as file:
+        _check(file.entries, sources, path)
+        yield file
 
 
-def _check(file, sources, path):
-    given = set(file.keys())
+def _check(given, sources, path):
     for source in sources:
         if source.name not in given:
             raise InputError(
                 f"{path} has no array {source.name!r}: it must have torchvision's names of VGG-16, "
                 "features.0.weight to classifier.3.bias"
             )
-        array = file.get_slice(source.name)
-        found, kind = tuple(array.get_shape()), array.get_dtype()
-        if kind not in NUMBERS:
-            raise InputError(f"{source.name} in {path} is {kind}: save the weights as float32")
-        if found != source.shape:
+        entry = given[source.name]
+        if entry.dtype not in NUMBERS:
             raise InputError(
-                f"{source.name} in {path} has shape {found}, in VGG-16 it is {source.shape}: the "
-                "file belongs to another network"
+                f"{source.name} in {path} is {entry.dtype}: save the weights as float32"
             )
-    foreign = sorted(given - {source.name for source in sources} - set(UNUSED))
+        if entry.shape != source.shape:
+            raise InputError(
+                f"{source.name} in {path} has shape {entry.shape}, in VGG-16 it is {source.shape}: "
+                "the file belongs to another network"
+            )
+    foreign = sorted(set(given) - {source.name for source in sources} - set(UNUSED))
     if foreign:
         raise InputError(
             f"{path} has an array {foreign[0]!r}, which VGG-16 does not have: it belongs to "

@@ -9,16 +9,21 @@ import dataclasses
 import json
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, from_values, replace
 from vqv2.errors import InputError
 from vqv2.interchange.port import configuration, from_port, to_port
 from vqv2.models.autoencoder import Autoencoder
+from vqv2.nn.finite import check_arrays
+from vqv2.reading import parse_json, tensors
 
 FORMAT = "vqv2 weights 1"
 NAMES = ("vqv2", "pytorch")
+_REMEDY = (
+    "give a safetensors file of float32 numbers; from a PyTorch file, "
+    "safetensors.torch.save_file(torch.load(FILE), NEW_FILE) makes one"
+)
 _IN_THE_WEIGHTS = (
     "image_size",
     "latent_sizes",
@@ -39,9 +44,10 @@ def read_autoencoder(path, image_size=256, settings=None):
     `image_size`, in pixels, is what the port's weights do not tell. `settings` {field: value}
     change its configuration where that has nothing to do with the weights: batch, steps, ...
     Raises `InputError` when the file cannot be read, or naming an array that is missing, not
-    expected, or of another shape.
+    expected, of another shape, or not finite.
     """
     arrays, metadata = _read(path)
+    check_arrays(arrays, path)
     try:
         if metadata.get("format") == FORMAT:
             return _from_ours(arrays, metadata, settings or {})
@@ -72,24 +78,18 @@ def write_weights(path, model, names="vqv2", part="autoencoder"):
 
 def _read(path):
     """({name: array}, metadata) of any safetensors file."""
-    try:
-        open(path, "rb").close()  # says what the matter is; `safe_open` calls it all "not found"
-        with safe_open(path, "numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return arrays, file.metadata() or {}
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (SafetensorError, TypeError) as error:  # TypeError: of numbers that NumPy lacks
-        raise InputError(
-            f"{path} is not a safetensors file of float32 numbers ({error}): from a PyTorch file, "
-            "safetensors.torch.save_file(torch.load(FILE), NEW_FILE) makes one"
-        ) from None
+    with tensors(path, _REMEDY) as file:
+        return {name: file.read(name) for name in file.entries}, file.metadata
 
 
 def _from_ours(arrays, metadata, settings):
     if metadata.get("part") != "autoencoder":
         raise InputError(f"it holds a {metadata.get('part')}, not an autoencoder")
-    config = from_values(AutoencoderConfig, json.loads(metadata["config"]))
+    try:
+        fields = parse_json(metadata.get("config", ""))
+    except ValueError as error:
+        raise InputError(f"its configuration is damaged ({error}): export it again") from None
+    config = from_values(AutoencoderConfig, fields)
     model = Autoencoder(_changed(config, settings), np.random.default_rng(0))
     model.load_state(arrays)
     return model

@@ -4,11 +4,25 @@ import contextlib
 
 from backends import array_module
 from vqv2.autodiff import watched
+from vqv2.errors import InputError
 from vqv2.nn.module import watching
 
 
 class NotFiniteError(ArithmeticError):
     """An operation made, or was given, a number that is not finite; the message says where."""
+
+
+def check_arrays(arrays, path):
+    """Raise `InputError` where one of {name: array}, read from the file `path`, is not finite.
+
+    A sum with NaN in it is NaN, and comparing hides that: such a model draws, and says nothing.
+    """
+    for name, array in arrays.items():
+        if problem := _problem(array):
+            raise InputError(
+                f"{path} cannot be used: its array {name} has {problem}; restore the file from a "
+                "copy, or make it again"
+            )
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ PAPER = (255, 255, 255)
 
 
 def save_image_grid(path, rows, row_labels=None, column_labels=None, scale=1):
-    """Write `rows`, a list of float arrays `(n, H, W, C)` of pixels in [0, 1], to one PNG.
+    """Write `rows`, float arrays `(n, H, W, C)` of pixels in [0, 1], to one PNG.
 
     C is 1 or 3 and may differ between rows, as may n; H and W are common to all. Values outside
     [0, 1] are clipped. Every pixel becomes a square of `scale` x `scale`. `row_labels` has one
@@ -40,6 +40,7 @@ def save_image_grid(path, rows, row_labels=None, column_labels=None, scale=1):
 
 
 def _checked(row, position):
+    """The row as uint8: of a generator's rows, no more is held."""
     if row.ndim != 4 or row.shape[3] not in (1, 3) or 0 in row.shape[1:]:
         raise InputError(
             f"row {position} of the image grid has shape {row.shape}: give (n, H, W, C), C 1 or 3"
@@ -50,7 +51,7 @@ def _checked(row, position):
         )
     if not np.isfinite(row).all():
         raise InputError(f"row {position} of the image grid has pixels that are NaN or infinite")
-    return row
+    return np.rint(np.clip(row.astype(np.float64), 0, 1) * 255).astype(np.uint8)
 
 
 def _check_common_size(rows):
@@ -155,7 +156,6 @@ def _text_size(text, font):
     return int(np.ceil(box[2])), int(np.ceil(box[3]))
 
 
-def _picture_of(image, scale):
-    levels = np.rint(np.clip(image.astype(np.float64), 0, 1) * 255).astype(np.uint8)
+def _picture_of(levels, scale):
     levels = levels.repeat(scale, axis=0).repeat(scale, axis=1)
     return Image.fromarray(np.broadcast_to(levels, (*levels.shape[:2], 3)).copy())

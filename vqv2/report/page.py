@@ -5,16 +5,18 @@ import io
 import re
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 from PIL import Image
 
 from vqv2.errors import InputError
 from vqv2.files import atomic_write
+from vqv2.reading import content_of
+from vqv2.terminal import printable
 
 NUMBER = re.compile(r"[-+−]?(\d[\d,]*)?\.?\d+([eE][-+]?\d+)?( ?([A-Za-z/%×]+|±.*|\[.*\]))?")
 BLANK = ("", "-", "–", "—", "nan", "inf", "-inf")
 COLUMN_SPACE = "  "
+LARGEST_PICTURE = 2**28  # bytes
 LEAST_SCALE = 0.4  # smaller than that no picture is shown, however narrow the page
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d1d1f; --soft: #62626a; --line: #dcdce0;
@@ -81,18 +83,19 @@ def save_page(path, title, sections):
         f"<body>\n<main>\n<h1>{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n"
     )
     with atomic_write(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        # A name in it may come from a file's, which need not be text in any encoding.
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def format_table(columns, rows):
     """The table as aligned plain text, numbers to the right, without a final line break.
 
-    Cells are shown as `str` shows them: give a float as the string it should be. Raises
-    `InputError` for a row with the wrong number of cells.
+    Cells are shown as `str` shows them: give a float as the string it should be. What a terminal
+    would obey is escaped. Raises `InputError` for a row with the wrong number of cells.
     """
     columns, rows = _cells(columns, rows)
     aligned = [">" if is_numeric else "<" for is_numeric in _numeric(columns, rows)]
-    lines = [columns, *rows]
+    lines = [[printable(cell) for cell in line] for line in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(1, ["-" * width for width in widths])
     return "\n".join(
@@ -157,12 +160,15 @@ def _row(tag, cells, kinds):
 def _picture(path, caption):
     """A picture no wider than the page; on a narrow page it scrolls rather than shrink away."""
     try:
-        content = Path(path).read_bytes()
+        content = content_of(path, "evaluate again", LARGEST_PICTURE)
         with Image.open(io.BytesIO(content)) as image:
             kind, (width, height) = image.get_format_mimetype(), image.size
-    except (OSError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or "it is not a picture"
-        raise InputError(f"cannot put the picture {path} on the page: {reason}") from None
+    except InputError as error:
+        raise InputError(f"cannot put a picture on the page: {error}") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise InputError(
+            f"cannot put the picture {path} on the page: it is not a picture; evaluate again"
+        ) from None
     source = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return (

@@ -4,6 +4,7 @@ import contextlib
 from pathlib import Path
 
 from vqv2.errors import InputError
+from vqv2.files import make_folder
 
 try:
     import fcntl
@@ -19,8 +20,8 @@ def claim(folder):
     while another process has the folder, or when nothing can be written there.
     """
     path = Path(folder) / ".lock"
+    make_folder(folder)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     except OSError as error:
         raise InputError(f"cannot write in {folder}: {error.strerror}") from None

@@ -10,7 +10,7 @@ import numpy as np
 
 from backends import to_host
 from vqv2 import checkpoint
-from vqv2.config import ClassifierConfig, from_values
+from vqv2.config import ClassifierConfig
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.split import spread_indices
 from vqv2.errors import InputError
@@ -98,10 +98,12 @@ def load_classifier(folder):
     to go on from the one before. Raises `InputError` when there is none, when it is damaged, or
     something else.
     """
-    arrays, metadata = _checkpoint(folder)
-    config = from_values(ClassifierConfig, metadata["config"])
+    path = Path(folder) / "checkpoint.safetensors"
+    arrays, metadata = checkpoint.load(path)
+    _check_stage(path, metadata)
+    config = checkpoint.config_of(ClassifierConfig, path, metadata)
     model = Classifier(config, metadata["class_names"], np.random.default_rng(0))
-    load_averaged(model, arrays)
+    load_averaged(model, arrays, checkpoint.Checkpoints(folder).newest)
     return model
 
 
@@ -116,14 +118,7 @@ def begun_classifier(folder):
         return None
     path, _, metadata, _ = checkpoints.look()
     _check_stage(path, metadata)
-    return from_values(ClassifierConfig, metadata["config"]), metadata["path"]
-
-
-def _checkpoint(folder):
-    path = Path(folder) / "checkpoint.safetensors"
-    arrays, metadata = checkpoint.load(path)
-    _check_stage(path, metadata)
-    return arrays, metadata
+    return checkpoint.config_of(ClassifierConfig, path, metadata), metadata["path"]
 
 
 def _check_stage(path, metadata):
@@ -131,3 +126,4 @@ def _check_stage(path, metadata):
         raise InputError(
             f"{path} holds {metadata.get('stage')!r}, not a classifier: choose its folder"
         )
+    checkpoint.check_fields(path, metadata, ("step", "config", "class_names", "path"))

@@ -1,5 +1,7 @@
 """Noticing that a codebook has collapsed: hardly any of its code vectors are in use."""
 
+import math
+
 PATIENCE = 10  # log lines in a row
 SHARE = 0.05  # of the perplexity that a batch's codes could have
 
@@ -24,7 +26,8 @@ def collapse_warnings(lines, config):
 
 
 def _is_low(line, level, most, first_step):
-    low = line[f"perplexity_{level}"] < max(2.0, SHARE * most)
+    # A line of a log that was damaged may lack it.
+    low = line.get(f"perplexity_{level}", math.inf) < max(2.0, SHARE * most)
     return low and line["step"] >= first_step
 
 

@@ -6,18 +6,20 @@ import shutil
 from pathlib import Path
 
 from vqv2 import checkpoint
-from vqv2.config import AutoencoderConfig, ClassifierConfig, PriorConfig, from_values
-from vqv2.data.codes import former_settings, open_codes, partial_settings
+from vqv2.config import AutoencoderConfig, ClassifierConfig, PriorConfig
+from vqv2.data.codes import (
+    former_place,
+    former_settings,
+    open_codes,
+    partial_place,
+    partial_settings,
+)
 from vqv2.errors import InputError
-from vqv2.run import Run, StageError, is_run, read_stage, stage_config
+from vqv2.run import Run, is_run, read_stage, stage_config
 from vqv2.training.claim import is_claimed
 from vqv2.training.extraction import extraction_settings
 from vqv2.training.log import read_log
 
-_CONFIG_REMEDY = (
-    "restore it from a copy; or remove config.json and give the command that began the run again, "
-    "with --data, its settings and --resume: the checkpoints stay, and it is written anew"
-)
 MARGIN = 1.1  # of the size of a checkpoint that should be free on the disk
 
 
@@ -53,8 +55,7 @@ def diagnose(folder, quick=False):
             return [_stage(Path(folder), "classifier", ClassifierConfig, command, quick)]
         if not (Path(folder) / "autoencoder").is_dir():
             raise
-        remedy = [] if isinstance(error, StageError) else [_CONFIG_REMEDY]
-        return [Diagnosis("configuration", "damaged", remedy, [str(error)])]
+        return [Diagnosis("configuration", "damaged", damaged=[str(error)])]
     autoencoder, *priors = [
         _stage(run.stage_folder(stage), stage, kind, _command(run, stage), quick)
         for stage, kind in (
@@ -72,12 +73,12 @@ def diagnose(folder, quick=False):
 
 def _stage(folder, stage, kind, command, quick):
     diagnosis = Diagnosis(stage, "not begun", command=command)
-    good = _checkpoints(folder, stage, diagnosis, quick)
+    good = _checkpoints(folder, stage, kind, diagnosis, quick)
     running = is_claimed(folder)
     begun = _begun(folder, kind, diagnosis)
     if good:
-        config = begun or from_values(kind, good[0][1]["config"])
-        log = read_log(folder / "log.jsonl")
+        config = begun or checkpoint.config_of(kind, *good[0])
+        log = _log(folder, diagnosis)
         _progress(diagnosis, good, config.steps, log)
         if not running and (last := log[-1]["step"] if log else 0) > good[0][1]["step"]:
             diagnosis.notes.append(
@@ -103,7 +104,7 @@ def _command(run, stage):
     return f"vqv2 train prior {run.folder} --level {level} --resume"
 
 
-def _checkpoints(folder, stage, diagnosis, quick):
+def _checkpoints(folder, stage, kind, diagnosis, quick):
     """[(path, metadata)] of the good ones, newest first; the others are told to the diagnosis."""
     good = []
     for path in checkpoint.Checkpoints(folder).paths():
@@ -115,6 +116,7 @@ def _checkpoints(folder, stage, diagnosis, quick):
             continue
         try:
             checkpoint.check_stage(path, metadata, stage)
+            checkpoint.config_of(kind, path, metadata)
             good.append((path, metadata))
         except InputError as error:  # --resume refuses it, too, and replaces nothing
             diagnosis.damaged.append(str(error))
@@ -130,6 +132,15 @@ def _begun(folder, kind, diagnosis):
     except InputError as error:
         diagnosis.damaged.append(str(error))
         return None
+
+
+def _log(folder, diagnosis):
+    """The lines of the log; what is no file in its place is told to the diagnosis."""
+    try:
+        return read_log(folder / "log.jsonl")
+    except InputError as error:
+        diagnosis.damaged.append(str(error))
+        return []
 
 
 def _progress(diagnosis, good, steps, log):
@@ -174,8 +185,8 @@ def _compare_with_configuration(run, autoencoder):
     path = run.checkpoint_path("autoencoder")
     if not path.exists() or autoencoder.damaged:
         return
-    trained = from_values(AutoencoderConfig, checkpoint.read_metadata(path)["config"])
     try:
+        trained = checkpoint.config_of(AutoencoderConfig, path, checkpoint.read_metadata(path))
         run.check_autoencoder(trained)
     except InputError as error:
         _of_another_configuration(autoencoder, error)
@@ -201,13 +212,13 @@ def _of_another_configuration(diagnosis, error):
 def _codes(run, autoencoder, quick):
     folder = run.codes_folder
     diagnosis = Diagnosis("codes", "not extracted", command=f"vqv2 encode {run.folder}")
-    if folder.with_name(folder.name + ".partial").exists():
+    if partial_place(folder).exists():
         running = is_claimed(run.folder)
         diagnosis.state = "being extracted now" if running else "half extracted"
         diagnosis.command += _options(partial_settings(folder))
         diagnosis.command = "" if running else diagnosis.command
     if not folder.exists():
-        if folder.with_name(folder.name + ".former").exists():
+        if former_place(folder).exists():
             diagnosis.notes.append("a former store is there, and comes back with the command")
         if not autoencoder.state.startswith("complete"):
             diagnosis.command = ""  # the autoencoder comes first

@@ -8,7 +8,7 @@ import numpy as np
 from backends.communication import Single
 from vqv2.data.augment import NONE
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
-from vqv2.data.codes import write_codes
+from vqv2.data.code_writing import write_codes
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
 from vqv2.progress import progress_bar
@@ -53,6 +53,7 @@ def encode_dataset(
         first.name,
         extraction_settings(copies, seed),
         first.identity,
+        _rows(sources, repeats),
     )
     with (
         store if writes else contextlib.nullcontext() as arrays,
@@ -81,6 +82,14 @@ def encode_dataset(
 def extraction_settings(copies, seed):
     """What decides codes besides the autoencoder and the images."""
     return {"copies": copies, "seed": seed if copies > 1 else 0}
+
+
+def _rows(sources, repeats):
+    """Yield what the store's index says of each row."""
+    for split, source in sources.items():
+        for row in range(repeats[split] * len(source)):
+            copy, place = divmod(row, len(source))
+            yield {"split": split, "row": row, "copy": copy, "image": source.image_name(place)}
 
 
 def _place(part, length):

@@ -4,8 +4,17 @@ import json
 import os
 from pathlib import Path
 
-from vqv2.errors import InputError
+from vqv2.errors import InputError, MissingError
 from vqv2.files import atomic_write
+from vqv2.reading import json_lines
+from vqv2.reading.schema import Number, Table, Text, Whole
+
+_REMEDY = "remove it, and give the command again"
+_LINE = Table(
+    {"step": Whole(), "split": Text()},
+    maybe={"warning": Text()},
+    others=Number(finite=False),  # without held-out images their loss is NaN
+)
 
 
 class Log:
@@ -38,24 +47,27 @@ class Log:
 class NoLog:
     """The log of a process that leaves writing to another one."""
 
-    path = os.devnull  # where nothing has been written, either
+    path = ""  # where nothing has been written, either
 
     def write(self, **values):
         """Nothing."""
 
 
 def read_log(path):
-    """The lines of a log as dictionaries; damaged and unfinished lines are left out."""
-    if not Path(path).exists():
-        return []
-    texts = Path(path).read_text(errors="replace").splitlines()
-    return [line for line in map(_parse, texts) if line]
+    """The lines of a log as dictionaries; damaged and unfinished lines are left out.
 
-
-def _parse(text):
-    """A line as a dictionary; None unless it is one that `Log` could have written."""
+    Raises `InputError` for what cannot be read at all, and is no file.
+    """
     try:
-        line = json.loads(text)
-        return line if line["step"] >= 0 and line["split"] else None
-    except (ValueError, TypeError, KeyError):
-        return None  # for one, the line that was being written when the program was ended
+        return [line for line in json_lines(path, _REMEDY) if _is_line(line)]
+    except MissingError:
+        return []
+
+
+def _is_line(line):
+    """Whether `Log` could have written it."""
+    try:
+        _LINE.check(line)
+    except ValueError:
+        return False
+    return True

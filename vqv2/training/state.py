@@ -5,8 +5,7 @@ import json
 
 import numpy as np
 
-from vqv2.checkpoint import check_stage
-from vqv2.config import from_values
+from vqv2.checkpoint import check_stage, config_of
 from vqv2.errors import InputError
 
 
@@ -62,7 +61,7 @@ def check_continues(task, metadata, seed, path):
     check_stage(path, metadata, task.stage)
     wanted = {"seed": seed, **task.metadata, **as_json(task.config)}
     # Read as a configuration, it has the fields that were added since, too.
-    config = as_json(from_values(type(task.config), metadata["config"]))
+    config = as_json(config_of(type(task.config), path, metadata))
     found = {**metadata, **config}
     for name, value in wanted.items():
         if name in (*FREE, PLACE, _ignored(metadata)) or found.get(name) == value:

@@ -55,7 +55,9 @@ def measure(subject):
             }
         )
     labels = [in_words(settings) for settings in sweep]
-    save_image_grid(subject.folder / PICTURE, pictures, labels, scale=shown_scale(pictures[0]))
+    save_image_grid(
+        subject.folder / PICTURE, pictures, labels, scale=shown_scale(pictures[0].shape[1])
+    )
     save_curves(subject.folder / CURVES, _panels(figures, hierarchy.levels))
     return figures
 

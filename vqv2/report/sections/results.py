@@ -1,16 +1,21 @@
 """Evaluations of a run in a folder: figures in evaluation.json, pictures, and report.html."""
 
-import json
 import time
 from pathlib import Path
 
 from vqv2 import checkpoint
-from vqv2.errors import InputError
+from vqv2.errors import InputError, MissingError
 from vqv2.files import write_json
+from vqv2.reading import read_json
+from vqv2.reading.schema import Each, Number, Table, Text
 from vqv2.report import format_table, save_page
 from vqv2.report.sections import EVALUATIONS
 
 FORMAT = "vqv2 evaluation 1"
+_CONTENT = Table(
+    {"format": Text()},
+    maybe={"evaluations": Each(Each()), "seconds": Each(Number()), "options": Each(Each())},
+)
 
 
 def evaluate(subject, names, announce=print):
@@ -82,13 +87,11 @@ def _former(subject, announce):
     about = {"format": FORMAT, "model": _identities(subject.hierarchy), "data": _data(subject)}
     empty = {**about, "evaluations": {}, "seconds": {}, "options": {}}
     path = subject.folder / "evaluation.json"
-    if not path.exists():
-        return empty
     try:
-        former = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): delete it to start anew") from None
-    if not isinstance(former, dict) or former.get("format") != FORMAT:
+        former = read_json(path, "delete it to start anew", _CONTENT)
+    except MissingError:
+        return empty
+    if former["format"] != FORMAT:
         raise InputError(f"{path} is no evaluation of vqv2: choose another folder with --out")
     if {name: former.get(name) for name in about} != about:
         announce(f"{path} is about another model or other images: its figures are replaced")

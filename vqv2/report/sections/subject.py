@@ -65,10 +65,10 @@ class Subject:
 
     def draw(self, count, temperature=1.0, top_k=0, top_p=1.0):
         """`Samples`, of each class as many as in training; always with the same noise."""
-        labels = self._training_labels(count)
+        labels, names = self._training_labels(count), self.hierarchy.class_names
         codes = self.hierarchy.sample_codes(
             count,
-            labels,
+            None if labels is None else [names[number] for number in labels],
             self.options.seed,
             temperature=temperature,
             top_k=top_k,

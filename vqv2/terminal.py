@@ -1,0 +1,89 @@
+"""Text on its way to a terminal: names of files and classes may hold what a terminal obeys.
+
+An escape sequence changes colours, titles, or what was printed before; marks of direction turn a
+line round; a line break forges a line. All of them are printed as Python writes them in a string.
+Letters of any script stay as they are.
+"""
+
+import contextlib
+import logging
+import sys
+import unicodedata
+import warnings
+from pathlib import Path
+
+_OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's categories: control, format, no character
+_JOINERS = "\u200c\u200d"  # format letters of several scripts, and emoji, and do nothing else
+_PACKAGE = Path(__file__).parent
+_NOWHERE = logging.NullHandler()
+
+
+def printable(text):
+    """Text as one line, in which nothing is obeyed by a terminal."""
+    text = str(text)
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+@contextlib.contextmanager
+def guarded():
+    """Context manager: inside, what is printed and warned of is not obeyed by the terminal.
+
+    Line breaks and tabs stay, as tables have them: a line that has a name in it goes through
+    `printable`. Warnings become one line; those of Pillow are dropped, as what is wrong with an
+    image has been found out otherwise (`vqv2.data.decode`).
+    """
+    with (
+        contextlib.redirect_stdout(_Guarded(sys.stdout)),
+        contextlib.redirect_stderr(_Guarded(sys.stderr)),
+        warnings.catch_warnings(),
+    ):
+        quieten_pillow()
+        former, warnings.formatwarning = warnings.formatwarning, _warning
+        try:
+            yield
+        finally:
+            warnings.formatwarning = former
+
+
+def quieten_pillow():
+    """Drop Pillow's warnings, and what it logs where nobody asked for a log: no file is named."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").addHandler(_NOWHERE)
+
+
+def beneath(stream):
+    """The stream that a guarded one writes to, for a progress bar, which moves the cursor."""
+    return getattr(stream, "_wrapped", stream)
+
+
+class _Guarded:
+    """A text stream that escapes; everything else is the stream's own."""
+
+    def __init__(self, stream):
+        self._wrapped = stream  # tqdm's name for it: it knows the stream of its bar by that
+
+    def write(self, text):
+        """Write text; returns its length."""
+        self._wrapped.write(_escaped_lines(text))
+        return len(text)
+
+    def __getattr__(self, name):
+        return getattr(self._wrapped, name)
+
+
+def _escaped_lines(text):
+    if text.isprintable():
+        return text
+    return "".join(letter if letter in "\n\t" else _escaped(letter) for letter in text)
+
+
+def _escaped(letter):
+    if letter in _JOINERS or unicodedata.category(letter) not in _OBEYED:
+        return letter
+    return letter.encode("unicode_escape").decode("ascii")
+
+
+def _warning(message, category, filename, lineno, line=None):
+    ours = _PACKAGE in Path(filename).parents
+    where = "" if ours else f" ({category.__name__}, {filename}, line {lineno})"
+    return printable(f"vqv2: {message}{where}") + "\n"
