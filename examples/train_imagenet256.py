@@ -15,7 +15,7 @@ processor, in a minute:
 #
 # The paper used 8 TPU cores for the autoencoder and 128 for the priors, with batches of 128, 1024
 # and 512. On one GPU, lower the batches until a step fits its memory. Parameters alone: the priors
-# have about 424 and 436 million, each four times in float32 (weight, two moments of Adam, average)
+# have about 423 and 436 million, each four times in float32 (weight, two moments of Adam, average)
 # and once more for the gradient, that is about 20 bytes each, or 8.5 GB. Images or maps come on top
 # in proportion to the batch.
 #     --set autoencoder.batch=32 --set top.batch=16 --set bottom.batch=8

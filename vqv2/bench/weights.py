@@ -6,7 +6,7 @@ import numpy as np
 class QuickNormal:
     """Stands in for a generator where a model draws its weights: few numbers, repeated.
 
-    A full-size prior draws 424 M normal numbers, which takes a quarter of a minute; that many
+    A full-size prior draws 423 M normal numbers, which takes a quarter of a minute; that many
     copies of a million numbers take a second or two. Already cut at two deviations. Good for
     timing (no denormal numbers, no zeros); nothing to train from.
     """

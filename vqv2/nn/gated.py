@@ -39,7 +39,7 @@ class GatedResidual(Module):
 
     features = conv1x1(ELU(causal(ELU(x)))), hidden -> residual -> 2 hidden units, into a `Gate`.
     "hidden units" and "residual units" as in Table 3's residual blocks (the reading that gives
-    about 424 M parameters for Table 1's top prior). With `second_kernel` > 1 the second
+    about 423 M parameters for Table 1's top prior). With `second_kernel` > 1 the second
     convolution is causal, too. With `kernel_size` 1 it is the 1x1 block of the output stack.
     """
 
