@@ -1,4 +1,4 @@
-"""Figures that several pages give are those that the code counts, or that one table has measured."""
+"""Figures on several pages are those that the code counts, or that one table has measured."""
 
 import re
 from pathlib import Path
