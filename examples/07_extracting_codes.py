@@ -28,7 +28,7 @@ hierarchy = Hierarchy.load(run.folder)
 store = open_codes(run.codes_folder, hierarchy.identity)
 for level in store.levels:
     codes = store.codes("train", level)
-    print(f"{level}: {codes.shape} {codes.dtype}, mapped from the disk: {type(codes).__name__}")
+    print(f"{level}: {codes.shape} {codes.dtype}, whose rows are read when they are asked for")
 
 # %% They are what the encoder says
 training, _ = course_run.images(options.out)
@@ -52,7 +52,7 @@ except vqv2.InputError as error:
 # or 6 bits. They are not, and the average surprise is less.
 frequencies, nats = {}, {}
 for level in store.levels:
-    counts = np.bincount(store.codes("train", level).ravel(), minlength=64)
+    counts = np.bincount(store.codes("train", level)[:].ravel(), minlength=64)
     frequencies[level] = counts / counts.sum()
     occurring = frequencies[level][counts > 0]
     nats[level] = -(occurring * np.log(occurring)).sum()
@@ -69,7 +69,7 @@ pixels = training.batch(np.arange(len(training)))
 
 def mean_patches(level):
     """(64, s, s, 3): the mean image patch at the places of every code; white where unused."""
-    codes = np.asarray(store.codes("train", level))
+    codes = store.codes("train", level)[:]
     side = 32 // codes.shape[1]
     n, size = codes.shape[:2]
     patches = pixels.reshape(n, size, side, size, side, 3).transpose(0, 1, 3, 2, 4, 5)

@@ -97,7 +97,7 @@ for step in range(1, config.steps + 1):
 
 # %% What is the top worth?
 # The loss is the mean of -log p(code), in nats per code: how surprised the prior is, on average.
-held_out = {level: store.codes("held_out", level) for level in store.levels}
+held_out = {level: store.codes("held_out", level)[:] for level in store.levels}
 labels = store.labels("held_out")
 with no_grad(), adam.averaged():
     nats_blind = blind.loss(held_out["bottom"], labels).item()
