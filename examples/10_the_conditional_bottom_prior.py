@@ -135,7 +135,7 @@ lesson.show(panels[0], alone, f"made up, without the top: {alone.mean():.2f} nat
 lesson.show(panels[1], told, f"with the top: {told.mean():.2f} nats", True, **shades)
 upper.colorbar(panels[1].images[0], ax=panels[:2], label="nats at each place")
 lesson.show(
-    panels[2], sight / sight.max(), "top places that (3, 3) is told about", True, cmap="Blues"
+    panels[2], sight / sight.max(), "top places that reach bottom place (3, 3)", True, cmap="Blues"
 )
 panels[2].plot(1, 1, "s", color="black", ms=10)
 panels[3].remove()
@@ -156,9 +156,7 @@ inks = ["#BBBBBB", "#BBBBBB", lesson.PALETTE[1], lesson.PALETTE[0], lesson.PALET
 bars.barh(list(guesses), list(guesses.values()), color=inks)
 for line, value in enumerate(guesses.values()):
     bars.text(value, line, f" {value:.2f}", va="center")
-bars.set(
-    title="Small hierarchy: nats per bottom code, held out", xlim=(0, 1.15 * max(guesses.values()))
-)
+bars.set(title="Small hierarchy: held-out nats per code", xlim=(0, 1.15 * max(guesses.values())))
 bars.invert_yaxis()
 lesson.save(drawing, options, "10_the_conditional_bottom_prior")
 

@@ -201,6 +201,8 @@ SLIPS = [
     ("e04", "peak_step", lambda warmup=0: [1], "is [1], not a whole number from 1"),
     ("e16", "gate", numba.njit(lambda a, b, out: a.size), "a kernel returns nothing, it writes"),
     ("e16", "gate", numba.njit(lambda a, b, out: None), "gate wrote nothing into out"),
+    ("e16", "gate", numba.njit(lambda a, b, out: a.size + "x"),
+     "Numba cannot compile line"),
     ("e17", "scale", lambda x, factor, y: None, "keep the line @cuda.jit above it"),
 ]  # fmt: skip
 
