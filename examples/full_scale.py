@@ -97,6 +97,7 @@ def _small(config):
             residual_units=16,
             layers=2,
             attention_layers=min(1, prior.attention_layers),
+            attention_every=0,
             attention_heads=2,
             output_stack_layers=min(1, prior.output_stack_layers),
             conditioning_blocks=min(2, prior.conditioning_blocks),

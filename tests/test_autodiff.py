@@ -221,6 +221,35 @@ def test_an_operation_in_ten_lines():
     assert x.grad[0] == 12.0
 
 
+@pytest.mark.parametrize("numbers", [[1, 2, 3], [True, False], np.arange(3, dtype=np.uint16)])
+def test_whole_numbers_have_no_gradient(numbers):
+    with pytest.raises(GradientError, match="cannot require a gradient: give it floating-point"):
+        Tensor(numbers, requires_grad=True)
+    x = Tensor(np.ones(len(numbers), np.float32), requires_grad=True)
+    (x * Tensor(numbers) * 0.5).backward(np.ones(len(numbers)))  # as constants they are welcome
+    np.testing.assert_array_equal(x.grad, np.asarray(numbers) * np.float32(0.5))
+    assert x.grad.dtype == np.float32  # that of x, though the product is float64
+
+
+def test_an_output_of_whole_numbers_is_a_constant():
+    @differentiable
+    def largest(x):
+        return (x.max(keepdims=True), x.argmax(keepdims=True)), lambda dy, _: np.sign(x) * dy
+
+    value, place = largest(Tensor([0.0, 3.0], requires_grad=True))
+    assert value.requires_grad and not place.requires_grad
+
+
+def test_numpy_reads_constants_and_loses_no_gradient():
+    constant = Tensor(np.ones((2, 3), np.float32))
+    assert np.asarray(constant) is constant.array
+    assert np.stack([constant, constant]).dtype == np.float32
+    x = Tensor(np.ones(3), requires_grad=True)
+    for lost in (x, x * 2):
+        with pytest.raises(GradientError, match="given to NumPy, which would lose it"):
+            np.asarray(lost)
+
+
 def test_array_on_the_left_gives_a_tensor():
     x = leaf(1.0, 2.0)
     y = np.array([3.0, 4.0]) * x - 1.0

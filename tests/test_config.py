@@ -128,6 +128,7 @@ def test_nonsense_is_refused(settings, message):
     [
         ({"hidden_units": 20}, "multiple of 2 x attention_heads"),
         ({"attention_layers": 21}, "attention_layers"),
+        ({"attention_every": 6}, "attention_every 6 times attention_layers 4"),
         ({"filter_size": 4}, "odd"),
         ({"filter_size": 1}, "at least 3"),
         ({"conditioning_units": 6}, "multiple of 4"),

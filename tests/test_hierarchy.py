@@ -45,11 +45,20 @@ def test_codes_on_disk_are_those_of_the_loaded_hierarchy(trained):
             assert isinstance(store.codes(split, level), ArrayFile)
 
 
+def test_weights_that_are_no_numbers_are_named_instead_of_encoded(trained, tmp_path):
+    run, sources = trained
+    model, identity = run.load_autoencoder()
+    model.encoders[1].refinement.convolution.weight.array[...] = np.nan
+    with pytest.raises(InputError, match="images 0 to [0-9]+ of .*: level top: .* NaN"):
+        encode_dataset(model, identity, sources, tmp_path / "codes", progress=False)
+
+
 def test_copies_of_the_training_codes_are_augmented_anew_but_the_first(trained, tmp_path):
     run, sources = trained
     model, identity = run.load_autoencoder()
-    for name in ("one", "again"):
-        encode_dataset(model, identity, sources, tmp_path / name, copies=3, progress=False)
+    for name, batch in (("one", None), ("again", 5)):  # whatever the batch
+        how = {"copies": 3, "batch": batch, "progress": False}
+        encode_dataset(model, identity, sources, tmp_path / name, **how)
     encode_dataset(model, identity, sources, tmp_path / "other", copies=3, seed=1, progress=False)
     plain, one = open_codes(run.codes_folder), open_codes(tmp_path / "one")
     count = plain.counts["train"]
@@ -217,7 +226,7 @@ def test_wrong_codes_are_one_sentence(trained, codes, levels, message):
         Hierarchy.load(trained[0].folder, priors=False).decode(codes, levels)
 
 
-@pytest.mark.parametrize("batch", [0, -1, 1.5, None])
+@pytest.mark.parametrize("batch", [0, -1, 1.5, "2"])
 def test_a_batch_that_makes_no_sense_is_one_sentence(trained, batch):
     hierarchy = Hierarchy.load(trained[0].folder, priors=False)
     images = np.zeros((2, 16, 16, 3), np.float32)
@@ -303,6 +312,18 @@ def test_damaged_codes_are_noticed(copy):
         pipeline.train_prior(copy, "top", resume=True, schedule=QUIET)
 
 
+def test_an_error_while_encoding_is_not_blamed_on_the_disk(trained, tmp_path, monkeypatch):
+    run, sources = trained
+    model, identity = run.load_autoencoder()
+
+    def fail(*_):
+        raise OSError("Could not load shared object file")
+
+    monkeypatch.setattr(model, "encode", fail)
+    with pytest.raises(OSError, match="^Could not load"):
+        encode_dataset(model, identity, sources, tmp_path / "codes", progress=False)
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [
@@ -339,6 +360,7 @@ def test_a_damaged_run_folder_is_one_sentence(tmp_path, text):
         ({"class_names": "cat"}, "its 'class_names' is 'cat', not a list"),
         ({"data": None}, "its 'data' is None, not text"),
         ({"config": {}}, "its 'config' lacks 'name'"),
+        ({"config": {**CONFIG.as_dict(), "conditional": 1}}, "is 1, not true or false"),
         ({"config": {**CONFIG.as_dict(), "priors": []}}, "0 priors for the levels top, bottom"),
     ],
 )

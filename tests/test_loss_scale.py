@@ -90,7 +90,7 @@ def test_a_state_without_scale_is_refused():
 def test_what_no_scale_helps_is_said(monkeypatch):
     w = parameter()
     optimizer = optimizer_of(w, "float16")
-    with pytest.raises(InputError, match="precision=bfloat16"), np.errstate(invalid="ignore"):
+    with pytest.raises(InputError, match="--precision bfloat16"), np.errstate(invalid="ignore"):
         take_steps(optimizer, w, [np.inf] * 40)
     assert optimizer.loss_scale.skipped == 31
 

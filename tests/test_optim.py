@@ -19,7 +19,8 @@ def test_adam_and_average_against_the_formula():
         w.grad = rng.standard_normal(5)
         m, v = 0.9 * m + 0.1 * w.grad, 0.999 * v + 0.001 * w.grad**2
         theta = theta - 0.01 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
-        average = 0.9 * average + 0.1 * theta
+        decay = min(0.9, (1 + t) / (10 + t))
+        average = decay * average + (1 - decay) * theta
         optimizer.step(0.01)
         np.testing.assert_allclose(w.array, theta, rtol=1e-12)
         np.testing.assert_allclose(optimizer.average["w"], average, rtol=1e-12)
@@ -29,6 +30,20 @@ def test_adam_and_average_against_the_formula():
 def test_the_average_starts_at_the_initial_weights():
     w = Tensor(np.ones(2), requires_grad=True)
     np.testing.assert_array_equal(Adam({"w": w}, 0.9999).average["w"], w.array)
+
+
+def test_the_average_follows_a_short_training_and_is_that_of_the_paper_after_a_long_one():
+    w = Tensor(np.zeros(1), requires_grad=True)
+    optimizer = Adam({"w": w}, 0.9999)
+    for _ in range(300):  # all at 1 from the first update on, as if it had converged at once
+        w.array[:], w.grad = 1, np.zeros(1)
+        optimizer.step(0.0)
+    assert optimizer.average["w"] == pytest.approx(1, abs=1e-6)
+    decays = {}
+    for optimizer.steps in (1, 300, 89_989, 89_990, 2_207_444):
+        decays[optimizer.steps] = optimizer.average_decay
+    assert decays[1] == pytest.approx(2 / 11) and decays[300] == pytest.approx(301 / 310)
+    assert decays[89_989] < 0.9999 and decays[89_990] == decays[2_207_444] == 0.9999
 
 
 def test_averaged_puts_the_trained_weights_back_after_an_exception():

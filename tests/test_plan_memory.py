@@ -4,12 +4,19 @@ As `vqv2 bench memory` measures it: resident memory of a training step above wha
 On a device the pool, the driver and cuBLAS come on top, which nobody has measured.
 """
 
+import dataclasses
+import tracemalloc
+
+import numpy as np
 import pytest
 
 import backends
 from vqv2 import cost, plan
 from vqv2.bench.cases import training_case
 from vqv2.bench.worker import Worker
+from vqv2.config import AutoencoderConfig
+from vqv2.models.autoencoder import Autoencoder
+from vqv2.optim import Adam
 
 PRIOR = {"layers": 4, "attention_layers": 1, "output_stack_layers": 2}
 CASES = {
@@ -42,6 +49,41 @@ def test_memory_is_predicted_within_a_tenth(name):
     expected = predicted(*CASES[name])
     assert measured > 60 * MIB  # or the noise of a process would count
     assert expected / measured == pytest.approx(1, abs=0.1), (expected / MIB, measured / MIB)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize(("size", "hidden"), [(64, 64), (128, 16)])
+def test_encoding_and_decoding_take_no_more_memory_than_training_did(size, hidden, recompute):
+    latent_sizes = (size // 8, size // 4)
+    config = AutoencoderConfig(
+        image_size=size, latent_sizes=latent_sizes, hidden_units=hidden, batch=2,
+        recompute=recompute,
+    )  # fmt: skip
+    model, rng = Autoencoder(config, np.random.default_rng(0)), np.random.default_rng(1)
+    count = plan.images_at_once(config)
+    images = rng.random((count, size, size, 3), dtype=np.float32)
+    codes = model.encode(images)
+
+    def step():
+        optimizer = Adam(model.parameters(), config.polyak_decay)
+        optimizer.backward(model.loss(images[:2], rng)[0])
+        optimizer.step(config.learning_rate)
+
+    trained = held(step)
+    assert held(lambda: model.encode(images)) < trained
+    assert held(lambda: model.decode(codes)) < trained
+    assert 2 <= count <= 32 == plan.images_at_once(dataclasses.replace(config, batch=128))
+    assert plan.images_at_once(dataclasses.replace(config, batch=1)) <= count
+
+
+def held(function):
+    """The most bytes that a computation holds at a time, beyond what there was before."""
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_recomputation_and_larger_batches_count_as_they_should():

@@ -125,10 +125,12 @@ class Tensor:
     """An array that may be a leaf to differentiate by, or the result of recorded operations.
 
     array          the NumPy or CuPy array, of any shape; read it freely
-    requires_grad  true for parameters and for whatever was computed from one
+    requires_grad  true for parameters and for floating-point numbers computed from one
     grad           after `backward`: dL/d(array) for leaves, same shape and dtype; None before
 
-    The operators + - * / ** @ and [] are set by `vqv2.functional`.
+    The operators + - * / ** @ and [] are set by `vqv2.functional`. NumPy may read a constant as an
+    array, but nothing that has a gradient, which would be lost there. Raises `GradientError` for
+    whole numbers that shall have one, as a small step of them is none.
     """
 
     __slots__ = ("__weakref__", "array", "grad", "node", "output_index", "requires_grad")
@@ -137,6 +139,11 @@ class Tensor:
 
     def __init__(self, array, requires_grad=False):
         self.array = array if hasattr(array, "dtype") else np.asarray(array)
+        if requires_grad and not _is_floating(self.array):
+            raise GradientError(
+                f"a tensor of {self.array.dtype} cannot require a gradient: give it floating-point "
+                "numbers, such as array.astype(numpy.float32)"
+            )
         self.requires_grad = requires_grad
         self.grad = None
         self.node = None
@@ -149,6 +156,15 @@ class Tensor:
 
     def __len__(self):
         return len(self.array)
+
+    def __array__(self, dtype=None, copy=None):
+        """What `numpy.asarray` makes of a constant. Raises `GradientError` for anything else."""
+        if self.requires_grad:
+            raise GradientError(
+                "a tensor that has a gradient was given to NumPy, which would lose it: use "
+                "vqv2.functional, or tensor.array for its numbers alone"
+            )
+        return np.array(self.array, dtype, copy=copy)
 
     def __repr__(self):
         source = f", from '{self.node.name}'" if self.node else ""
@@ -239,6 +255,7 @@ def _deliver(parent, cotangent, pending):
 
 
 def _add_to_leaf(leaf, cotangent):
+    cotangent = cotangent.astype(leaf.dtype, copy=False)  # beside float64 constants it may be that
     leaf.grad = cotangent if leaf.grad is None else elementwise.add(leaf.grad, cotangent)
 
 
@@ -316,6 +333,11 @@ def _tensors(output, node):
 
 
 def _tensor(array, node, index):
-    tensor = Tensor(array, requires_grad=node is not None)
-    tensor.node, tensor.output_index = node, index
+    tensor = Tensor(array)
+    if node is not None and _is_floating(tensor.array):  # whole ones are constants, such as codes
+        tensor.requires_grad, tensor.node, tensor.output_index = True, node, index
     return tensor
+
+
+def _is_floating(array):
+    return array.dtype.kind == "f"

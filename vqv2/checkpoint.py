@@ -31,6 +31,10 @@ METADATA = Table(
         "class_names": Many(Text()),
         "autoencoder": Text(),
         "codes": Text(),
+        "from": Table(
+            {"identity": Text()},
+            maybe={"run": Text(), "file": Text(), "stage": Text(), "step": Whole()},
+        ),
     },
 )
 
@@ -215,15 +219,6 @@ def read_metadata(path):
     """
     with _opened(path) as file:
         return _metadata(path, file.metadata)
-
-
-def read_shapes(path):
-    """{name: shape} of the arrays of a file that `save` wrote, without reading them.
-
-    Raises as `load` does.
-    """
-    with _opened(path) as file:
-        return {name: entry.shape for name, entry in file.entries.items()}
 
 
 @contextlib.contextmanager

@@ -129,7 +129,9 @@ def _command(arguments):
     except BrokenPipeError:
         return 0  # the reader of our output has seen enough
     except OSError as error:
-        return _complain(f"{error.filename or 'a file'}: {error.strerror or error}", 2)
+        # Not all are about files: libraries that cannot be loaded have no error number.
+        where = f"{error.filename or 'a file'}: " if error.strerror else ""
+        return _complain(f"{where}{error.strerror or error}", 2)
 
 
 @contextlib.contextmanager

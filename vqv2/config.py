@@ -97,7 +97,7 @@ class AutoencoderConfig:
         "ema", "equation 3; or loss: the gradient of ||sg[E(x)] - e||^2", ("ema", "loss")
     )
     codebook_decay: float = _field(0.99, "equation 3, gamma", RATE)
-    codebook_epsilon: float = _field(1e-5, "here: Laplace smoothing of the counts", POSITIVE)
+    codebook_epsilon: float = _field(1e-5, "here: Laplace smoothing of counts and sums", POSITIVE)
     level_dropout: float = _field(0.0, "here: how often training decodes coarse levels only", RATE)
     restart_after: int = _field(
         200, "here: steps until an unused code restarts; 0: never", MAYBE_STEPS
@@ -109,7 +109,7 @@ class AutoencoderConfig:
     steps: int = _field(2207444, "Table 3, Training steps", STEPS)
     learning_rate: float = _field(2e-4, "Table 3, Learning Rate", POSITIVE)
     decay_learning_rate: bool = _field(False, "here: true lets it fall to zero, half a cosine")
-    polyak_decay: float = _field(0.9999, "Table 3, Polyak EMA decay", RATE)
+    polyak_decay: float = _field(0.9999, "Table 3, Polyak EMA decay; after a warm-up", RATE)
     gradient_clipping: float = _field(
         0.0, "here: largest norm of the gradient; 0: any", NOT_NEGATIVE
     )
@@ -153,8 +153,9 @@ class PriorConfig:
     hidden_units: int = _field(512, "Table 1, Hidden units", UNITS)
     residual_units: int = _field(2048, "Table 1, Residual units", UNITS)
     layers: int = _field(20, "Table 1, Layers", DEPTH)
-    attention_layers: int = _field(
-        4, "Table 1, Attention layers; after every layers / this many", MAYBE_DEPTH
+    attention_layers: int = _field(4, "Table 1, Attention layers", MAYBE_DEPTH)
+    attention_every: int = _field(
+        0, "here: layers before each of them; 0: layers / their number", MAYBE_DEPTH
     )
     attention_heads: int = _field(8, "Table 1, Attention heads", UNITS)
     filter_size: int = _field(5, "Table 1, Conv Filter size", FILTER)
@@ -177,7 +178,7 @@ class PriorConfig:
     decay_exponent: float = _field(
         0.35, 'section A.2, in the formula ("square root" in its text)', NOT_NEGATIVE
     )
-    polyak_decay: float = _field(0.9999, "Table 1, Polyak EMA decay", RATE)
+    polyak_decay: float = _field(0.9999, "Table 1, Polyak EMA decay; after a warm-up", RATE)
     gradient_clipping: float = _field(
         0.0, "here: largest norm of the gradient; 0: any", NOT_NEGATIVE
     )
@@ -197,6 +198,11 @@ class PriorConfig:
         if self.attention_layers > self.layers:
             raise InputError(
                 f"attention_layers {self.attention_layers} is more than layers {self.layers}"
+            )
+        if self.attention_every * self.attention_layers > self.layers:
+            raise InputError(
+                f"attention_every {self.attention_every} times attention_layers "
+                f"{self.attention_layers} is more than layers {self.layers}"
             )
         for name in ("filter_size", "second_kernel"):
             if getattr(self, name) % 2 == 0:

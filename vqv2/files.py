@@ -112,6 +112,8 @@ def make_folder(folder):
         for parent in (folder, *folder.parents):
             if os.path.islink(parent) and not os.path.exists(parent):
                 reason = f"{parent} is {_NOWHERE}"
+            elif os.path.isfile(parent):
+                reason = f"{parent} is a file, not a folder"
         raise InputError(f"cannot write in {folder}: {reason}") from None
 
 

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from backends.communication import Single
+from vqv2.agreement import check_agreement, fingerprint
 from vqv2.data.codes import training_classes
 from vqv2.errors import InputError
+from vqv2.plan import images_at_once
 from vqv2.run import Run
 from vqv2.sampling import (
     Settings,
@@ -73,11 +75,14 @@ class Hierarchy:
         config = self.autoencoder.config
         return config.image_size, config.image_size, config.channels
 
-    def encode(self, images, batch=32):
+    def encode(self, images, batch=None):
         """Images (N, H, W, C) in [0, 1] -> {level: codes (N, size, size) uint16}.
 
-        Raises `InputError` for another shape or dtype, and for pixels outside [0, 1] or NaN.
+        `batch` images at once, by default those of `images_at_once` (`vqv2.plan`). Raises
+        `InputError` for another shape or dtype, for pixels outside [0, 1] or NaN, and where the
+        encoder makes NaN of them.
         """
+        batch = self._at_once if batch is None else batch
         _check_at_least(1, batch=batch)
         images = self._check_images(images)
         codes = {
@@ -91,12 +96,14 @@ class Hierarchy:
                 maps[places] = part[level]
         return codes
 
-    def decode(self, codes, levels=None, batch=32):
+    def decode(self, codes, levels=None, batch=None):
         """{level: codes (N, size, size)} -> images (N, H, W, C), float32 in [0, 1].
 
         `levels` names the levels to use, default all; what the others would say is replaced by
-        their average (Figure 8). Raises `InputError` for codes or levels that do not fit.
+        their average (Figure 8). `batch` as for `encode`. Raises `InputError` for codes or levels
+        that do not fit.
         """
+        batch = self._at_once if batch is None else batch
         _check_at_least(1, batch=batch)
         count = self._count_of(codes)
         parts = (
@@ -174,7 +181,8 @@ class Hierarchy:
                      with batches of equal size, at most `batch`, and all get all the codes
         first        the sample to begin with, of those that the seed gives: a multiple of `batch`
 
-        Raises `InputError` when a level's prior is not trained, and for an unknown class, at once.
+        Raises `InputError`, at once, when a level's prior is not trained, for an unknown class, and
+        when the processes do not all draw the same from the same priors.
         """
         _check_at_least(1, count=count, batch=batch, window=window)
         _check_at_least(0, seed=seed, first=first)
@@ -190,6 +198,9 @@ class Hierarchy:
         rng = np.random.default_rng(seed)
         labels = self.labels(label, count, rng)
         settings = {level: self.settings(level, temperature, top_k, top_p) for level in levels}
+        numbers = {"count": count, "first": first, "seed": seed, "batch": batch, "window": window}
+        alike = {**numbers, "method": method, "storage": storage}
+        check_agreement(communicator, lambda: self._facts(alike, labels, settings, given))
         how = (method, progress and communicator.rank == 0, storage, window)
 
         def draw(places, number):
@@ -203,6 +214,17 @@ class Hierarchy:
             )
 
         return draw_in_turns(draw, count, batch, self._sizes(levels), communicator, first)
+
+    def _facts(self, how, labels, settings, given):
+        """What all processes that draw codes together must have alike."""
+        return {
+            **how,
+            "choice of classes": None if labels is None else labels.tolist(),
+            **{f"setting of {level}": str(one) for level, one in settings.items()},
+            **{f"choice of {level} codes to keep": kept.tolist() for level, kept in given.items()},
+            "autoencoder": self.identity,
+            **{f"prior of {level}": fingerprint(prior) for level, prior in self.priors.items()},
+        }
 
     def _sample_batch(self, count, rng, labels, settings, given, how):
         """Codes {level: (count, size, size)} drawn side by side, from the top level down."""
@@ -346,6 +368,10 @@ class Hierarchy:
             size = self._sizes(self.levels)[level]
             check_given(codes, count, size, self.config.autoencoder.codebook_size, level)
         return {level: np.asarray(codes) for level, codes in given.items()}
+
+    @property
+    def _at_once(self):
+        return images_at_once(self.config.autoencoder)
 
     def _check_images(self, images):
         try:

@@ -35,11 +35,13 @@ class Unscaled:
         return {}
 
     def state(self):
-        """{name: array} that continuing needs."""
-        return {}
+        """{name: array} that continuing needs: steps that were left out in float16 before."""
+        return {"loss_scale": np.array([0.0, 0, self.skipped])} if self.skipped else {}
 
     def load_state(self, state):
-        """The inverse of `state`."""
+        """The inverse of `state`, and of that of a `LossScale`."""
+        if "loss_scale" in state:
+            self.skipped = int(state["loss_scale"][2])
 
 
 class LossScale(Unscaled):
@@ -94,7 +96,7 @@ class LossScale(Unscaled):
         if self.scale <= LEAST:
             raise InputError(
                 f"gradients overflow in precision float16, even of the loss times {self.scale:g}: "
-                "train with precision=bfloat16, which has the range of float32"
+                "go on with --resume --precision bfloat16, which has the range of float32"
             )
         self.scale, self.good = self.scale / 2, 0
 
@@ -107,11 +109,11 @@ class LossScale(Unscaled):
         return {"loss_scale": np.array([self.scale, self.good, self.skipped])}
 
     def load_state(self, state):
-        """The inverse of `state`. Raises `InputError` when it is missing."""
+        """The inverse of `state`, and of that of an `Unscaled`. Raises `InputError` without one."""
         if "loss_scale" not in state:
             raise InputError("the checkpoint has no loss_scale, which precision float16 needs")
         scale, good, skipped = state["loss_scale"].tolist()
-        self.scale, self.good, self.skipped = scale, int(good), int(skipped)
+        self.scale, self.good, self.skipped = scale or FIRST, int(good), int(skipped)
 
 
 def loss_scale(precision):

@@ -14,10 +14,11 @@ from vqv2.loss_scale import loss_scale
 class Adam:
     """Adam (Kingma and Ba, 2015) and the moving average of the weights (Polyak), by name.
 
-    `polyak_decay` as in Tables 1 to 3 (0.9999); the average starts at the initial weights. The
-    paper gives no beta1, beta2, epsilon: here Adam's usual 0.9, 0.999, 1e-8. Codebooks that are
-    averaged by equation 3 are buffers, not parameters, and have no part in this; those that a loss
-    trains are named in `not_averaged`, and their "average" is their present value.
+    `polyak_decay` as in Tables 1 to 3 (0.9999). Not stated in the paper: the average warms up
+    (`average_decay`), so that it follows a short training, too. Neither does the paper give beta1,
+    beta2, epsilon: here Adam's usual 0.9, 0.999, 1e-8. Codebooks that are averaged by equation 3
+    are buffers, not parameters, and have no part in this; those that a loss trains are named in
+    `not_averaged`, and their "average" is their present value.
 
     In `precision` float16 the loss is scaled (`vqv2.loss_scale`): then `backward(loss)` has to be
     called in the place of `loss.backward()`, and a step whose gradients overflow is left out.
@@ -46,6 +47,17 @@ class Adam:
         self.square = {name: _zeros_like(p.array) for name, p in parameters.items()}
         self.average = {name: p.array.copy() for name, p in parameters.items()}
 
+    @property
+    def average_decay(self):
+        """The decay of the average at update t = `steps`: min(polyak_decay, (1 + t) / (10 + t)).
+
+        An average of about the last t / 9 updates, until `polyak_decay` is reached: 0.9999 at
+        update 89 990. The initial weights, random or imported, are forgotten within the first few.
+        Without it the shortest training of the paper (57 400 updates) would end with 0.3 % of them
+        in its average, one of 1000 with 90 %.
+        """
+        return min(self.polyak_decay, (1 + self.steps) / (10 + self.steps))
+
     def backward(self, loss):
         """The backward pass of a loss, scaled where the precision needs it."""
         self.loss_scale.backward(loss)
@@ -72,6 +84,7 @@ class Adam:
         if without:
             raise GradientError(f"no gradient for {len(without)} parameters, such as {without[0]}")
         self.steps += 1
+        decay = self.average_decay
         for name, parameter in self.parameters.items():
             adam.adam_update(
                 parameter.array,
@@ -84,13 +97,28 @@ class Adam:
                 self.beta1,
                 self.beta2,
                 self.epsilon,
-                0.0 if name in self.not_averaged else self.polyak_decay,
+                0.0 if name in self.not_averaged else decay,
             )
             parameter.grad = None
 
     @contextlib.contextmanager
     def averaged(self):
-        """Inside, the parameters hold their averages: evaluation, decoding, extraction."""
+        """Inside, the parameters hold their averages: evaluation, decoding, extraction.
+
+        Buffers stay: codebooks of equation 3 and the statistics of BatchNorm are moving averages of
+        their own, of training with the latest weights. To average them, too, made held-out losses
+        no better, and to estimate them anew beside the averaged weights little. Small models on
+        emoji of 32 x 32, a constant rate of 1e-3, `polyak_decay` 0.9999, one run each:
+
+            held-out loss with the buffers           of training   averaged   estimated anew
+            autoencoder, 500 steps                       0.02696    0.02717          0.02664
+                        1500 steps                       0.02175    0.02179          0.02168
+                        3000 steps                       0.02082    0.02077          0.02076
+            conditioned prior, 500 steps (nats)           1.6716     1.6719           1.6717
+                              1500 steps                  1.5221     1.5228           1.5235
+
+        Nobody has measured it where the decay has reached 0.9999.
+        """
         trained = {name: p.array for name, p in self.parameters.items()}
         for name, parameter in self.parameters.items():
             parameter.array = self.average[name]

@@ -2,7 +2,10 @@
 
 import contextlib
 
+from backends.communication import Single
 from vqv2 import checkpoint
+from vqv2.agreement import check_agreement
+from vqv2.consistency import check_prior
 from vqv2.data import images
 from vqv2.data.codes import has_source, open_codes
 from vqv2.errors import InputError
@@ -10,7 +13,8 @@ from vqv2.run import Run, is_run
 from vqv2.training import AutoencoderTask, PriorTask, encode_dataset, train
 from vqv2.training.claim import check_unclaimed, claim
 from vqv2.training.extraction import extraction_settings
-from vqv2.training.state import CODES, is_same_data
+from vqv2.training.start import OF_AUTOENCODER, OF_PRIOR, is_begun, start_of, take_over
+from vqv2.training.state import CODES, ORIGIN, is_same_data
 
 
 def open_splits(data, autoencoder, workers=None):
@@ -73,6 +77,15 @@ def _may_go_on(run, path):
         return True
 
 
+def start_from(run, stage, folder):
+    """The `Start` of a stage of `run` from the same stage of the run in `folder`.
+
+    None where it has begun like that already. Raises `InputError` when it has begun otherwise, and
+    when there is nothing in `folder` to begin from.
+    """
+    return None if is_begun(run.stage_folder(stage), folder) else start_of(folder, stage)
+
+
 def train_autoencoder(
     run,
     sources,
@@ -80,25 +93,40 @@ def train_autoencoder(
     resume=False,
     schedule=None,
     on_start=lambda: None,
+    adjust=False,
     communicator=None,
+    start=None,
 ):
     """Stage 1 on {split: ImageSource}: fills RUN/autoencoder; the last held-out metrics.
 
-    `on_start` is called when everything has been found in order. The processes of a
-    `communicator` share the batches.
+    `on_start` is called when everything has been found in order. With `adjust` the learning rate
+    and the like may be others than they were (`vqv2.training.train`). The processes of a
+    `communicator` share the batches. A `Start` gives the weights to begin with (`start_from`).
     """
     model = run.new_autoencoder(seed)
+    if start:
+        take_over(start, model, OF_AUTOENCODER)
     task = AutoencoderTask(model, sources["train"], sources["held_out"], seed, communicator)
-    return train(task, run.stage_folder(task.stage), seed, resume, schedule, on_start)
+    task.metadata |= {ORIGIN: start.origin} if start else {}
+    return train(task, run.stage_folder(task.stage), seed, resume, schedule, on_start, adjust)
 
 
-def extract_codes(run, sources, progress=True, copies=1, seed=0, communicator=None, resume=False):
+def extract_codes(
+    run,
+    sources,
+    progress=True,
+    copies=1,
+    seed=0,
+    communicator=None,
+    resume=False,
+    batch=None,
+):
     """Codes of all images by the averaged encoder: fills RUN/codes; the opened store.
 
-    With `resume` nothing is done where these codes are there already. `copies`, `seed` and
-    `communicator`: see `vqv2.training.encode_dataset`. Raises `InputError` when the data has other
-    classes than the run was made for, while another process extracts, while the autoencoder or a
-    prior is being trained, and when other codes would replace those that a prior has learned.
+    With `resume` nothing is done where these codes are there already. `copies`, `seed`, `batch`
+    and `communicator`: see `vqv2.training.encode_dataset`. Raises `InputError` when the data has
+    other classes than the run was made for, while another process extracts, while the autoencoder
+    or a prior is being trained, and when other codes would replace those that a prior has learned.
     """
     writes = communicator is None or communicator.rank == 0
     if writes:
@@ -107,16 +135,17 @@ def extract_codes(run, sources, progress=True, copies=1, seed=0, communicator=No
     model, identity = run.load_autoencoder()
     check_classes(run, sources)
     store = _extracted(run, identity, sources, copies, seed)
+    check_agreement(communicator or Single(), lambda: {"codes that are there": bool(store)})
     if resume and store:
         return store
     if writes:
         _check_priors(run, identity, replaced=not store)
-    settings = {"copies": copies, "seed": seed, "progress": progress}
+    settings = {"copies": copies, "seed": seed, "progress": progress, "batch": batch}
     with claim(run.folder) if writes else contextlib.nullcontext():
         encode_dataset(
             model, identity, sources, run.codes_folder, **settings, communicator=communicator
         )
-    return open_codes(run.codes_folder, identity)
+    return run.open_codes(identity)
 
 
 def _extracted(run, identity, sources, copies, seed):
@@ -169,14 +198,31 @@ def check_classes(run, sources):
             )
 
 
-def train_prior(run, level, seed=0, resume=False, schedule=None, communicator=None):
+def train_prior(
+    run,
+    level,
+    seed=0,
+    resume=False,
+    schedule=None,
+    adjust=False,
+    communicator=None,
+    start=None,
+):
     """Stage 2 for one level, from RUN/codes: fills RUN/prior-LEVEL; the last held-out metrics.
 
-    The processes of a `communicator` share the batches. Raises `InputError` when the codes are
-    missing or another autoencoder's.
+    `adjust` is as in `train_autoencoder`, and so is `start`, but for what that prior has learned of
+    classes where they are others. The processes of a `communicator` share the batches. Raises
+    `InputError` when the codes are missing or another autoencoder's, or when the classes are others
+    than they were.
     """
     model = run.new_prior(level, seed)
     _, identity = run.load_autoencoder()
-    store = open_codes(run.codes_folder, identity)
+    store = run.open_codes(identity)
+    if start:
+        take_over(start, model, OF_PRIOR, run.class_names)
     task = PriorTask(model, level, store, seed, communicator)
-    return train(task, run.stage_folder(task.stage), seed, resume, schedule)
+    task.metadata |= {ORIGIN: start.origin} if start else {}
+    checkpoints = checkpoint.Checkpoints(run.stage_folder(task.stage))
+    if learned := checkpoints.metadata():
+        check_prior(run, checkpoints.newest, learned)
+    return train(task, checkpoints.folder, seed, resume, schedule, adjust=adjust)

@@ -104,6 +104,19 @@ def peak_bytes(model_cost, batch, recomputed=False):
     return 4 * weights + max(batch * activations, weights) + batch * working
 
 
+def images_at_once(config, processes=1, most=32):
+    """How many images to encode or decode at once: from 1 to `most`.
+
+    So many that it takes no more memory than a step of an `AutoencoderConfig`'s training did in
+    each of so many `processes`: who could train a model can use it. An image takes less than twice
+    the working memory that training takes for it (`tests/test_plan_memory.py`).
+    """
+    counted = cost.autoencoder(config)
+    trained = max(1, config.batch // (config.accumulate * processes))
+    free = peak_bytes(counted, trained, config.recompute) - counted.parameters * NUMBER
+    return max(1, min(most, int(free / (2 * counted.working * NUMBER))))
+
+
 def step_seconds(model_cost, batch, on, precision="float32", recomputed=False):
     """Seconds of one training step: backward costs twice the products of forward.
 

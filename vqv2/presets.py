@@ -17,6 +17,7 @@ _FFHQ_TOP = PriorConfig(dropout=0.5, output_stack_layers=0, steps=237000, learni
 _FFHQ_MIDDLE = PriorConfig(
     residual_units=1024,
     attention_layers=1,
+    attention_every=5,  # section A.2: `block_kinds` in vqv2/models/prior.py says why
     dropout=0.3,
     output_stack_layers=0,
     conditioning_blocks=8,

@@ -10,6 +10,7 @@ RUN/prior-LEVEL/                stage 2, the same files; its training.json has t
                                 prior's configuration, as levels may be trained at the same time
 """
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -18,29 +19,28 @@ import numpy as np
 
 from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, Config, PriorConfig, from_values
+from vqv2.consistency import check_autoencoder, check_codes, check_distinct, check_prior
+from vqv2.data.codes import open_codes
 from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.files import atomic_write
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.models.prior import Prior
 from vqv2.nn.finite import check_arrays
-from vqv2.reading import read_json
-from vqv2.reading.schema import Each, Many, Table, Text, Whole
+from vqv2.reading import check_json, read_json
+from vqv2.reading.schema import Each, Many, Table, Text, Truth, Whole
 
 FORMAT = "vqv2 run 1"
 STAGE_FORMAT = "vqv2 stage 1"
-# What codes, priors and the images of all of them are made by: fields of the autoencoder.
-OF_LATER_STAGES = ("image_size", "channels", "latent_sizes", "codebook_size")
 CONFIG_REMEDY = (
     "restore it from a copy; or remove config.json and give the command that began the run again, "
     "with --data, its settings and --resume: the checkpoints stay, and it is written anew"
 )
 _RUN = Table(
     {
-        "format": Text(),
         "data": Text(),
         "class_names": Many(Text()),
         "config": Table(
-            {"name": Text(), "autoencoder": Each(), "priors": Many(Each())},
+            {"name": Text(), "conditional": Truth(), "autoencoder": Each(), "priors": Many(Each())}
         ),
     }
 )
@@ -53,7 +53,6 @@ _STAGE = Table(
         "config": Each(),
     }
 )
-CLASS_BIAS = ".gate.label.table"  # ends the names of what a prior learns of classes (classes, ...)
 
 
 class StageError(DamagedError):
@@ -78,7 +77,7 @@ class Run:
         """
         run = cls(folder, config, class_names, data)
         checkpoints = checkpoint.Checkpoints(run.stage_folder("autoencoder"))
-        if run._path.exists() and cls.open(folder) and checkpoints.paths():
+        if run.config_path.exists() and cls.open(folder) and checkpoints.paths():
             raise InputError(
                 f"{run.folder} holds a run already: continue it with --resume, or choose another "
                 "folder"
@@ -93,7 +92,7 @@ class Run:
             "class_names": list(self.class_names),
             "config": self.config.as_dict(),
         }
-        with atomic_write(self._path) as temporary:
+        with atomic_write(self.config_path) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n")
 
     @classmethod
@@ -103,30 +102,38 @@ class Run:
         if Path(folder).exists() and not Path(folder).is_dir():
             raise InputError(f"{folder} is not a run folder, but a file: give the folder of a run")
         try:
-            content = read_json(path, CONFIG_REMEDY, _RUN)
+            content = read_json(path, CONFIG_REMEDY)
         except MissingError:
             raise MissingError(
                 f"{folder} is not a run folder (it has no config.json): train an autoencoder first"
             ) from None
-        if content["format"] != FORMAT:
-            raise DamagedError(f"{path} is not the configuration of a vqv2 run: {CONFIG_REMEDY}")
+        if content.get("format") != FORMAT:
+            raise DamagedError(
+                f"{path} is not the configuration of a vqv2 run: choose another folder, or restore "
+                "it from a copy"
+            )
+        check_json(content, _RUN, path, CONFIG_REMEDY)
         try:
             config = Config.from_dict(content["config"])
         except InputError as error:
             raise DamagedError(f"{path} cannot be used: {error}; {CONFIG_REMEDY}") from None
         names, data = content["class_names"], content["data"]
+        check_distinct(path, names)
         return cls(folder, config, names, data)._with_begun_priors()
 
     def _with_begun_priors(self):
         for level in self.config.levels:
             folder = self.stage_folder(f"prior-{level}")
-            if stage := _record(folder):
-                prior = stage_config(PriorConfig, stage, folder)
-                self.config = self.config.with_prior(level, prior)
+            # A damaged record concerns who trains this prior, and asks `begun`: nobody else.
+            with contextlib.suppress(StageError):
+                if stage := _record(folder):
+                    prior = stage_config(PriorConfig, stage, folder)
+                    self.config = self.config.with_prior(level, prior)
         return self
 
     @property
-    def _path(self):
+    def config_path(self):
+        """The file that says what the stages have in common."""
         return self.folder / "config.json"
 
     @property
@@ -143,8 +150,15 @@ class Run:
         return checkpoint.Checkpoints(self.stage_folder(stage)).newest
 
     def begun(self, stage):
-        """{"seed", "schedule"} that a stage's training was begun with; {} when it was not."""
-        record = _record(self.stage_folder(stage)) or {}
+        """{"seed", "schedule"} that a stage's training was begun with; {} when it was not.
+
+        Raises `StageError` when its record is damaged, its configuration included.
+        """
+        folder = self.stage_folder(stage)
+        record = _record(folder) or {}
+        if record:
+            kind = AutoencoderConfig if stage == "autoencoder" else PriorConfig
+            stage_config(kind, record, folder)
         return {name: record[name] for name in ("seed", "schedule") if name in record}
 
     def new_autoencoder(self, seed):
@@ -170,37 +184,33 @@ class Run:
         """
         path = self.checkpoint_path("autoencoder")
         arrays, metadata, config = self._load("autoencoder", AutoencoderConfig, path)
-        self.check_autoencoder(config)
+        check_autoencoder(self, path, metadata, config)
         model = Autoencoder(config, np.random.default_rng(0))
         load_averaged(model, arrays, path)
         return model, identity(model.state())
 
-    def check_autoencoder(self, trained):
-        """Raise `InputError` unless config.json says what the later stages need to know of it.
+    def open_codes(self, autoencoder_identity):
+        """The `CodeStore` of this autoencoder. Raises `InputError` as `vqv2.data.codes.open_codes`.
 
-        `trained` is the configuration that the autoencoder's checkpoint was trained with.
+        Also when its maps or classes are not the run's.
         """
-        for name in OF_LATER_STAGES:
-            found, said = getattr(trained, name), getattr(self.config.autoencoder, name)
-            if found != said:
-                raise InputError(
-                    f"{self.checkpoint_path('autoencoder')} was trained with {name} {found}, but "
-                    f"{self._path} says {said}: change it back there, or restore the file"
-                )
+        store = open_codes(self.codes_folder, autoencoder_identity)
+        check_codes(self, store)
+        return store
 
     def load_prior(self, level, autoencoder_identity, best=False):
         """The prior of `level` with averaged weights, learned from this autoencoder's codes.
 
         The newest one, or the one whose held-out loss was lowest. Raises `InputError` when there is
-        none, when it is damaged, when it has learned another autoencoder's codes, or as many
-        classes as the run does not have.
+        none, when it is damaged, when it has learned another autoencoder's codes, or other
+        classes than the run has.
         """
         stage = f"prior-{level}"
         checkpoints = checkpoint.Checkpoints(self.stage_folder(stage))
         path = checkpoints.best if best else checkpoints.newest
         arrays, metadata, prior = self._load(stage, PriorConfig, path)
         config = self.config.with_prior(level, prior)
-        self.check_classes(path, {name: array.shape for name, array in arrays.items()})
+        check_prior(self, path, metadata)
         model = build_prior(config, level, len(self.class_names), seed=0)
         if metadata.get("autoencoder") != autoencoder_identity:
             raise InputError(
@@ -209,21 +219,6 @@ class Run:
             )
         load_averaged(model, arrays, path)
         return model
-
-    def check_classes(self, path, shapes):
-        """Raise `InputError` unless config.json has as many classes as a prior was trained with.
-
-        `shapes` is {name: shape} of the arrays in the prior's checkpoint at `path`: the biases of
-        its gates have a row for each class.
-        """
-        said = len(self.class_names) if self.config.conditional else 0
-        found = next((shape[0] for name, shape in shapes.items() if name.endswith(CLASS_BIAS)), 0)
-        if found != said:
-            raise InputError(
-                f"{path} was trained with {found or 'no'} classes, but {self._path} has "
-                f"{said or 'none'} (class_names, conditional): change it back there, or restore "
-                "the file"
-            )
 
     def _load(self, stage, kind, path):
         arrays, metadata = checkpoint.load(path)
@@ -236,10 +231,11 @@ def is_run(folder):
     return (Path(folder) / "config.json").exists()
 
 
-def write_stage(folder, stage, seed, config, schedule):
+def write_stage(folder, stage, seed, config, schedule, origin=None):
     """Write the training.json of a stage: what it takes to begin it again, or to go on.
 
-    `config` is its configuration, `schedule` a dictionary of what else it was told.
+    `config` is its configuration, `schedule` a dictionary of what else it was told, `origin` one of
+    where the weights came from that it has begun with, if these were not drawn from the seed.
     """
     content = {
         "format": STAGE_FORMAT,
@@ -247,15 +243,16 @@ def write_stage(folder, stage, seed, config, schedule):
         "seed": seed,
         "schedule": schedule,
         "config": dataclasses.asdict(config),
+        **({"from": origin} if origin else {}),
     }
     with atomic_write(Path(folder) / "training.json") as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def read_stage(folder):
+def read_stage(folder, stage=None):
     """The training.json of a stage as a dictionary; None when there is none.
 
-    Raises `StageError` when it is damaged.
+    Raises `StageError` when it is damaged, or of another stage than `stage` (None: any).
     """
     path = Path(folder) / "training.json"
     try:
@@ -266,6 +263,8 @@ def read_stage(folder):
         raise StageError(str(error)) from None
     if content["format"] != STAGE_FORMAT:
         raise StageError(f"{path} is not what a training of vqv2 was begun with: {_REMEDY}")
+    if stage and content["stage"] != stage:
+        raise StageError(f"{path} is of {content['stage']!r}, not {stage!r}: {_REMEDY}")
     return content
 
 
@@ -286,7 +285,7 @@ def _record(folder):
 
     It may have been removed, being damaged, or never written, by an earlier version.
     """
-    record = read_stage(folder)
+    record = read_stage(folder, folder.name)
     if record is None:
         metadata = checkpoint.Checkpoints(folder).metadata() or {}
         return metadata if metadata.get("stage") == folder.name else None

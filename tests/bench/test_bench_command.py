@@ -20,12 +20,14 @@ ROWS = {
         *(f"{what}, batch 2, bfloat16, window 4" for what in ("top 8x8", "bottom 8x8", "all")),
         "decoding, batch 2",
     ],
+    "encode": ["encoding, batch 1", "encoding, batch 2"],
     "scaling": ["step, batch 1", "sampling, batch 1", "step, threads 1", "sampling, threads 1"],
 }
 MORE = {
     "memory": ["--full"],
     "sample": ["--batch", "2", "--storage", "bfloat16", "--window", "1,4"],
     "train": ["--precision", "bfloat16"],
+    "encode": ["--batch", "1,2"],
 }
 BRIEFLY = ("--quick", "--repetitions", "1", "--warmup", "0", "--threads", "1")
 

@@ -119,7 +119,7 @@ def test_a_cell_is_trained_once_and_its_loss_is_the_priors(run, tmp_path):
     assert ablation.train(cell, progress=False) == outcome
     assert path.stat().st_mtime_ns == written
     task = ablation._task(cell, 3)
-    step, _, _ = load_training(task, Checkpoints(path.parent), cell.seed)
+    step = load_training(task, Checkpoints(path.parent), cell.seed).step
     assert step == 3  # the later of 3 steps and 10 / 4
     assert (task.config.hidden_units, task.config.residual_units) == (16, 64)
     with task.optimizer.averaged():

@@ -10,11 +10,10 @@ from vqv2.evaluation.fidelity import (
     fidelity,
     frechet_distance,
     gaussian_frechet_distance,
-    inside_manifold,
-    manifold_radii,
     precision_and_recall,
     share_inside,
 )
+from vqv2.evaluation.manifold import inside_manifold, manifold_radii
 
 RNG = np.random.default_rng(0)
 
@@ -123,6 +122,46 @@ def test_precision_and_recall_are_shares_of_the_two_sides():
     assert precision == 3 / 6  # the real ones' balls reach 1 far
     assert recall == 0  # those of the generated ones 0.1 and 1: no whole number is in one
     assert precision_and_recall(real, generated, k=3)[1] == 1  # and now all are
+
+
+def few_valued(rng, values, length):
+    """Two sets with many equal distances, whose squares are whole numbers."""
+    return rng.integers(0, values, (80, length)), rng.integers(0, values, (60, length))
+
+
+def copies(rng, length):
+    """12 points 5 times, and the same in another order."""
+    points = np.repeat(30 * rng.standard_normal((12, length)), 5, axis=0)
+    return points, rng.permutation(points)
+
+
+def exact_share(points, centres, k=3):
+    """The share of points inside, from differences alone: exact for whole numbers and copies."""
+    squared = ((centres[:, None] - centres) ** 2).sum(axis=2)
+    radii = np.sort(squared, axis=1)[:, k]
+    return (((points[:, None] - centres) ** 2).sum(axis=2) <= radii).any(axis=1).mean()
+
+
+TIES = {
+    "16 numbers 0 or 1": few_valued(np.random.default_rng(0), 2, 16),
+    "64 numbers 0, 1 or 2": few_valued(np.random.default_rng(0), 3, 64),
+    "black and white pictures": few_valued(np.random.default_rng(0), 2, 784),
+    "copies of 3 numbers": copies(np.random.default_rng(0), 3),
+    "copies of 512 numbers": copies(np.random.default_rng(0), 512),
+    "copies, and some of them": (lambda x, _: (x, x[:25]))(*copies(np.random.default_rng(1), 512)),
+}
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.1])
+@pytest.mark.parametrize("name", TIES)
+def test_where_distances_tie_the_edge_of_a_ball_is_inside(name, offset):
+    real, generated = TIES[name]
+    expected = exact_share(generated, real), exact_share(real, generated)
+    # An origin elsewhere, where no number is a whole one, rounds what was equal.
+    found = precision_and_recall(real.astype(np.float64) + offset, generated + offset)
+    assert found == pytest.approx(expected)
+    if len(real) == len(generated) == 60:
+        assert found == (1, 1)
 
 
 def test_precision_falls_with_noise_and_recall_with_collapse():

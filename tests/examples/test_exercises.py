@@ -99,7 +99,7 @@ def test_mutant_fails(name, wrong):
         ("e05", "beta forgotten", "when it is not multiplied by beta"),
         ("e01", "nudging instead of a formula", "that is what nudging every number leaves"),
         ("e06", "blocks of differences (500, K, D)", "differences (block, K, D) take D times"),
-        ("e07", "not smoothed", "when the counts are not smoothed"),
+        ("e07", "not smoothed", "when nothing is smoothed"),
         ("e07", "a small count is taken for none", "is taken for one that was never chosen"),
         ("e15", "walks every path", "there are 2^40 of them"),
         ("e15", "looks through all nodes for each", "through all nodes again for each of them"),

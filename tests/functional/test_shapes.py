@@ -28,6 +28,26 @@ CALLS = {  # operation, shapes of its arguments or codes, the one that does not 
 }  # fmt: skip
 
 
+INTEGERS = {  # operation, arguments of which one is whole numbers, which one
+    "linear": (F.linear, [(2, 3), int], "w"),
+    "conv2d": (F.conv2d, [int, (3, 3, 2, 2)], "x"),
+    "elu": (F.elu, [int], "x"),
+    "gate": (F.gate, [int], "x"),
+    "cross_entropy": (F.cross_entropy, [int, CODES], "logits"),
+    "mean_squared_error": (F.mean_squared_error, [int, (3,)], "a"),
+    "mean_squared_error, the other": (F.mean_squared_error, [(3,), int], "b"),
+}
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_whole_numbers_are_refused_where_a_result_would_be_cut_to_them(name):
+    operation, given, wrong = INTEGERS[name]
+    shaped = [a if isinstance(a, np.ndarray) else np.ones(a) for a in given if a is not int]
+    arguments = [CODES if a is int else shaped.pop(0) for a in given]
+    with pytest.raises(TypeError, match=f"^{wrong} holds int64, but"):
+        operation(*arguments)
+
+
 @pytest.mark.parametrize("backend", ["reference", "numba"])
 @pytest.mark.parametrize("name", CALLS)
 def test_shapes_that_do_not_fit_are_refused(name, backend):

@@ -40,6 +40,24 @@ def test_any_number_of_levels(sizes):
     assert model.decode(encoded).shape == (3, 16, 16, 3)
 
 
+def test_encoding_does_not_decode_and_names_the_image_that_it_cannot_encode():
+    model = small(latent_sizes=(2, 4, 8))
+    model.loss(images(), np.random.default_rng(0))
+    expected = model(images()).codes
+    model.decoders[-1] = None  # the image's decoder has no part in it
+    for codes, known in zip(model.encode(images()).values(), expected, strict=True):
+        np.testing.assert_array_equal(codes, known)
+    broken = images()
+    broken[1, 0, 0] = np.nan
+    with pytest.raises(
+        InputError, match="level top: what the encoder makes of image 1 of 3 .1 such"
+    ):
+        model.encode(broken)
+    model.quantizers[1].codebook[...] = np.nan
+    with pytest.raises(InputError, match="the code vectors of level middle are NaN"):
+        model.encode(images())
+
+
 def test_the_loss_is_equation_2():
     model = small()
     model.loss(images(), np.random.default_rng(0))
@@ -90,7 +108,8 @@ def test_the_vector_of_a_left_out_level_is_the_usage_weighted_mean():
     model = small()
     quantizer = model.quantizers[1]
     quantizer.codebook[...] = np.random.default_rng(0).standard_normal(quantizer.codebook.shape)
-    quantizer.counts[:3] = [1, 2, 3]
+    quantizer.counts[:3] = [1, 2, 3 * (1 - 0.99**3)]
+    quantizer.steps[:3] = [5000, 5000, 3]  # the last of them has restarted: its count is debiased
     expected = (quantizer.codebook[:3] * np.array([1, 2, 3])[:, None] / 6).sum(0)
     np.testing.assert_allclose(model._level_map("bottom", None, 2).array[0, 0, 0], expected, 1e-4)
 

@@ -116,7 +116,9 @@ def test_attention_comes_after_every_fifth_layer_in_the_paper():
     kinds = block_kinds(PRESETS["imagenet256"].priors[0])
     assert kinds == (["gated"] * 5 + ["attention"]) * 4
     assert block_kinds(PRESETS["imagenet256"].priors[1]) == ["gated"] * 20
-    assert block_kinds(PRESETS["ffhq1024"].priors[1]) == ["gated"] * 20 + ["attention"]
+    assert block_kinds(PRESETS["ffhq1024"].priors[1]) == (
+        ["gated"] * 5 + ["attention"] + ["gated"] * 15
+    )
 
 
 def test_attention_block_against_a_plain_loop():

@@ -68,10 +68,8 @@ def test_equation_3_against_a_plain_loop():
         for k in range(4):
             counts[k] = 0.9 * counts[k] + 0.1 * (codes == k).sum()
             sums[k] = 0.9 * sums[k] + 0.1 * rows[codes == k].sum(0)
-        n = counts / (1 - 0.9**step)
-        n = (n + 1e-5) / (n.sum() + 4e-5) * n.sum()
-        used = counts > 0
-        codebook[used] = (sums / (1 - 0.9**step))[used] / n[used, None]
+        n, m = counts[:, None] / (1 - 0.9**step), sums / (1 - 0.9**step)
+        codebook = (m + 1e-5 * codebook) / (n + 1e-5)
         quantizer(h, rng)
         np.testing.assert_allclose(quantizer.codebook, codebook, rtol=1e-4, atol=1e-5)
 
@@ -93,6 +91,17 @@ def test_unused_codes_neither_move_nor_explode():
         quantizer(outputs(rng), rng)
     np.testing.assert_array_equal(quantizer.codebook[3], [1000] * 3)
     assert np.abs(np.delete(quantizer.codebook, 3, 0)).max() < 10
+
+
+def test_a_code_that_is_no_longer_used_stays_in_place_however_long():
+    quantizer = Quantizer(2, 2, restart_after=0)
+    quantizer.codebook[...] = [[50, 50], [0, 0]]
+    quantizer.started[...] = 1
+    both = np.array([[50, 50], [0, 0]] * 4, np.float32).reshape(1, 1, 8, 2)
+    quantizer(Tensor(both), np.random.default_rng(0))
+    for _ in range(11_000):  # float32 has no number for 0.99^10300
+        quantizer._average(np.array([0, 8], np.float32), np.zeros((2, 2), np.float32))
+    np.testing.assert_allclose(quantizer.codebook[0], [50, 50], rtol=1e-5)
 
 
 def test_a_code_restarts_as_an_output_with_fresh_statistics():

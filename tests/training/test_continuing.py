@@ -8,6 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -327,7 +328,8 @@ def test_going_on_beside_codes_reads_a_header_only(tmp_path, sources, monkeypatc
 
 def command(data, run, *more):
     settings = [f for field in ("image_size=16", "latent_sizes=4,8", "hidden_units=64",
-                                "residual_units=4", "codebook_size=12", "codebook_dimension=6")
+                                "residual_units=4", "codebook_size=12", "codebook_dimension=6",
+                                "decay_learning_rate=false")
                 for f in ("--set", field)]  # fmt: skip
     return ["--backend", "reference", "train", "autoencoder", "--data", data, "--out", str(run),
             "--batch", "4", "--steps", "3", "--save-every", "0", *settings, *more]  # fmt: skip
@@ -393,6 +395,34 @@ def test_a_folder_that_may_not_be_written_in_stops_before_the_first_step(tmp_pat
             pipeline.train_autoencoder(run, sources, schedule=QUIET)
     finally:
         run.folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("name", ["checkpoint-3.safetensors", "best.safetensors", "log.jsonl"])
+def test_a_folder_in_the_place_of_a_file_is_found_before_the_work(tmp_path, sources, name):
+    run = run_of(tmp_path / "run", sources, steps=4)
+    (run.stage_folder("autoencoder") / name).mkdir(parents=True)
+    for resume in (False, True):
+        with pytest.raises(InputError, match=f"{name} is a folder, where a file is to be written"):
+            pipeline.train_autoencoder(run, sources, resume=resume, schedule=QUIET)
+    assert [path.name for path in run.stage_folder("autoencoder").iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda path: path.symlink_to("nowhere"), "a link that leads nowhere"),
+        (Path.touch, "a file"),
+    ],
+)
+def test_what_is_no_folder_is_named_before_the_work(tmp_path, sources, capsys, make, what):
+    make(tmp_path / "out")
+    out = tmp_path / "out" / "run"
+    assert cli.main(command(str(tmp_path / "images.npz"), out)) == 2
+    error = capsys.readouterr().err
+    assert f"cannot write in {out / 'autoencoder'}: {tmp_path / 'out'} is {what}" in error
+    if what == "a link that leads nowhere":
+        assert cli.main(command(str(tmp_path / "images.npz"), tmp_path / "out")) == 2
+        assert f"{tmp_path / 'out'} is {what}" in capsys.readouterr().err
 
 
 def test_codes_that_are_there_are_not_extracted_again(tmp_path, sources, monkeypatch):

@@ -160,24 +160,30 @@ def test_a_configuration_that_the_autoencoder_was_not_trained_with(run, capsys, 
 
 @pytest.mark.parametrize("quick", [(), ("--quick",)])
 @pytest.mark.parametrize(
-    ("changes", "said", "of_codes"),
+    ("changes", "found", "said"),
     [
-        ({"class_names": ["0", "1", "2", "3"]}, "4", "class 3 of the images in {} is missing"),
-        ({"class_names": ["0", "1"]}, "2", "class 2 of the images in {} is '2'"),
-        ({"class_names": []}, "none", "class 0 of the images in {} is '0'"),
-        ({"conditional": False}, "none", ""),
+        ({"class_names": ["0", "1", "2", "3"]}, "3 of {} is missing", " it is '3'"),
+        ({"class_names": ["0", "1"]}, "2 of {} is '2'", " it is missing"),
+        ({"class_names": ["0", "2", "1"]}, "1 of {} is '1'", " it is '2'"),
+        ({"class_names": []}, "0 of {} is '0'", " it is missing"),
+        ({"conditional": False}, "0 of {} is '0'", " it is missing"),
     ],
 )
-def test_other_classes_than_a_prior_was_trained_with(run, capsys, changes, said, of_codes, quick):
+def test_other_classes_than_a_run_was_trained_with(run, capsys, changes, found, said, quick):
     change_config(run, changes)
     status, parts, commands = doctor(run, capsys, *quick)
     assert (status, commands) == (1, [])
-    message = f"was trained with 3 classes, but {run / 'config.json'} has {said} "
-    for part in ("prior-top", "prior-bottom"):
-        assert f"{part:12}  of another configuration; complete" in parts[part]
-        assert f"DAMAGED: {run / part / 'checkpoint.safetensors'} {message}" in parts[part]
-    assert (of_codes.format(run / "codes") in parts["codes"]) is (not quick or not of_codes)
-    with pytest.raises(InputError, match="was trained with 3 classes, but"):
+    unconditional = "conditional" in changes  # then only priors have to do with classes
+    for part in ("autoencoder", "prior-top", "prior-bottom"):
+        learned = "images" if part == "autoencoder" else "codes"
+        subject = f"the {learned} that {run / part / 'checkpoint.safetensors'} has learned"
+        message = f"class {found.format(subject)}, but in {run / 'config.json'}{said}: change"
+        told = f"DAMAGED: {message}" in parts[part] and "of another configuration" in parts[part]
+        assert told is not (unconditional and part == "autoencoder")
+    subject = f"the images in {run / 'codes'}"
+    of_codes = f"class {found.format(subject)}"
+    assert (of_codes in parts["codes"]) is not (quick or unconditional)
+    with pytest.raises(InputError, match="has learned is .* change class_names and conditional"):
         Hierarchy.load(run)
 
 
@@ -192,17 +198,8 @@ def test_a_prior_without_classes_in_a_run_with_classes(tmp_path, capsys):
     assert doctor(run.folder, capsys)[0] == 0
     change_config(run.folder, {"conditional": True, "class_names": ["0", "1", "2"]})
     status, parts, _ = doctor(run.folder, capsys)
-    assert status == 1 and "was trained with no classes, but" in parts["prior-top"]
+    assert status == 1 and "has learned is missing, but" in parts["prior-top"]
     assert "DAMAGED" not in parts["codes"] and "DAMAGED" not in parts["prior-bottom"]
-
-
-def test_classes_of_other_names_than_those_of_the_codes(run, capsys):
-    change_config(run, {"class_names": ["0", "one", "2"]})
-    status, parts, _ = doctor(run, capsys)
-    assert status == 1
-    assert f"class 1 of the images in {run / 'codes'} is '1', but in " in parts["codes"]
-    assert "it is 'one': change class_names back there" in parts["codes"]
-    assert "DAMAGED" not in parts["prior-top"]
 
 
 def change_config(run, changes):
@@ -259,24 +256,32 @@ def test_quick_reads_no_contents(run, capsys):
     assert status == 0 and "complete" in parts["prior-top"] and "--quick" in parts["codes"]
 
 
-@pytest.mark.parametrize("name", ["config.json", "prior-top/training.json"])
-def test_a_damaged_configuration_is_told_with_what_helps(run, capsys, name):
-    (run / name).write_text("{")
+def test_a_damaged_configuration_is_told_with_what_helps(run, capsys):
+    (run / "config.json").write_text("{")
     status, parts, _ = doctor(run, capsys)
-    assert status == 1 and f"{run / name} cannot be read" in parts["configuration"]
-    assert "--resume" in parts["configuration"]
-    assert ("remove config.json" in parts["configuration"]) == (name == "config.json")
+    assert status == 1 and f"{run / 'config.json'} cannot be read" in parts["configuration"]
+    assert "--resume" in parts["configuration"] and "remove config.json" in parts["configuration"]
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": "3"}, {"config": None}, {"schedule": []}, {"config": {"wings": 2}}]
-)
-def test_a_stage_record_of_wrong_values_is_named(run, capsys, change):
+    "change",
+    [None, {"seed": "3"}, {"config": None}, {"schedule": []}, {"config": {"wings": 2}},
+     {"stage": "prior-bottom"}],
+)  # fmt: skip
+def test_a_damaged_stage_record_is_told_and_stops_nobody_else(run, capsys, change):
     path = run / "prior-top" / "training.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    content = json.loads(path.read_text())
+    path.write_text("{" if change is None else json.dumps({**content, **change}))
     status, parts, _ = doctor(run, capsys)
-    assert status == 1 and str(path) in parts["configuration"]
-    assert "see" in parts and "nothing" not in parts  # "see to what is damaged" is the last word
+    assert status == 1 and f"DAMAGED: {path} " in parts["prior-top"]
+    assert "remove it, and give the command" in parts["prior-top"]
+    assert all("DAMAGED" not in parts[part] for part in ("autoencoder", "codes", "prior-bottom"))
+    further = ["train", "prior", str(run), "--resume", "--steps", "6", "--level"]
+    assert cli.main([*further, "top"]) == 2
+    assert str(path) in capsys.readouterr().err
+    assert cli.main([*further, "bottom"]) == 0
+    sample = ["sample", str(run), "--count", "1", "--out", str(run.parent / "one.png")]
+    assert cli.main(sample) == 0
 
 
 def test_a_damaged_stage_record_is_damage_and_a_folder_that_is_no_run_a_mistake(run, capsys):

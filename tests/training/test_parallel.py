@@ -188,12 +188,27 @@ def test_wrong_arguments_are_one_sentence(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@mpi.needs_mpi
+def test_processes_that_would_not_do_the_same_do_nothing(tmp_path):
+    status, said = mpi.run(2, tmp_path, PROGRAM, "disagree", tmp_path)
+    assert (status, said.strip()) == (0, "all is well")
+
+
+@mpi.needs_mpi
+def test_other_images_in_one_process_are_one_sentence_and_end_all(tmp_path):
+    write_images(tmp_path / "images.npz")
+    status, said = mpi.run(2, tmp_path, PROGRAM, "other", tmp_path)
+    assert status == 2 and "Traceback" not in said
+    assert said.count("process 1 of 2 has another checksum of train images than process 0") == 1
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_command_that_is_not_shared_says_so(monkeypatch, capsys):
     monkeypatch.setenv("PMI_SIZE", "2")
     monkeypatch.setenv("PMI_RANK", "0")
     with pytest.raises(SystemExit):  # it is the launcher's processes that end
         cli.main(["info", "--preset", "demo"])
-    assert "only train, encode and sample share their work" in capsys.readouterr().err
+    assert "only train autoencoder, train prior, encode and sample share" in capsys.readouterr().err
 
 
 class Two:

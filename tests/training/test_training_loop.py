@@ -223,5 +223,5 @@ def test_other_data_is_not_taken_for_the_same_training(tmp_path, sources):
     run = new_run(tmp_path / "run", sources)
     pipeline.train_autoencoder(with_steps(run, 2), sources, 0, False, QUIET)
     other = pipeline.open_splits(write_images(tmp_path / "images.npz", count=30), AUTOENCODER)
-    with pytest.raises(InputError, match="its images is"):
+    with pytest.raises(InputError, match="learned from 23 images of .*, but in .* there are 29"):
         pipeline.train_autoencoder(with_steps(run, 4), other, 0, True, QUIET)

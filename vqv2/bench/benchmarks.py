@@ -105,6 +105,16 @@ def _decoding(preset_name, batch, settings, limits):
         return compare(pair, "sample", "decode", *arguments)
 
 
+def encode(settings, limits, preset_name, batches=(4,)):
+    """Images to the codes of all levels of a preset, with random weights. Ours only."""
+    alone = dataclasses.replace(settings, peer=None)
+    for batch in batches:
+        options = {"preset_name": preset_name, "batch": batch, "quick": settings.quick}
+        with workers(alone) as pair:
+            arguments = (options, alone, limits, f"encoding, batch {batch}")
+            yield compare(pair, "encode", "codes", *arguments)
+
+
 # `scaling` changes one of these at a time from `_BASE`.
 GROWTH = {
     "batch": [{"batch": n} for n in (1, 2, 4, 8)],

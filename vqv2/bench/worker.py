@@ -37,6 +37,7 @@ SUITES = {
     ("ours", "kernels"): "vqv2.bench.kernels",
     ("ours", "train"): "vqv2.bench.train",
     ("ours", "sample"): "vqv2.bench.sample",
+    ("ours", "encode"): "vqv2.bench.encode",
     ("torch", "kernels"): "vqv2.bench.peer.kernels",
     ("torch", "train"): "vqv2.bench.peer.train",
     ("torch", "sample"): "vqv2.bench.peer.sample",

@@ -20,6 +20,7 @@ EXAMPLES = (
     "vqv2 bench train --peer torch --json train.json",
     "vqv2 bench sample --preset imagenet256 --classes 1000 --batch 1,32 --fraction 0.05",
     "vqv2 bench sample --storage both --window 1,4,8",
+    "vqv2 bench encode --batch 1,8,32",
     "vqv2 bench memory --peer torch --full",
     "vqv2 bench scaling --threads 2",
     "vqv2 bench first-use --demo",
@@ -45,6 +46,9 @@ def add_parser(subparsers):
         "--full", action="store_true", help="one step of the full-size top prior, too: 10 GB"
     )
     _add_sample(kinds)
+    encode = _add(kinds, "encode", "images to codes, with random weights", _encode)
+    _add_preset(encode)
+    encode.add_argument("--batch", default="4", metavar="N,...", help="images encoded at once (4)")
     scaling = _add(
         kinds, "scaling", "cost against batch, width, depth, map size, threads", _scaling
     )
@@ -74,9 +78,7 @@ def _add(kinds, name, summary, run):
 
 def _add_sample(kinds):
     parser = _add(kinds, "sample", "sampling a preset with random weights", _sample)
-    parser.add_argument(
-        "--preset", default="imagenet256", choices=sorted(PRESETS), help="default: imagenet256"
-    )
+    _add_preset(parser)
     parser.add_argument("--classes", type=int, default=1000, metavar="N", help="default: 1000")
     parser.add_argument("--batch", default="1", metavar="N,...", help="images sampled together (1)")
     parser.add_argument(
@@ -92,6 +94,12 @@ def _add_sample(kinds):
         metavar="F",
         help="share of the rows to sample, from the middle of each third of a map; the whole is "
         "extrapolated, and 1 measures it (0.05)",
+    )
+
+
+def _add_preset(parser):
+    parser.add_argument(
+        "--preset", default="imagenet256", choices=sorted(PRESETS), help="default: imagenet256"
     )
 
 
@@ -158,6 +166,11 @@ def _sample(arguments, settings, limits):
         STORAGES if arguments.storage == "both" else (arguments.storage,),
         _numbers("window", arguments.window),
     )
+
+
+def _encode(arguments, settings, limits):
+    batches = _numbers("batch", arguments.batch)
+    return benchmarks.encode(settings, limits, arguments.preset, batches)
 
 
 def _numbers(name, text):

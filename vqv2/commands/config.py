@@ -78,7 +78,8 @@ def _unused(config, level):
     """{field: why} of what the prior of `level` does not use: '-' in the tables."""
     prior, unused = config.prior(level), {}
     if not prior.attention_layers:
-        unused |= dict.fromkeys(("attention_heads", "attention_dropout"), "unused: no attention")
+        names = ("attention_every", "attention_heads", "attention_dropout")
+        unused |= dict.fromkeys(names, "unused: no attention")
     if level == config.levels[0]:
         names = ("conditioning_blocks", "conditioning_units")
         unused |= dict.fromkeys(names, "unused: no coarser level")

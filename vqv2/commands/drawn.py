@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 import backends
-from vqv2.data.codes import former_settings, open_codes, partial_settings, write_codes
+from vqv2.data.code_writing import write_codes
+from vqv2.data.codes import former_settings, open_codes, partial_settings
 from vqv2.data.save import rounded
 from vqv2.errors import InputError
 from vqv2.run import identity

@@ -35,6 +35,13 @@ def add_parser(subparsers):
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the copies")
     parser.add_argument(
+        "--batch",
+        type=int,
+        metavar="N",
+        help="images encoded at once in each process (default: up to 32, so that it takes no more "
+        "memory than training did)",
+    )
+    parser.add_argument(
         "--resume", action="store_true", help="do nothing where these codes are there already"
     )
     add_workers(parser)
@@ -56,6 +63,7 @@ def _encode(arguments):
         seed=arguments.seed,
         communicator=arguments.communicator,
         resume=arguments.resume,
+        batch=arguments.batch,
     )
     if print_skipped(sources, skipped) - skipped:
         print("These were damaged inside: in their places, codes of other images are stored.")

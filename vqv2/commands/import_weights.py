@@ -58,6 +58,6 @@ def _import(arguments):
     sources = pipeline.open_splits(run.data, model.config)
     print_skipped(sources)
     run.class_names = sources["train"].class_names
-    begin_run(run, model, sources, arguments.seed)
+    begin_run(run, model, sources, arguments.file, arguments.seed)
     sizes = " and ".join(f"{size}x{size}" for size in model.config.latent_sizes)
     print(f"{model.parameter_count()} parameters, codes of {sizes}, saved in {run.folder}")

@@ -65,7 +65,7 @@ def communicator_for(command):
     size = launched()[1]
     if size > 1 and not getattr(command, "shared", False):
         raise InputError(
-            f"{size} processes were started, but only train, encode and sample share their work: "
-            "start one process"
+            f"{size} processes were started, but only train autoencoder, train prior, encode and "
+            "sample share their work: start one process"
         )
     return connect()

@@ -11,6 +11,7 @@ from vqv2.data.images import absolute_data
 from vqv2.errors import InputError
 from vqv2.presets import PRESETS, preset
 from vqv2.run import Run, is_run
+from vqv2.training.start import remarks
 
 
 def add_parser(subparsers):
@@ -33,13 +34,19 @@ def _add_autoencoder(stages):
             "vqv2 train autoencoder --data emoji:64 --preset demo --out runs/emoji",
             "vqv2 train autoencoder --data photos/ --preset imagenet256 --out runs/photos \\",
             "     --batch 16 --set hidden_units=64 --set residual_units=32",
+            "vqv2 train autoencoder --from runs/photos --data mine/ --out runs/mine --steps 5000",
             "vqv2 train autoencoder --out runs/photos --resume",
+            "vqv2 train autoencoder --out runs/photos --resume --set learning_rate=1e-4",
         ),
         _train_autoencoder,
     )
     parser.add_argument("--data", help=DATA_HELP)
     add_workers(parser)
-    parser.add_argument("--preset", help=f"one of {', '.join(PRESETS)} (default: demo)")
+    parser.add_argument(
+        "--preset",
+        help=f"one of {', '.join(PRESETS)} (default: demo, or what --from was made with)",
+    )
+    _add_from(parser)
     parser.add_argument("--out", required=True, metavar="RUN", help="the run folder to fill")
     parser.set_defaults(shared=True)
     training.add_training(parser)
@@ -55,14 +62,25 @@ def _add_prior(stages):
             "vqv2 train prior runs/emoji --level top",
             "vqv2 train prior runs/emoji --level bottom --steps 5000 --set dropout=0.2",
             "vqv2 train prior runs/emoji --level top --resume --steps 20000",
+            "vqv2 train prior runs/mine --level top --from runs/photos --steps 5000",
         ),
         _train_prior,
     )
     parser.add_argument("run_folder", metavar="RUN", help="a run folder with codes")
     parser.set_defaults(shared=True)
     parser.add_argument("--level", required=True, help="top, bottom, ...")
+    _add_from(parser)
     training.add_training(parser)
     training.add_settings_file(parser)
+
+
+def _add_from(parser):
+    parser.add_argument(
+        "--from",
+        dest="origin",
+        metavar="OTHER",
+        help="begin with the weights of this stage in another run (fine-tuning)",
+    )
 
 
 def _train_autoencoder(arguments):
@@ -72,6 +90,7 @@ def _train_autoencoder(arguments):
     begun = run.begun("autoencoder") if going_on else {}
     seed, schedule = training.seed(arguments, begun), training.schedule(arguments, begun)
     pipeline.check_stage(run, "autoencoder", arguments.resume)
+    start = _start(arguments, run, "autoencoder")
     sources = after_the_first(
         arguments.communicator,
         lambda: pipeline.open_splits(run.data, run.config.autoencoder, arguments.workers),
@@ -80,6 +99,7 @@ def _train_autoencoder(arguments):
     skipped = print_skipped(sources)
     run.class_names = sources["train"].class_names
     training.say_what_precision_means(run.config.autoencoder)
+    training.advise(run.config.autoencoder, schedule, begun)
     result = pipeline.train_autoencoder(
         run,
         sources,
@@ -87,6 +107,8 @@ def _train_autoencoder(arguments):
         arguments.resume,
         schedule,
         on_start=run.save,
+        adjust=True,
+        start=start,
         communicator=arguments.communicator,
     )
     if not is_run(run.folder):  # it was lost, and there was no step left to do
@@ -95,10 +117,18 @@ def _train_autoencoder(arguments):
     training.print_result(result, run.stage_folder("autoencoder"))
 
 
+def _start(arguments, run, stage):
+    """The `Start` that --from gives; None without, and where the stage has begun like that."""
+    return pipeline.start_from(run, stage, arguments.origin) if arguments.origin else None
+
+
 def _new_run(arguments, name, settings):
     if not arguments.data:
         raise InputError("--data is missing: " + DATA_HELP)
-    config = changed(preset(arguments.preset or name or "demo"), settings)
+    name = arguments.preset or name
+    like_other = arguments.origin and not name
+    config = Run.open(arguments.origin).config if like_other else preset(name or "demo")
+    config = changed(config, settings)
     return Run.new(arguments.out, config, (), absolute_data(arguments.data))
 
 
@@ -109,7 +139,8 @@ def _resumed_run(arguments, name, settings):
             raise InputError(f"{run.folder} was made with --preset {run.config.name}: leave it out")
     run.data = absolute_data(arguments.data) if arguments.data else run.data
     config = changed(run.config, settings)
-    training.check_continues(run.config.autoencoder, config.autoencoder)
+    folder = run.stage_folder("autoencoder")
+    training.check_continues(run.config.autoencoder, config.autoencoder, arguments, folder)
     _check_priors(run, config)
     run.config = run.config.with_autoencoder(config.autoencoder)
     return run
@@ -123,7 +154,7 @@ def _check_priors(run, config):
         )
     for level in run.config.levels:
         # A prior that was begun may be another than this command once said, and says again.
-        if not run.begun(f"prior-{level}") and config.prior(level) != run.config.prior(level):
+        if config.prior(level) != run.config.prior(level) and not run.begun(f"prior-{level}"):
             raise InputError(
                 f"the fields of {level} are not changed by going on with the autoencoder: give "
                 f"them to `vqv2 train prior {run.folder} --level {level}`"
@@ -138,12 +169,24 @@ def _train_prior(arguments):
     begun = run.begun(stage) if arguments.resume else {}
     prior = changed(run.config, settings, level).prior(level)
     if begun:
-        training.check_continues(run.config.prior(level), prior)
+        former = run.config.prior(level)
+        training.check_continues(former, prior, arguments, run.stage_folder(stage))
     run.config = run.config.with_prior(level, prior)
     seed, schedule = training.seed(arguments, begun), training.schedule(arguments, begun)
     pipeline.check_stage(run, stage, arguments.resume)
+    start = _start(arguments, run, stage)
+    for sentence in remarks(start, run) if start else ():
+        print(sentence)
     training.say_what_precision_means(run.config.prior(level))
+    training.advise(run.config.prior(level), schedule, begun)
     result = pipeline.train_prior(
-        run, level, seed, arguments.resume, schedule, communicator=arguments.communicator
+        run,
+        level,
+        seed,
+        arguments.resume,
+        schedule,
+        adjust=True,
+        communicator=arguments.communicator,
+        start=start,
     )
     training.print_result(result, run.stage_folder(stage))

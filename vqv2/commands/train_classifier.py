@@ -17,6 +17,7 @@ from vqv2.evaluation.rejection import check_classes
 from vqv2.report import format_table
 from vqv2.run import read_stage
 from vqv2.training import begun_classifier, load_classifier, train_classifier
+from vqv2.training.classifier import STAGE
 
 
 def add_parser(stages):
@@ -29,7 +30,8 @@ def add_parser(stages):
             "vqv2 train classifier --data fashion-mnist --set channels=1 --out runs/classifier",
             "vqv2 train classifier --data photos/ --set image_size=64 --steps 5000 \\",
             "     --out runs/classifier",
-            "vqv2 train classifier --out runs/classifier --resume --steps 8000",
+            "vqv2 train classifier --out runs/classifier --resume --steps 8000 \\",
+            "     --set learning_rate=1e-3",
             "vqv2 train classifier --data samples.npz --test fashion-mnist --set channels=1 \\",
             "     --out runs/classifier-of-samples",
         ),
@@ -48,7 +50,7 @@ def add_parser(stages):
 
 def _train_classifier(arguments):
     _, settings = training.fields(arguments)
-    begun = read_stage(arguments.out) or {} if arguments.resume else {}
+    begun = read_stage(arguments.out, STAGE) or {} if arguments.resume else {}
     seed, schedule = training.seed(arguments, begun), training.schedule(arguments, begun)
     config, data, size = _subject(arguments, settings)
     sources = {
@@ -59,8 +61,16 @@ def _train_classifier(arguments):
     print_overview(sources)
     skipped = print_skipped(sources)
     training.say_what_precision_means(config)
+    training.advise(config, schedule, begun)
     result = train_classifier(
-        arguments.out, config, sources, absolute_data(data), seed, arguments.resume, schedule
+        arguments.out,
+        config,
+        sources,
+        absolute_data(data),
+        seed,
+        arguments.resume,
+        schedule,
+        adjust=True,
     )
     print_skipped(sources, skipped)
     training.print_result(result, Path(arguments.out))
@@ -73,7 +83,7 @@ def _subject(arguments, settings):
     if arguments.resume and (begun := begun_classifier(arguments.out)):
         former, data = begun
         config = replace(former, settings)
-        training.check_continues(former, config)
+        training.check_continues(former, config, arguments, arguments.out)
         return config, arguments.data or data, former.image_size
     if not arguments.data:
         raise InputError("--data is missing: " + DATA_HELP)

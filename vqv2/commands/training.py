@@ -3,12 +3,15 @@
 import dataclasses
 
 import backends
+from vqv2.checkpoint import Checkpoints
 from vqv2.commands.arguments import add_settings, check_seed, parse_settings
 from vqv2.commands.settings import read_settings
 from vqv2.config import replace
 from vqv2.errors import InputError
+from vqv2.optim import autoencoder_learning_rate
 from vqv2.training import Schedule
-from vqv2.training.state import FREE
+from vqv2.training.advice import advice
+from vqv2.training.state import ADJUSTABLE, FREE, changes
 
 
 def add_training(parser):
@@ -49,7 +52,8 @@ def add_training(parser):
     add_settings(
         parser,
         "change a field of this stage, or PART.FIELD of the autoencoder or a level; may be "
-        "repeated (`vqv2 config show PRESET` lists the fields)",
+        "repeated (`vqv2 config show PRESET` lists the fields); with --resume: the learning rate "
+        "and its schedule, clipping, dropout and the like",
     )
 
 
@@ -70,15 +74,33 @@ def fields(arguments):
     return name, settings
 
 
-def check_continues(former, config):
-    """Raise `InputError` when a training that goes on is given another configuration."""
+def check_continues(former, config, arguments, folder):
+    """Raise `InputError` when the training in `folder` is given what it cannot go on with.
+
+    Another length of a cosine, along which the rate falls, has to be asked for: see `changes`.
+    """
     for field in dataclasses.fields(former):
         old, new = getattr(former, field.name), getattr(config, field.name)
-        if field.name not in FREE and old != new:
+        if field.name not in (*FREE, *ADJUSTABLE) and old != new:
+            possible = [f.name for f in dataclasses.fields(former) if f.name in FREE + ADJUSTABLE]
             raise InputError(
                 f"--resume continues with the run's own configuration, where {field.name} is "
-                f"{old}, not {new}: only {', '.join(FREE)} may be changed"
+                f"{old}, not {new}: only {', '.join(possible)} may be changed"
             )
+    asked = {name.rpartition(".")[2] for name in parse_settings(arguments.settings)}
+    step = (Checkpoints(folder).metadata() or {"step": 0})["step"]
+    if "steps" in changes(former, config) and step and not asked & _OF_COSINE:
+        was, now = (autoencoder_learning_rate(step + 1, one) for one in (former, config))
+        raise InputError(
+            f"the learning rate falls along half a cosine that ends at step {former.steps}; one "
+            f"that ends at {config.steps} would have it leap from {was:.2g} to {now:.2g} at step "
+            f"{step + 1}: ask for that with --set learning_rate={config.learning_rate:g} (or "
+            "another height of the new cosine), or for a constant rate with --set "
+            "decay_learning_rate=false --set learning_rate=..."
+        )
+
+
+_OF_COSINE = {"learning_rate", "decay_learning_rate"}
 
 
 def seed(arguments, begun):
@@ -103,6 +125,12 @@ def say_what_precision_means(config):
             f"precision {config.precision} is emulated on backend {backends.current()}: products "
             "of rounded numbers, slower than float32"
         )
+
+
+def advise(config, schedule, begun):
+    """Say what does not suit a training as short as this one; not where it goes on as `begun`."""
+    for sentence in () if begun else advice(config, schedule.validate_every):
+        print(f"note: {sentence}")
 
 
 def print_result(metrics, folder):

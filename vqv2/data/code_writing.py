@@ -58,42 +58,50 @@ def write_codes(
     """
     given, folder, complete = folder, real_place(folder), False
     partial, former = partial_place(folder), former_place(folder)
+    manifest = {
+        "format": FORMAT,
+        "autoencoder": identity,
+        "levels": list(levels),
+        "sizes": list(sizes),
+        "counts": counts,
+        "class_names": list(class_names),
+        "source": source,
+        "source_identity": source_identity,
+        "settings": settings or {},
+    }
     try:
-        _check_place(folder, given)
-        if former.exists() and not folder.exists():  # ended between the two renames below
-            former.rename(folder)
-        manifest = {
-            "format": FORMAT,
-            "autoencoder": identity,
-            "levels": list(levels),
-            "sizes": list(sizes),
-            "counts": counts,
-            "class_names": list(class_names),
-            "source": source,
-            "source_identity": source_identity,
-            "settings": settings or {},
-        }
-        arrays = _arrays(partial, manifest, settings is not None)
-        yield arrays
-        for array in [array for split in arrays.values() for array in split.values()]:
-            array.flush()
-        _write_index(partial / INDEX, rows)
-        files = _small_files(partial, counts, levels)
-        manifest["checksums"] = {path.name: file_checksum(path) for path in files}
-        manifest["checksum"] = seal(manifest)
-        _write_json(partial / "manifest.json", manifest)
+        with _writing(folder):
+            _check_place(folder, given)
+            if former.exists() and not folder.exists():  # ended between the two renames below
+                former.rename(folder)
+            arrays = _arrays(partial, manifest, settings is not None)
+        yield arrays  # all of whose bytes have their place: what fails here is something else
+        with _writing(folder):
+            for array in [array for split in arrays.values() for array in split.values()]:
+                array.flush()
+            _write_index(partial / INDEX, rows)
+            files = _small_files(partial, counts, levels)
+            manifest["checksums"] = {path.name: file_checksum(path) for path in files}
+            manifest["checksum"] = seal(manifest)
+            _write_json(partial / "manifest.json", manifest)
         complete = True
-        _take_place(partial, folder, former)
-        (folder / BEGUN).unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or f"the disk may be full ({error})"  # NumPy gives no strerror
         there = f"; they are complete in {partial}, and the same command goes on from there"
-        raise InputError(
-            f"cannot write codes to {folder}: {reason}{there if complete else ''}"
-        ) from None
+        with _writing(folder, there):
+            _take_place(partial, folder, former)
+            (folder / BEGUN).unlink(missing_ok=True)
     finally:
         if not complete and not (partial / BEGUN).exists():  # nothing that could be gone on with
             _remove(partial)
+
+
+@contextlib.contextmanager
+def _writing(folder, remedy=""):
+    """Inside, an error of the operating system means that codes cannot be written to `folder`."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or f"the disk may be full ({error})"  # NumPy gives no strerror
+        raise InputError(f"cannot write codes to {folder}: {reason}{remedy}") from None
 
 
 def _check_place(folder, given):

@@ -21,7 +21,7 @@ import numpy as np
 
 from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.progress import progress_bar
-from vqv2.reading import json_lines, open_array, read_json, reading
+from vqv2.reading import check_json, json_lines, open_array, read_json, reading
 from vqv2.reading.file import shown
 from vqv2.reading.schema import Each, Many, Maybe, Table, Text, Whole
 
@@ -180,18 +180,16 @@ def training_classes(folder, identity):
 def _open_manifest(folder, identity):
     path = Path(folder) / "manifest.json"
     try:
-        manifest = read_json(path, REMEDY, Table({"format": Text()}))
+        manifest = read_json(path, REMEDY)
     except MissingError:
         raise MissingError(f"there are no codes in {folder}: run `vqv2 encode` first") from None
-    if manifest["format"] == "vqv2 codes 1":
+    if manifest.get("format") == "vqv2 codes 1":
         raise InputError(f"{folder} holds codes of an earlier version: {REMEDY}")
-    if manifest["format"] != FORMAT:
+    if manifest.get("format") != FORMAT:
         raise DamagedError(f"{path} is not a manifest of codes: {REMEDY}")
-    try:
-        _MANIFEST.check(manifest)
+    check_json(manifest, _MANIFEST, path, REMEDY)
+    with reading(path, REMEDY):
         _check_names(manifest)
-    except ValueError as error:
-        raise DamagedError(f"{path} is damaged ({error}): {REMEDY}") from None
     if seal(manifest) != manifest["checksum"]:
         raise DamagedError(f"{path} is damaged: {REMEDY}")
     store = CodeStore(folder, manifest)

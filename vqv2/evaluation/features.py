@@ -19,6 +19,7 @@ from vqv2.autodiff import Tensor, no_grad
 from vqv2.errors import InputError
 from vqv2.nn import Module
 from vqv2.nn.module import watching
+from vqv2.plan import images_at_once
 
 BLOCK = 64  # images at a time: what bounds the memory of activations
 
@@ -97,13 +98,15 @@ class LayerFeatures(FeatureNetwork):
         return array.reshape(len(array), -1)
 
 
-def encoder_features(autoencoder, pooled=True, block=BLOCK):
+def encoder_features(autoencoder, pooled=True, block=None):
     """The coarsest encoder's output of an `Autoencoder`, before it is quantised.
 
     A feature network that every run has: its vectors are what the top codes are made of. It knows
-    what the autoencoder reconstructs, not what people see in an image.
+    what the autoencoder reconstructs, not what people see in an image. `block` images at once, by
+    default those of `images_at_once` (`vqv2.plan`).
     """
     config = autoencoder.config
+    block = images_at_once(config, most=BLOCK) if block is None else block
     where = "averaged over the map" if pooled else "the whole map"
     name = f"top encoder, {where}"
     size, channels = config.image_size, config.channels

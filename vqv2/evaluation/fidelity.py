@@ -1,7 +1,7 @@
 """How near generated images are to real ones, on the features of any network.
 
 * Fréchet distance between the Gaussians of both sets of features (Heusel et al., 2017).
-* Precision and recall of manifolds made of k-nearest-neighbour balls (Kynkäänniemi et al., 2019).
+* Precision and recall of manifolds (Kynkäänniemi et al., 2019; `vqv2.evaluation.manifold`).
 
 What they say depends on the features, on their number (a Fréchet distance of few images is too
 large), and on the decoder, which no prior can make better: compare with the figures of
@@ -21,9 +21,13 @@ from vqv2.evaluation.bootstrap import (
     resampled,
     within,
 )
-from vqv2.evaluation.neighbours import BLOCK_NUMBERS, nearest, squared_distances
-
-NEIGHBOURS = 3  # k of the manifolds, as in their paper
+from vqv2.evaluation.manifold import (
+    NEIGHBOURS,
+    inside_balls,
+    inside_manifold,
+    manifold_radii,
+)
+from vqv2.evaluation.neighbours import BLOCK_NUMBERS
 
 
 class Gaussian(NamedTuple):
@@ -86,35 +90,6 @@ def frechet_distance(real, generated):
     return gaussian_frechet_distance(Gaussian.of(real), Gaussian.of(generated))
 
 
-def manifold_radii(features, k=NEIGHBOURS):
-    """Distance (N,) of each of the features (N, D) to its k-th nearest other one.
-
-    Raises `InputError` when there are not more than k of them.
-    """
-    if len(features) <= k:
-        raise InputError(
-            f"{len(features)} features cannot have {k} nearest others: give at least {k + 1}"
-        )
-    return nearest(features, features, k + 1).distances[:, k]  # the nearest of all is itself
-
-
-def inside_manifold(points, features, radii, numbers=BLOCK_NUMBERS):
-    """Which of the points (M, D) lie within the radius of at least one of the features: (M,) bool.
-
-    A block of distances, of `numbers` numbers, is in memory at a time.
-    """
-    blocks = _inside(points, features, radii, numbers)
-    return np.concatenate([block.any(axis=1) for block in blocks])
-
-
-def _inside(points, features, radii, numbers=BLOCK_NUMBERS):
-    """Which points lie in the ball of which features: bool (m, N), a block of points at a time."""
-    step = max(1, numbers // max(len(features), points.shape[1]))
-    squared_radii = np.asarray(radii, np.float64) ** 2
-    for start in range(0, len(points), step):
-        yield squared_distances(points[start : start + step], features) <= squared_radii
-
-
 def precision_and_recall(real, generated, k=NEIGHBOURS):
     """(precision, recall) of features (N, D) and (M, D).
 
@@ -137,7 +112,7 @@ def share_inside(points, features, rng, k=NEIGHBOURS, replicates=REPLICATES):
     for replicate in range(replicates):
         drawn[resampled(len(features), rng), replicate] = 1
     every, some = [], []
-    for inside in _inside(points, features, radii):
+    for inside in inside_balls(points, features, radii):
         every.append(inside.any(axis=1))
         some.append(inside.astype(np.float32) @ drawn > 0)  # in a ball of the replicate
     some = np.concatenate(some)

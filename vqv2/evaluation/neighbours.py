@@ -23,7 +23,8 @@ class Neighbours(NamedTuple):
 def nearest(queries, searched, k, numbers=BLOCK_NUMBERS):
     """The `Neighbours` of queries (M, D) among searched (N, D): the k nearest, or N if fewer.
 
-    Of equally near ones the first comes first. `numbers` bounds the blocks.
+    Of equally near ones the first comes first, unless rounding tells them apart. `numbers` bounds
+    the blocks.
     """
     step = _rows(queries.shape[1], numbers)
     return nearest_in_blocks(
@@ -79,11 +80,20 @@ def squared_distances(a, b):
     As |a|^2 - 2 a b + |b|^2, a matrix product, after moving the origin to the mean of `a`: what is
     subtracted is then no larger than it has to be. Never below 0.
     """
+    return squared_distances_and_error(a, b)[0]
+
+
+def squared_distances_and_error(a, b):
+    """(`squared_distances`, how far any of them may be off by rounding, a number)."""
     origin = a.mean(axis=0, dtype=np.float64)
     a, b = a - origin, b - origin
-    squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)
+    a_squared, b_squared = (a**2).sum(axis=1), (b**2).sum(axis=1)
+    squared = a_squared[:, None] + b_squared
     squared -= 2 * (a @ b.T)
-    return np.maximum(squared, 0, out=squared)
+    # Each of three sums of D products is off by at most (D + 1) eps of what its terms sum up to.
+    off = 4 * (a.shape[1] + 8) * np.finfo(np.float64).eps
+    error = off * (a_squared.max(initial=0) + b_squared.max(initial=0))
+    return np.maximum(squared, 0, out=squared), error
 
 
 def _merged(found, queries, block, start, k):

@@ -3,6 +3,7 @@
 from vqv2.errors import InputError
 from vqv2.evaluation.features import LayerFeatures, Pixels, encoder_features
 from vqv2.evaluation.vgg import VGG16Features
+from vqv2.plan import images_at_once
 from vqv2.training import load_classifier
 
 TRUNK = "trunk"  # the part of a classifier before its last layer
@@ -29,7 +30,8 @@ def open_network(text, hierarchy):
     if kind in ("encoder", "encoder-map"):
         return encoder_features(hierarchy.autoencoder, pooled=kind == "encoder")
     if kind == "layer":
-        return LayerFeatures(text, hierarchy.autoencoder, detail, size, channels)
+        block = images_at_once(config)
+        return LayerFeatures(text, hierarchy.autoencoder, detail, size, channels, block=block)
     if kind == "classifier":
         folder, _, layer = detail.partition(":")
         return classifier_features(folder, layer or TRUNK)

@@ -1,7 +1,11 @@
-"""Activations, the gate of gated convolutions, and dropout."""
+"""Activations, the gate of gated convolutions, and dropout.
+
+`elu`, `gate` and `dropout` raise `TypeError` for whole numbers.
+"""
 
 from backends import elementwise
 from vqv2.autodiff import differentiable
+from vqv2.functional.requirements import require_floats
 
 
 @differentiable
@@ -14,6 +18,7 @@ def relu(x):
 @differentiable
 def elu(x):
     """x where x > 0, else e^x - 1; dx = dy * (1 or y + 1)."""
+    require_floats(x=x)
     y = elementwise.elu(x)
     return y, lambda dy: elementwise.elu_gradient(y, dy)
 
@@ -28,6 +33,7 @@ def sigmoid(x):
 @differentiable
 def gate(x):
     """a * sigmoid(b) for [a, b] = x along the channels: (..., 2C) -> (..., C)."""
+    require_floats(x=x)
     return elementwise.gate(x), lambda dy: elementwise.gate_gradient(x, dy)
 
 
@@ -41,5 +47,6 @@ def dropout(x, rate=0.0, rng=None, share=0):
     """
     if rng is None or rate == 0:
         return x, lambda dy: dy
+    require_floats(x=x)
     seed = elementwise.seed_from(int(rng.integers(2**63)), share * x.size)
     return elementwise.dropout(x, rate, seed), lambda dy: elementwise.dropout(dy, rate, seed)

@@ -1,7 +1,7 @@
 """Elementwise arithmetic with broadcasting, and the operators of `Tensor`.
 
 All take arrays, tensors or numbers of shapes that broadcast and keep NumPy's dtype rules: a Python
-number never changes an array's dtype.
+number never changes that of a floating-point array, and whole numbers times 0.5 are float64.
 """
 
 from backends import array_module, elementwise

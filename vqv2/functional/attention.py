@@ -4,7 +4,7 @@ import math
 
 from backends import attention, elementwise
 from vqv2.autodiff import differentiable
-from vqv2.functional.requirements import require_shape
+from vqv2.functional.requirements import require_floats, require_shape
 
 
 @differentiable
@@ -13,8 +13,9 @@ def causal_attention(queries, keys, values, rate=0.0, dropout_on="logits", rng=N
 
     `rate` and `dropout_on` as in `backends.attention`, `share` as in `dropout`; without `rng`
     (evaluation) nothing is dropped. Of the forward pass only inputs, output and one number per row
-    are kept. Raises `ValueError` for shapes that do not fit.
+    are kept. Raises `ValueError` for shapes that do not fit, `TypeError` for whole numbers.
     """
+    require_floats(queries=queries, keys=keys, values=values)
     require_shape("keys", keys, queries.shape, beside={"queries": queries})
     require_shape("values", values, (*queries.shape[:-1], None), beside={"queries": queries})
     rate = 0.0 if rng is None else rate

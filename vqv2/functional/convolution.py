@@ -1,11 +1,11 @@
 """Convolutions over maps (N, H, W, C); the kernels' files say how they number their weights.
 
-All raise `ValueError` for shapes that do not fit.
+All raise `ValueError` for shapes that do not fit, `TypeError` for whole numbers.
 """
 
 from backends import causal_conv, channels, conv
 from vqv2.autodiff import differentiable
-from vqv2.functional.requirements import require_shape
+from vqv2.functional.requirements import require_floats, require_shape
 
 
 def _with_bias(y, b):
@@ -22,6 +22,7 @@ def _bias_gradient(dy):
 @differentiable
 def conv2d(x, w, b=None, stride=1, padding=0):
     """Convolution (N, H, W, C), (k, k, C, D), (D,) -> (N, H', W', D), H' = (H + 2p - k) / s + 1."""
+    require_floats(x=x, w=w)
     require_shape("w", w, (None, None, x.shape[-1], None), beside={"x": x})
     y = _with_bias(conv.conv2d(x, w, stride, padding), b)
 
@@ -42,6 +43,7 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0):
     (N, H, W, D), (k, k, C, D), (C,) -> (N, H', W', C), H' = (H - 1) s - 2p + k. The weights are
     those of the convolution that leads back, so its gradients are that convolution's kernels.
     """
+    require_floats(x=x, w=w)
     require_shape("w", w, (None, None, None, x.shape[-1]), beside={"x": x})
     size = [(n - 1) * stride - 2 * padding + w.shape[0] for n in x.shape[1:3]]
     y = _with_bias(conv.conv2d_input_gradient(x, w, stride, padding, *size), b)
@@ -63,6 +65,7 @@ def causal_conv2d(x, w, b=None, kernel_size=5):
     Position (i, j) sees rows above and columns to its left only, and itself when w has the centre
     tap: `backends.causal_conv.tap_count`.
     """
+    require_floats(x=x, w=w)
     require_shape("w", w, (None, x.shape[-1], None), beside={"x": x})
     y = _with_bias(causal_conv.causal_conv2d(x, w, kernel_size), b)
 

@@ -2,7 +2,7 @@
 
 from backends import channels, product
 from vqv2.autodiff import Tensor, differentiable
-from vqv2.functional.requirements import require_shape
+from vqv2.functional.requirements import require_floats, require_shape
 
 
 @differentiable
@@ -17,8 +17,9 @@ def linear(x, w, b=None):
 
     On a map (N, H, W, C) this is the 1x1 convolution. With the leading axes flattened to rows:
     dx = dy w^T, dw = x^T dy, db = sum of dy over the rows. Raises `ValueError` for shapes that do
-    not fit.
+    not fit, `TypeError` for whole numbers.
     """
+    require_floats(x=x, w=w)
     require_shape("w", w, (x.shape[-1], None), beside={"x": x})
     rows = x.reshape(-1, x.shape[-1])
     y = product.matmul(rows, w)

@@ -1,14 +1,15 @@
-"""Losses. All raise `ValueError` for shapes that do not fit."""
+"""Losses. All raise `ValueError` for shapes that do not fit, `TypeError` for whole numbers."""
 
 from backends import cross_entropy as kernels
 from backends import logistic_mixture, squared_error
 from vqv2.autodiff import differentiable
-from vqv2.functional.requirements import require_shape
+from vqv2.functional.requirements import require_floats, require_shape
 
 
 @differentiable
 def cross_entropy(logits, targets):
     """-log softmax(logits)[target] in nats per code: (..., K), integers (...) -> (...)."""
+    require_floats(logits=logits)
     require_shape("targets", targets, logits.shape[:-1], beside={"logits": logits})
     rows = logits.reshape(-1, logits.shape[-1])
     codes = targets.reshape(-1)
@@ -24,6 +25,7 @@ def cross_entropy(logits, targets):
 @differentiable
 def mean_squared_error(a, b):
     """Mean over all elements of (a - b)^2, of two arrays of one shape; a number."""
+    require_floats(a=a, b=b)
     require_shape("b", b, a.shape, beside={"a": a})
 
     def gradient(dy):
@@ -43,6 +45,7 @@ def discretized_logistic_mixture(parameters, targets, components=10, bins=256):
     with linear causal dependencies between them: `backends/logistic_mixture.py` has the formulas,
     P = parameter_count(D, components). Table 5 takes 10 components and 256 bins.
     """
+    require_floats(parameters=parameters)
     shape = (*parameters.shape[:-1], None)
     require_shape("targets", targets, shape, beside={"parameters": parameters})
     rows = parameters.reshape(-1, parameters.shape[-1])

@@ -3,6 +3,7 @@
 from backends import array_module, channels
 from backends.communication import Single
 from vqv2.autodiff import differentiable
+from vqv2.functional.requirements import require_floats
 
 
 @differentiable
@@ -18,7 +19,9 @@ def batch_norm(x, scale, offset, epsilon=1e-5, communicator=None):
     With a `communicator` (`backends.communication`) x is this process's share of a batch, of the
     same shape everywhere, and every mean above is one over the whole batch: each process's output
     depends on all shares. The cotangents of scale and offset are those of this process's outputs.
+    Raises `TypeError` for whole numbers.
     """
+    require_floats(x=x)
     xp = array_module(x)
     communicator = communicator or Single()
     rows = x.reshape(-1, x.shape[-1])

@@ -1,8 +1,19 @@
-"""What the shapes of an operation's arguments must have in common.
+"""What an operation's arguments must be, and what their shapes must have in common.
 
 Compiled kernels go through memory as far as the shape of one argument says. Where another is
-smaller they would read what lies behind it, and compute nonsense or crash.
+smaller they would read what lies behind it, and compute nonsense or crash. What they make has the
+dtype of what they are given: of whole numbers that would be a result cut to whole numbers.
 """
+
+
+def require_floats(**arrays):
+    """Raise `TypeError` unless these arguments {name: array} hold floating-point numbers."""
+    for name, array in arrays.items():
+        if array.dtype.kind != "f":
+            raise TypeError(
+                f"{name} holds {array.dtype}, but this operation computes with floating-point "
+                f"numbers: give {name}.astype(numpy.float32)"
+            )
 
 
 def require_shape(name, array, shape, beside):

@@ -9,7 +9,9 @@ model with other names and layouts, except for two things that are put right in 
 * Its last projection reads [decoded top, encoder], ours [encoder, decoded top].
 
 Its codebook averages (equation 3) are not debiased: here they count as begun so long ago that there
-is nothing left to debias, and training on goes as it would there.
+is nothing left to debias, and training on goes as it would there. It smooths the counts without the
+sums, which draws codes that it no longer uses to the origin; in either direction the sums are set
+such that the next update leaves all code vectors where they are, as long as nothing chooses them.
 """
 
 import re
@@ -88,6 +90,7 @@ def from_port(arrays, config):
         state[rule.ours] = _to_ours(rule, array)
     _turn_inputs(state, config.codebook_dimension)
     for name in ("quantizers.0", "quantizers.1"):
+        state[f"{name}.sums"] = state[f"{name}.codebook"] * state[f"{name}.counts"][:, None]
         state[f"{name}.started"][...] = 1
         state[f"{name}.steps"][...] = LONG_AGO
     model.load_state(state)
@@ -200,11 +203,7 @@ def _turn_inputs(state, first):
 
 
 def _as_their_averages(state, name, config):
-    """Debias equation 3's averages; the port then smooths the counts as we do.
-
-    A code that nothing has chosen since its start has sums such that the port's next update keeps
-    its vector.
-    """
+    """Debias equation 3's counts; sums such that the port's smoothing leaves the codebook."""
     steps, counts = state[f"{name}.steps"], state[f"{name}.counts"].astype(np.float64)
     counts /= np.where(steps > 0, 1 - config.codebook_decay**steps, 1)
     epsilon, total = config.codebook_epsilon, counts.sum()

@@ -1,21 +1,22 @@
 """A run folder that begins with an autoencoder from elsewhere."""
 
-import dataclasses
+from pathlib import Path
 
-from vqv2 import checkpoint
+from vqv2.checkpoint import Checkpoints
+from vqv2.run import identity
 from vqv2.training import AutoencoderTask
+from vqv2.training.state import ORIGIN, save_training
 
 
-def begin_run(run, model, sources, seed=0):
+def begin_run(run, model, sources, file, seed=0):
     """Write `run` with `model` as its autoencoder, for the data {split: ImageSource}.
 
-    Its codes can be extracted, and it can be trained further: it stands at step 0, with Adam's
-    moments at zero. Raises `InputError` when it cannot be written.
+    Its codes can be extracted, and it can be trained further: it stands at step 0
+    (`vqv2.training.start`). `file` is where the weights came from. Raises `InputError` when it
+    cannot be written, and for weights that are no numbers.
     """
     task = AutoencoderTask(model, sources["train"], sources["held_out"], seed)
-    arrays = {f"model.{name}": array for name, array in model.state().items()}
-    arrays.update(task.optimizer.state())
-    config = dataclasses.asdict(model.config)
-    metadata = {"stage": task.stage, "step": 0, "seed": seed, "config": config, **task.metadata}
+    origin = {"file": str(Path(file).resolve()), "identity": identity(model.state())}
+    task.metadata[ORIGIN] = origin
+    save_training(task, Checkpoints(run.stage_folder(task.stage)), 0, seed)
     run.save()
-    checkpoint.save(run.checkpoint_path(task.stage), arrays, metadata)

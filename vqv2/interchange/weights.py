@@ -17,6 +17,7 @@ from vqv2.interchange.port import configuration, from_port, to_port
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.nn.finite import check_arrays
 from vqv2.reading import parse_json, tensors
+from vqv2.training.start import OF_AUTOENCODER
 
 FORMAT = "vqv2 weights 1"
 NAMES = ("vqv2", "pytorch")
@@ -24,18 +25,7 @@ _REMEDY = (
     "give a safetensors file of float32 numbers; from a PyTorch file, "
     "safetensors.torch.save_file(torch.load(FILE), NEW_FILE) makes one"
 )
-_IN_THE_WEIGHTS = (
-    "image_size",
-    "latent_sizes",
-    "channels",
-    "hidden_units",
-    "residual_units",
-    "layers",
-    "codebook_size",
-    "codebook_dimension",
-    "encoder_filter_size",
-    "upsampling_filter_size",
-)
+_IN_THE_WEIGHTS = ("image_size", "latent_sizes", *OF_AUTOENCODER)
 
 
 def read_autoencoder(path, image_size=256, settings=None):

@@ -270,10 +270,18 @@ class Autoencoder(nn.Module):
         return loss, parts, reconstruction.codes
 
     def encode(self, images):
-        """Images (N, H, W, C) in [0, 1] -> {level: codes (N, s, s) int64 on the host}."""
+        """Images (N, H, W, C) in [0, 1] -> {level: codes (N, s, s) int64 on the host}.
+
+        Raises `InputError` where encoder outputs are not finite: the nearest code of NaN is none.
+        """
+        codes = {}
         with no_grad():
-            codes = [to_host(level_codes) for level_codes in self(images).codes]
-        return dict(zip(self.config.levels, codes, strict=True))
+            levels = zip(self.config.levels, self._levels(images), strict=True)
+            for level, (h, _, k, losses) in levels:
+                if not math.isfinite(losses["commitment"].item()):  # a mean over every number
+                    _refuse(level, h.array)
+                codes[level] = to_host(k)
+        return codes
 
     def decode(self, codes, levels=None):
         """{level: codes (N, s, s)} -> images (N, H, W, C) in [0, 1], clipped, on the host.
@@ -337,9 +345,23 @@ def _quantizer(config):
     )
 
 
+def _refuse(level, outputs):
+    """Say of which images the encoder has made NaN or infinity, in its outputs (N, s, s, D)."""
+    places = np.flatnonzero(~np.isfinite(to_host(outputs)).all(axis=(1, 2, 3)))
+    what = f"the code vectors of level {level} are"
+    if len(places):
+        what = (
+            f"level {level}: what the encoder makes of image {places[0]} of {len(outputs)} "
+            f"({len(places)} such) is"
+        )
+    raise InputError(
+        f"{what} NaN, infinite or enormous: the weights are damaged, or their training diverged"
+    )
+
+
 def _average_vector(quantizer):
-    """Code vectors weighted by their usage (equation 3's counts); all alike without counts."""
-    counts = quantizer.counts
+    """Code vectors weighted by their usage (equation 3's debiased counts); alike without counts."""
+    counts = quantizer.average_counts
     weights = array_module(counts).where(counts.any(), counts, counts + 1)
     return (weights[:, None] * quantizer.vectors).sum(axis=0) / weights.sum()
 

@@ -12,7 +12,7 @@ class Prior(nn.Module):
     """p(codes | class, coarser codes), one code after the other in raster order.
 
     embedding -> causal convolution that sees strictly earlier positions -> gated residual layers
-    with an attention block after every `layers / attention_layers` of them -> output stack ->
+    with an attention block after every few of them (`block_kinds`) -> output stack ->
     logits over the codebook. A prior with coarser levels runs their codes, embedded and upsampled
     to its grid, through the conditioning stack, which reaches every gated layer.
 
@@ -153,8 +153,15 @@ class Conditioning(nn.Module):
 
 
 def block_kinds(config):
-    """["gated", ..., "attention", ...]: attention after every layers / attention_layers layers."""
-    every = config.layers // config.attention_layers if config.attention_layers else 0
+    """["gated", ..., "attention", ...]: attention after every five layers (section A.2).
+
+    That is layers / attention_layers in the top priors, and the rule unless `attention_every` says
+    otherwise. Table 2's middle prior has one attention layer for twenty: not stated is where. Here
+    it is after the fifth, too, where that sentence puts the first: what it finds is then at the
+    disposal of fifteen layers, after the twentieth it would be at that of the output alone.
+    """
+    attention = config.attention_layers
+    every = config.attention_every or (config.layers // attention if attention else 0)
     kinds, attentions = [], 0
     for layer in range(1, config.layers + 1):
         kinds.append("gated")

@@ -16,12 +16,13 @@ class Quantizer(Module):
 
         N <- gamma N + (1 - gamma) n        m <- gamma m + (1 - gamma) sum        e = m / N
 
-    Both start at zero and are *debiased* (divided by 1 - gamma^t) by a step counter t per code;
-    N is smoothed by `epsilon` (Laplace), so that rare codes do not explode. What the paper does
-    not state, decided here:
+    Both start at zero and are *debiased* (divided by 1 - gamma^t) by a step counter t per code.
+    What the paper does not state, decided here:
 
     * The codebook starts as randomly chosen encoder outputs of the first batch.
-    * A code that no output has chosen since its (re)start keeps its vector.
+    * Counts and sums are smoothed alike (Laplace): to what chose it, a code adds `epsilon` outputs
+      that lie where it is already, e = (m + epsilon e) / (N + epsilon). So a code that nothing
+      chooses stays where it is, as in equation 3, also when N and m are too small for their digits.
     * A code unused for `restart_after` steps restarts as an encoder output of the current batch,
       with N, m and t back at zero.
     * Where several processes share a batch, all of this is about the whole batch.
@@ -67,11 +68,12 @@ class Quantizer(Module):
         if rng is not None and not self.started:
             self.start(outputs, rng)
         codes = self.encode(h.array)
-        losses = {"commitment": F.mean_squared_error(h, self.decode(codes))}
+        chosen = self.decode(codes)
+        losses = {"commitment": F.mean_squared_error(h, chosen)}
         if isinstance(self.codebook, Tensor):
-            chosen = F.embedding(codes, self.codebook)
-            losses["codebook"] = F.mean_squared_error(chosen, h.array)
-        quantized = F.straight_through(h, self.decode(codes))
+            trained = F.embedding(codes, self.codebook)
+            losses["codebook"] = F.mean_squared_error(trained, h.array)
+        quantized = F.straight_through(h, chosen)
         if self.gathered is not None:
             self.gathered.add(outputs, codes.reshape(-1))
         elif rng is not None:
@@ -103,17 +105,23 @@ class Quantizer(Module):
             self._restart(self.unused >= self.restart_after, outputs, rng)
 
     def _average(self, counts, sums):
-        """Equation 3, debiased and smoothed; codes never chosen since their start keep theirs."""
+        """Equation 3, debiased and smoothed, as a step from where each code is."""
         self.steps += 1
         self.counts += (1 - self.decay) * (counts - self.counts)
         self.sums += (1 - self.decay) * (sums - self.sums)
-        debias = (1 - self.decay**self.steps).astype(self.counts.dtype)
-        average = self.counts / debias
-        total = average.sum()
-        smoothed = (average + self.epsilon) / (total + len(average) * self.epsilon) * total
-        chosen = (self.counts > 0)[:, None]
-        vectors = self.sums / debias[:, None] / smoothed[:, None]
-        self.codebook[...] = array_module(vectors).where(chosen, vectors, self.codebook)
+        number, total = self.average_counts[:, None], self.sums / self._debias[:, None]
+        self.codebook += (total - number * self.codebook) / (number + self.epsilon)
+
+    @property
+    def average_counts(self):
+        """Equation 3's N, debiased (K,): about how many outputs of a batch choose each code."""
+        return self.counts / self._debias
+
+    @property
+    def _debias(self):
+        """1 - gamma^t of each code (K,); for one that has just (re)started, its N and m are 0."""
+        steps = array_module(self.steps).maximum(self.steps, 1)
+        return (1 - self.decay**steps).astype(self.counts.dtype)
 
     def _restart(self, dead, outputs, rng):
         count = int(dead.sum())

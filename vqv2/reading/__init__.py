@@ -14,10 +14,11 @@ tensors.py  safetensors
 from vqv2.reading.file import content_of, reading
 from vqv2.reading.npy import archive, map_array, open_array
 from vqv2.reading.tensors import tensors
-from vqv2.reading.text import json_lines, parse_json, read_json, read_toml
+from vqv2.reading.text import check_json, json_lines, parse_json, read_json, read_toml
 
 __all__ = [
     "archive",
+    "check_json",
     "content_of",
     "json_lines",
     "map_array",

@@ -74,6 +74,16 @@ class Number(Kind):
         return type(value) is float and (math.isfinite(value) or not self.finite)
 
 
+class Truth(Kind):
+    """True or false."""
+
+    words = "true or false"
+
+    def holds(self, value):
+        """Whether it is one of them."""
+        return isinstance(value, bool)
+
+
 class Text(Kind):
     """Text."""
 

@@ -23,6 +23,16 @@ def read_json(path, remedy, schema=None):
         return parse_json(content, schema)
 
 
+def check_json(found, schema, path, remedy):
+    """Raise `DamagedError` unless the object from the file at `path` accords with a schema.
+
+    For a file that has turned out to be what it should be: only then the remedy may be to remove
+    it.
+    """
+    with reading(path, remedy):
+        schema.check(found)
+
+
 def parse_json(content, schema=None):
     """The JSON object in text or bytes as a dictionary. Raises `ValueError` for anything else."""
     try:

@@ -15,7 +15,7 @@ import numpy as np
 
 from vqv2.errors import InputError
 from vqv2.training import parallel
-from vqv2.training.state import TrainingError
+from vqv2.training.state import TrainingError, lower_the_rate
 
 
 def backward(task, step, data, rng):
@@ -40,8 +40,9 @@ def _backward(task, step, data, rng, weight):
     value = parallel.mean({"loss": loss.item()}, task.communicator)["loss"]
     if not np.isfinite(value):
         raise TrainingError(
-            f"the loss of {task.stage} became {value} at step {step}: lower the learning rate; "
-            "the last checkpoint is unchanged, and --resume --check-finite finds the operation"
+            f"the loss of {task.stage} became {value} at step {step}: "
+            f"{lower_the_rate(task.config)}; the last checkpoint is unchanged, and --resume "
+            "--check-finite finds the operation"
         )
     task.optimizer.backward(loss if weight == 1 else loss * weight)
     return value, metrics

@@ -16,7 +16,7 @@ from vqv2.data.split import spread_indices
 from vqv2.errors import InputError
 from vqv2.models.classifier import Classifier
 from vqv2.optim import Adam, autoencoder_learning_rate
-from vqv2.run import load_averaged
+from vqv2.run import load_averaged, read_stage, stage_config
 from vqv2.training.loop import train
 from vqv2.training.order import batch_generator, batch_indices
 from vqv2.training.state import described
@@ -75,7 +75,9 @@ def _accuracy(logits, labels):
     return float((to_host(logits.array).argmax(axis=-1) == labels).mean())
 
 
-def train_classifier(folder, config, sources, data, seed=0, resume=False, schedule=None):
+def train_classifier(
+    folder, config, sources, data, seed=0, resume=False, schedule=None, adjust=False
+):
     """Train a classifier on {"train", "held_out": ImageSource} in `folder`; the last metrics.
 
     `data` is what the user calls the images. Raises `InputError` when they have no classes, and
@@ -88,7 +90,7 @@ def train_classifier(folder, config, sources, data, seed=0, resume=False, schedu
         )
     model = Classifier(config, images.class_names, np.random.default_rng((seed, 0)))
     task = ClassifierTask(model, images, sources["held_out"], data, seed)
-    return train(task, Path(folder), seed, resume, schedule)
+    return train(task, Path(folder), seed, resume, schedule, adjust=adjust)
 
 
 def load_classifier(folder):
@@ -110,7 +112,8 @@ def load_classifier(folder):
 def begun_classifier(folder):
     """(configuration, what the user called the images) of the classifier to continue in `folder`.
 
-    They are those of the newest checkpoint that is not damaged; None where there is none at all.
+    Where the images are the newest checkpoint says that is not damaged, the configuration its
+    training.json, which may have been changed since. None where there is no checkpoint at all.
     Raises `InputError` when all are damaged, or something else.
     """
     checkpoints = checkpoint.Checkpoints(folder)
@@ -118,7 +121,10 @@ def begun_classifier(folder):
         return None
     path, _, metadata, _ = checkpoints.look()
     _check_stage(path, metadata)
-    return checkpoint.config_of(ClassifierConfig, path, metadata), metadata["path"]
+    record = read_stage(folder, STAGE)
+    if record is None:
+        return checkpoint.config_of(ClassifierConfig, path, metadata), metadata["path"]
+    return stage_config(ClassifierConfig, record, folder), metadata["path"]
 
 
 def _check_stage(path, metadata):

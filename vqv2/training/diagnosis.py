@@ -1,12 +1,12 @@
 """What state a run folder is in, also a damaged one, and what to do next."""
 
 import dataclasses
-import itertools
 import shutil
 from pathlib import Path
 
 from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, ClassifierConfig, PriorConfig
+from vqv2.consistency import check_autoencoder, check_codes, check_prior
 from vqv2.data.codes import (
     former_place,
     former_settings,
@@ -18,7 +18,8 @@ from vqv2.errors import InputError
 from vqv2.run import Run, is_run, read_stage, stage_config
 from vqv2.training.claim import is_claimed
 from vqv2.training.extraction import extraction_settings
-from vqv2.training.log import read_log
+from vqv2.training.log import change_in_words, read_log
+from vqv2.training.state import ORIGIN
 
 MARGIN = 1.1  # of the size of a checkpoint that should be free on the disk
 
@@ -63,11 +64,11 @@ def diagnose(folder, quick=False):
             *((f"prior-{level}", PriorConfig) for level in run.config.levels),
         )
     ]
-    _compare_with_configuration(run, autoencoder)
+    _compare_with_configuration(run, autoencoder, AutoencoderConfig)
     codes = _codes(run, autoencoder, quick)
     for prior in priors:
         _compare_with_codes(run, prior, codes)
-        _compare_with_classes(run, prior)
+        _compare_with_configuration(run, prior, PriorConfig)
     return [autoencoder, codes, *priors]
 
 
@@ -127,7 +128,7 @@ def _checkpoints(folder, stage, kind, diagnosis, quick):
 def _begun(folder, kind, diagnosis):
     """The configuration in training.json; None where there is none that can be read."""
     try:
-        record = read_stage(folder)
+        record = read_stage(folder, diagnosis.part)
         return record and stage_config(kind, record, folder)
     except InputError as error:
         diagnosis.damaged.append(str(error))
@@ -146,12 +147,15 @@ def _log(folder, diagnosis):
 def _progress(diagnosis, good, steps, log):
     path, metadata = good[0]
     step, newest = metadata["step"], path.name == "checkpoint.safetensors"
-    imported = newest and step == 0
+    origin = metadata.get(ORIGIN, {})
+    imported = newest and step == 0 and "file" in origin
     done = newest and step >= steps or imported
     diagnosis.state = f"complete: {step} steps" if done else f"stopped at step {step} of {steps}"
     if imported:
         diagnosis.state = "complete: imported"
         diagnosis.notes.append(f"{diagnosis.command} trains it further, before codes are extracted")
+    if "run" in origin:
+        diagnosis.notes.append(f"began with the weights of {origin['run']}, step {origin['step']}")
     if done:
         diagnosis.command = ""
     if not newest:
@@ -160,6 +164,11 @@ def _progress(diagnosis, good, steps, log):
     diagnosis.notes.append(f"good checkpoints: {kept}")
     if best := metadata.get("best"):
         diagnosis.notes.append(f"lowest held-out loss {best['loss']:.4g}, at step {best['step']}")
+    diagnosis.notes += [
+        f"from step {line['step']} on {change_in_words(line['changed'])}"
+        for line in log
+        if "changed" in line
+    ]
     diagnosis.notes += [
         f"step {line['step']}: {line['warning']}" for line in log if "warning" in line
     ][-3:]
@@ -180,27 +189,20 @@ def _leftovers(folder, diagnosis, running):
         )
 
 
-def _compare_with_configuration(run, autoencoder):
-    """What config.json says of the autoencoder is true of the newest checkpoint."""
-    path = run.checkpoint_path("autoencoder")
-    if not path.exists() or autoencoder.damaged:
+def _compare_with_configuration(run, diagnosis, kind):
+    """config.json says what the newest checkpoint of a stage does."""
+    path = run.checkpoint_path(diagnosis.part)
+    if not path.exists() or diagnosis.damaged:
         return
     try:
-        trained = checkpoint.config_of(AutoencoderConfig, path, checkpoint.read_metadata(path))
-        run.check_autoencoder(trained)
+        metadata = checkpoint.read_metadata(path)
+        config = checkpoint.config_of(kind, path, metadata)
+        if kind is PriorConfig:
+            check_prior(run, path, metadata)
+        else:
+            check_autoencoder(run, path, metadata, config)
     except InputError as error:
-        _of_another_configuration(autoencoder, error)
-
-
-def _compare_with_classes(run, prior):
-    """There are as many classes in config.json as in the newest checkpoint of a prior."""
-    path = run.checkpoint_path(prior.part)
-    if not path.exists() or prior.damaged:
-        return
-    try:
-        run.check_classes(path, checkpoint.read_shapes(path))
-    except InputError as error:
-        _of_another_configuration(prior, error)
+        _of_another_configuration(diagnosis, error)
 
 
 def _of_another_configuration(diagnosis, error):
@@ -234,24 +236,14 @@ def _codes(run, autoencoder, quick):
         return diagnosis
     counts = ", ".join(f"{count} {split}" for split, count in store.counts.items())
     diagnosis.state = f"complete: {counts} images".replace("_", " ")
-    if run.config.conditional and store.class_names != run.class_names:
-        diagnosis.damaged.append(_other_classes(run, store))
+    try:
+        check_codes(run, store)
+    except InputError as error:
+        diagnosis.damaged.append(str(error))
     if autoencoder.state.startswith("complete") and not _are_of(store, run):
         diagnosis.state = "of another autoencoder than the one that is in this run now"
         diagnosis.command = f"vqv2 encode {run.folder}" + _options(former_settings(folder))
     return diagnosis
-
-
-def _other_classes(run, store):
-    """A sentence about the first class that codes and config.json do not have in common."""
-    pairs = enumerate(itertools.zip_longest(store.class_names, run.class_names))
-    number, (found, said) = next((i, pair) for i, pair in pairs if pair[0] != pair[1])
-    found, said = (repr(name) if name is not None else "missing" for name in (found, said))
-    return (
-        f"class {number} of the images in {store.folder} is {found}, but in "
-        f"{run.folder / 'config.json'} it is {said}: change class_names back there, or restore the "
-        "file"
-    )
 
 
 def _options(settings):

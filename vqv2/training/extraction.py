@@ -6,11 +6,13 @@ import functools
 import numpy as np
 
 from backends.communication import Single
+from vqv2.agreement import check_agreement, images_facts
 from vqv2.data.augment import NONE
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.code_writing import write_codes
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
+from vqv2.plan import images_at_once
 from vqv2.progress import progress_bar
 from vqv2.training.order import copy_generator
 
@@ -20,7 +22,7 @@ def encode_dataset(
     identity,
     sources,
     folder,
-    batch=32,
+    batch=None,
     copies=1,
     seed=0,
     progress=True,
@@ -31,13 +33,28 @@ def encode_dataset(
     `model` has the averaged weights, `identity` names it in the manifest. The training images are
     encoded `copies` times: once as they are, then with the augmentation that the autoencoder was
     trained with, drawn from `seed`. A prior for few images over-fits less on these codes.
-    The processes of a `communicator` encode `batch` images each at a time; the first one writes.
+    The processes of a `communicator` encode `batch` images each at a time, by default those of
+    `images_at_once` (`vqv2.plan`); the first one writes.
     Codes that an extraction left which was ended, however it ended, are not computed again.
-    Raises `InputError` when it cannot be written, and for copies without an augmentation.
+    Raises `InputError` when it cannot be written, when encoder outputs are not finite, for copies
+    without an augmentation, for a batch of none, and when the processes do not all have the same
+    autoencoder, images and settings.
     """
     communicator = communicator or Single()
+    batch = images_at_once(model.config, communicator.size) if batch is None else batch
+    if batch < 1:
+        raise InputError(f"batch {batch} must be at least 1")
     writes = communicator.rank == 0
     sources = {split: source for split, source in sources.items() if len(source)}
+    check_agreement(
+        communicator,
+        lambda: {
+            "autoencoder": identity,
+            "batch": batch,
+            **extraction_settings(copies, seed),
+            **images_facts(sources),
+        },
+    )
     config, first = model.config, next(iter(sources.values()))
     _check_copies(copies, config.augmentation)
     repeats = {split: copies if split == "train" else 1 for split in sources}
@@ -126,9 +143,20 @@ def _encoded(model, source, batch, parts, seed, communicator):
     with contextlib.closing(prefetched(read, own_parts)) as batches:
         for turn in range(0, len(parts), communicator.size):
             together = parts[turn : turn + communicator.size]
-            own = model.encode(next(batches)) if communicator.rank < len(together) else {}
+            own = {}
+            if communicator.rank < len(together):
+                own = _encode(model, next(batches), source, together[communicator.rank])
             codes = _gather(own, together, batch, model.config, communicator)
             yield from zip(together, codes, strict=True)
+
+
+def _encode(model, images, source, part):
+    """{level: codes} of the images of a part."""
+    try:
+        return model.encode(images)
+    except InputError as error:
+        _, start, stop = part
+        raise InputError(f"images {start} to {stop - 1} of {source.name}: {error}") from None
 
 
 def _read(source, augmentation, seed, part):

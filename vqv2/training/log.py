@@ -7,12 +7,12 @@ from pathlib import Path
 from vqv2.errors import InputError, MissingError
 from vqv2.files import atomic_write
 from vqv2.reading import json_lines
-from vqv2.reading.schema import Number, Table, Text, Whole
+from vqv2.reading.schema import Each, Number, Table, Text, Whole
 
 _REMEDY = "remove it, and give the command again"
 _LINE = Table(
     {"step": Whole(), "split": Text()},
-    maybe={"warning": Text()},
+    maybe={"warning": Text(), "changed": Each(Table({"from": None, "to": None}))},
     others=Number(finite=False),  # without held-out images their loss is NaN
 )
 
@@ -51,6 +51,11 @@ class NoLog:
 
     def write(self, **values):
         """Nothing."""
+
+
+def change_in_words(changed):
+    """{field: {"from": former value, "to": value now}} of a log line in words."""
+    return ", ".join(f"{n} is {one['to']}, no longer {one['from']}" for n, one in changed.items())
 
 
 def read_log(path):

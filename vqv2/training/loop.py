@@ -15,6 +15,7 @@ import sys
 import time
 
 import backends
+from vqv2.agreement import check_agreement
 from vqv2.checkpoint import Checkpoints
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
@@ -28,10 +29,17 @@ from vqv2.training.accumulation import backward
 from vqv2.training.claim import claim
 from vqv2.training.collapse import PATIENCE, collapse_warnings
 from vqv2.training.interruption import Stopped, interruption
-from vqv2.training.log import Log, NoLog, read_log
+from vqv2.training.log import Log, NoLog, change_in_words, read_log
 from vqv2.training.order import step_generator
 from vqv2.training.precision import in_its_precision
-from vqv2.training.state import TrainingError, load_training, save_training
+from vqv2.training.state import (
+    ORIGIN,
+    TrainingError,
+    as_json,
+    load_training,
+    lower_the_rate,
+    save_training,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +70,7 @@ class Schedule:
 
 
 @in_its_precision
-def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None):
+def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None, adjust=False):
     """Train `task` in `folder` up to its configuration's number of steps; the last metrics.
 
     `on_start` is called once everything has been found in order, before the first step.
@@ -70,15 +78,20 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
     Same seed, same backend, same number of threads: same weights, whether interrupted and resumed
     or not. With `resume` it continues from the newest checkpoint that is not damaged, or begins
     where there is none; with all steps done already, nothing happens and the metrics are {}.
+    With `adjust` it may go on with another learning rate and the like
+    (`vqv2.training.state.ADJUSTABLE`), which is said and logged.
     Ctrl-C and SIGTERM finish the step, save, and raise `Stopped`. Raises `InputError` when the
     folder holds a checkpoint and `resume` is false, or while another process trains in it;
     `TrainingError` when the loss is not finite (the last checkpoint stays as it was).
 
-    Where several processes share the batches, all call this, and only the first one writes.
+    Where several processes share the batches, all call this, and only the first one writes. Raises
+    `InputError` in all of them when one has other data, another seed or another configuration.
     """
     first = task.communicator.rank == 0
     schedule = (schedule or Schedule()).check()
+    check_agreement(task.communicator, lambda: _facts(task, seed, schedule))
     checkpoints = Checkpoints(folder, schedule.keep)
+    _check_files(checkpoints.folder)
     if not resume:
         checkpoints.check_none()
     with claim(folder) if first else contextlib.nullcontext():
@@ -86,14 +99,27 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
         if first:
             remove_partial(folder)  # what a killed process left half written
         if resume and first:
-            training.load()
+            training.load(adjust)
         training.step = parallel.replicate(task, training.step, task.communicator)
         if training.step < task.config.steps:
             if first:
-                write_stage(folder, task.stage, seed, task.config, schedule.lasting())
+                training.begin()
                 on_start()
             training.run()
         return training.last_held_out
+
+
+def _check_files(folder):
+    """Raise `InputError` now for what would be found in the way when it is written."""
+    for path in (*folder.glob("*.safetensors"), folder / "training.json", folder / "log.jsonl"):
+        if path.is_dir():
+            raise InputError(f"{path} is a folder, where a file is to be written: move it away")
+
+
+def _facts(task, seed, schedule):
+    """What all processes of a training must have alike."""
+    how = {"check_finite": schedule.check_finite, **schedule.lasting()}
+    return {"stage": task.stage, "seed": seed, **as_json(task.config), **how, **task.facts()}
 
 
 class _Training:
@@ -106,16 +132,25 @@ class _Training:
         self.schedule = schedule
         self.step = 0
         self.best = None  # {"step", "loss"}
+        self.changed = {}  # {field: {"from": former value, "to": value now}} where it goes on
         self.last_held_out = {}
         self.first = task.communicator.rank == 0
 
-    def load(self):
+    def load(self, adjust):
         """Go to where the newest good checkpoint is; stay at the beginning where there is none."""
         if self.checkpoints.paths():
-            loaded = load_training(self.task, self.checkpoints, self.seed)
-            self.step, self.best, damaged = loaded
-            for sentence in damaged:
+            loaded = load_training(self.task, self.checkpoints, self.seed, adjust)
+            self.step, self.best, self.changed = loaded.step, loaded.best, loaded.changed
+            for sentence in loaded.damaged:
                 print(f"vqv2: {sentence}", file=sys.stderr)
+
+    def begin(self):
+        """Write what it is begun with: the weights, where these are not drawn from the seed."""
+        task, folder, origin = self.task, self.checkpoints.folder, self.task.metadata.get(ORIGIN)
+        if origin and not self.checkpoints.paths():
+            save_training(task, self.checkpoints, self.step, self.seed)
+        lasting = self.schedule.lasting()
+        write_stage(folder, task.stage, self.seed, task.config, lasting, origin)
 
     def run(self):
         """All steps that are left."""
@@ -125,6 +160,8 @@ class _Training:
         with bar, interruption() as interrupted, contextlib.closing(batches):
             log = Log(self._log_path, start) if self.first else NoLog()
             self._record = _Record(task, log, bar, start)
+            if self.changed:
+                self._record.change(start + 1, self.changed)
             saved_at = time.monotonic()
             for step, data in enumerate(batches, start + 1):
                 metrics = self._checked_step(step, data)
@@ -193,6 +230,13 @@ class _Record:
         self._step, self._time = start, time.monotonic()
         self._recent = [line for line in read_log(log.path) if line["split"] == "train"][-PATIENCE:]
 
+    def change(self, step, changed):
+        """Log and say which fields have other values from this step on."""
+        self.log.write(step=step, split="change", changed=changed)
+        rate = self.task.learning_rate(step)
+        words = f"{change_in_words(changed)}; the learning rate is {rate:.3g}"
+        self.bar.write(f"vqv2: from step {step} on {words}", file=sys.stderr)
+
     def training(self, step, metrics):
         """Log the metrics of a training step, and the speed since the last time."""
         now = time.monotonic()
@@ -229,7 +273,8 @@ def _step(task, step, data, seed):
     norm = _limit_gradients(task, step) if task.optimizer.unscale() else {}
     rate = task.learning_rate(step)
     task.optimizer.step(rate)
-    more = {"learning_rate": rate, **norm, **task.optimizer.loss_scale.metrics()}
+    rates = {"learning_rate": rate, "average_decay": task.optimizer.average_decay}
+    more = {**rates, **norm, **task.optimizer.loss_scale.metrics()}
     return lambda: {"loss": loss, **metrics(), **more}
 
 
@@ -241,8 +286,8 @@ def _limit_gradients(task, step):
     norm = gradient_norm(task.optimizer.parameters)
     if not math.isfinite(norm):
         raise TrainingError(
-            f"the gradient of {task.stage} became {norm} at step {step}: lower the learning rate; "
-            "the last checkpoint is unchanged"
+            f"the gradient of {task.stage} became {norm} at step {step}: "
+            f"{lower_the_rate(task.config)}; the last checkpoint is unchanged"
         )
     if limit:
         clip_gradients(task.optimizer.parameters, norm, limit)
@@ -250,5 +295,8 @@ def _limit_gradients(task, step):
 
 
 def _shown(metrics):
-    hidden = ("learning_rate", "reconstruction", "commitment", "codebook", "device_memory_bytes")
+    hidden = (
+        "learning_rate", "average_decay", "reconstruction", "commitment", "codebook",
+        "device_memory_bytes",
+    )  # fmt: skip
     return {name: f"{value:.4g}" for name, value in metrics.items() if name not in hidden}

@@ -37,5 +37,10 @@ def batch_generator(seed, step):
 
 
 def copy_generator(seed, copy, start):
-    """The generator for augmenting a batch of images whose codes are extracted once more."""
-    return np.random.default_rng((seed, 4, copy, start))
+    """The generator for augmenting images from `start` on whose codes are extracted once more.
+
+    It has made one draw for each image before them, so that batches do not matter to a copy.
+    """
+    generator = np.random.default_rng((seed, 4, copy))
+    generator.bit_generator.advance(start)
+    return generator

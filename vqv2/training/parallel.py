@@ -7,8 +7,9 @@ last bit; `check_replicas` makes sure of that.
 
 import numpy as np
 
-from backends import array_module, to_host
+from backends import array_module
 from backends.communication import Single
+from vqv2.agreement import sum_of_bits
 from vqv2.autodiff import Tensor
 from vqv2.errors import InputError
 
@@ -64,8 +65,8 @@ def replicate(task, step, communicator):
     if communicator.size > 1:
         for array in _state(task):
             array[...] = communicator.broadcast(array)
-        step = int(communicator.broadcast(np.array([step]))[0])
         scale = task.optimizer.loss_scale
+        step, scale.skipped = map(int, communicator.broadcast(np.array([step, scale.skipped])))
         scale.load_state({n: communicator.broadcast(a) for n, a in scale.state().items()})
         task.optimizer.steps = step - scale.skipped
     return step
@@ -123,7 +124,7 @@ def check_replicas(model, step, communicator):
     if communicator.size == 1:
         return
     arrays = _learned(model)
-    sums = communicator.all_gather(np.array([_sum_of_bits(a) for a in arrays.values()], np.uint64))
+    sums = communicator.all_gather(np.array([sum_of_bits(a) for a in arrays.values()], np.uint64))
     different = sums != sums[0]
     if different.any():
         place = int(np.flatnonzero(different.any(axis=0))[0])
@@ -133,10 +134,3 @@ def check_replicas(model, step, communicator):
             f"{list(arrays)[place]} than process 0: the machines may compute differently "
             "(processors, versions), or a memory is faulty; continue from the last checkpoint"
         )
-
-
-def _sum_of_bits(array):
-    xp = array_module(array)
-    words = xp.ascontiguousarray(array).reshape(-1).view(xp.uint8)
-    kind = xp.uint32 if array.dtype.itemsize % 4 == 0 else xp.uint8
-    return int(to_host(words.view(kind).sum(dtype=xp.uint64)))

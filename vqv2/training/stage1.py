@@ -6,6 +6,7 @@ import numpy as np
 
 from backends import to_host
 from backends.communication import Single
+from vqv2.agreement import images_facts
 from vqv2.autodiff import no_grad
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.split import spread_indices
@@ -38,6 +39,10 @@ class AutoencoderTask(Task):
             precision=self.config.precision,
         )
         self.metadata = described(images)
+
+    def facts(self):
+        """The images of both splits, whatever they are called."""
+        return images_facts({"train": self.images, "held_out": self.held_out})
 
     def batch(self, step):
         """This process's share of a step's images, (n, H, W, C) in [0, 1], augmented."""

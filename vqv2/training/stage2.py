@@ -6,6 +6,7 @@ import numpy as np
 
 from backends.communication import Single
 from vqv2.autodiff import no_grad
+from vqv2.consistency import CLASSES
 from vqv2.data.split import spread_indices
 from vqv2.optim import Adam, prior_learning_rate
 from vqv2.training import parallel
@@ -27,7 +28,11 @@ class PriorTask(Task):
         self.store = store
         decay, precision = self.config.polyak_decay, self.config.precision
         self.optimizer = Adam(model.parameters(), decay, precision=precision)
-        self.metadata = {"autoencoder": store.identity, CODES: store.checksum}
+        self.metadata = {
+            "autoencoder": store.identity,
+            CODES: store.checksum,
+            CLASSES: list(store.class_names) if model.classes else [],
+        }
 
     def batch(self, step):
         """(codes, labels or None, coarser codes) of this process's share of a step."""

@@ -4,6 +4,7 @@ import contextlib
 
 from backends.communication import Single
 from vqv2.training import accumulation, parallel
+from vqv2.training.state import PLACE
 
 
 class Task:
@@ -29,6 +30,10 @@ class Task:
         self.config = model.config
         self.seed = seed
         self.share = parallel.share(self.config.batch, self.communicator, self.config.accumulate)
+
+    def facts(self):
+        """{name: value} of what it learns from, which all processes must have alike."""
+        return {name: value for name, value in self.metadata.items() if name != PLACE}
 
     def split(self, data, count):
         """[the data of each of `count` equal parts of a batch] (`vqv2.training.accumulation`)."""

@@ -96,7 +96,8 @@ def _judge_codebook(answer, rng, history):
         bias = 1 - decay**steps
         expected = smoothed(counts / bias, sums / bias, former, epsilon)
         mistakes = {
-            "the counts are not smoothed": smoothed(counts, sums, former, 0),
+            "nothing is smoothed": smoothed(counts, sums, former, 0),
+            "only counts are smoothed": smoothed(counts / bias, sums / bias, former * 0, epsilon),
             "counts and sums are not debiased": smoothed(counts, sums, former, epsilon),
             "only the counts are debiased": smoothed(counts / bias, sums, former, epsilon),
             "only the sums are debiased": smoothed(counts, sums / bias, former, epsilon),
@@ -111,16 +112,20 @@ def _judge_codebook(answer, rng, history):
 
 
 def smoothed(counts, sums, former, epsilon):
-    """The codebook from debiased averages, a code at a time."""
-    codes, total = former.copy(), counts.sum()
+    """The codebook from debiased averages, a code at a time; one that was never chosen stays."""
+    codes = former.copy()
     for k in range(K):
         if counts[k] > 0:
-            codes[k] = sums[k] / ((counts[k] + epsilon) / (total + K * epsilon) * total)
+            codes[k] = (sums[k] + epsilon * former[k]) / (counts[k] + epsilon)
     return codes
 
 
-def _unused_become_zero(counts, sums, steps, decay, former, epsilon=1e-5):
+def _counts_alone(counts, sums, steps, decay, former, epsilon=1e-5):
     return solution.codebook(counts, sums, steps, decay, former * 0, epsilon)
+
+
+def _not_smoothed(counts, sums, steps, decay, former, epsilon=1e-5):
+    return solution.codebook(counts, sums, steps, decay, former, 1e-12)
 
 
 def _chosen_only(counts, sums, vectors, codes, decay):
@@ -161,7 +166,7 @@ MUTANTS = {
             n, m * (1 - g**t), t, g, f, epsilon
         )
     },
-    "not smoothed": {"codebook": lambda n, m, t, g, f, e=1e-5: solution.codebook(n, m, t, g, f, 0)},
+    "not smoothed": {"codebook": _not_smoothed},
+    "only counts are smoothed, unused codes become zero": {"codebook": _counts_alone},
     "a small count is taken for none": {"codebook": _small_is_unused},
-    "unused codes become zero": {"codebook": _unused_become_zero},
 }

@@ -28,8 +28,8 @@ def debiased(average, steps, decay):
 def codebook(counts, sums, steps, decay, former, epsilon=1e-5):
     """Task 3: the codebook (K, D) from the averages of task 1.
 
-    Counts are smoothed (Laplace), so that a code with a tiny count does not explode: with the
-    debiased counts N and their total T = sum(N), use (N + epsilon) / (T + K epsilon) T.
-    A code that nobody ever chose (count 0) keeps its vector in `former` (K, D).
+    Counts and sums are debiased, then smoothed (Laplace): as if, besides all others, `epsilon`
+    vectors had chosen each code that lie where it was, at its row of `former` (K, D).
+    So a code that nobody chooses keeps its vector, instead of becoming 0 / 0.
     """
     raise NotImplementedError("task 3: codebook")

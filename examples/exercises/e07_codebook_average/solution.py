@@ -17,11 +17,6 @@ def debiased(average, steps, decay):
 
 
 def codebook(counts, sums, steps, decay, former, epsilon=1e-5):
-    """m / N with smoothed N; unused codes keep their vectors."""
-    average = debiased(counts, steps, decay)
-    total = average.sum()
-    smoothed = (average + epsilon) / (total + len(average) * epsilon) * total
-    result = former.copy()
-    used = counts > 0
-    result[used] = debiased(sums, steps, decay)[used] / smoothed[used, None]
-    return result
+    """m / N, both smoothed: unused codes keep their vectors."""
+    number = debiased(counts, steps, decay)[:, None]
+    return (debiased(sums, steps, decay) + epsilon * former) / (number + epsilon)

@@ -182,9 +182,8 @@ class Quantizer(nn.Module):
         one_hot = functional.one_hot(codes, len(self.codebook)).type(flat.dtype)
         self.counts.mul_(self.decay).add_(one_hot.sum(0), alpha=1 - self.decay)
         self.sums.mul_(self.decay).add_(one_hot.t() @ flat, alpha=1 - self.decay)
-        total = self.counts.sum()
-        smoothed = (self.counts + self.epsilon) / (total + len(self.counts) * self.epsilon) * total
-        self.codebook.copy_(self.sums / smoothed[:, None])
+        number = self.counts[:, None]
+        self.codebook.add_((self.sums - number * self.codebook) / (number + self.epsilon))
 
 
 class Autoencoder(nn.Module):

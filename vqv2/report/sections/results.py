@@ -6,16 +6,14 @@ from pathlib import Path
 from vqv2 import checkpoint
 from vqv2.errors import InputError, MissingError
 from vqv2.files import write_json
-from vqv2.reading import read_json
-from vqv2.reading.schema import Each, Number, Table, Text
+from vqv2.reading import check_json, read_json
+from vqv2.reading.schema import Each, Number, Table
 from vqv2.report import format_table, save_page
 from vqv2.report.sections import EVALUATIONS
 
 FORMAT = "vqv2 evaluation 1"
-_CONTENT = Table(
-    {"format": Text()},
-    maybe={"evaluations": Each(Each()), "seconds": Each(Number()), "options": Each(Each())},
-)
+_CONTENT = Table({"evaluations": Each(Each()), "seconds": Each(Number()), "options": Each(Each())})
+_REMEDY = "delete it to start anew"
 
 
 def evaluate(subject, names, announce=print):
@@ -88,11 +86,12 @@ def _former(subject, announce):
     empty = {**about, "evaluations": {}, "seconds": {}, "options": {}}
     path = subject.folder / "evaluation.json"
     try:
-        former = read_json(path, "delete it to start anew", _CONTENT)
+        former = read_json(path, _REMEDY)
     except MissingError:
         return empty
-    if former["format"] != FORMAT:
+    if former.get("format") != FORMAT:
         raise InputError(f"{path} is no evaluation of vqv2: choose another folder with --out")
+    check_json(former, _CONTENT, path, _REMEDY)
     if {name: former.get(name) for name in about} != about:
         announce(f"{path} is about another model or other images: its figures are replaced")
         return empty

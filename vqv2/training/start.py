@@ -1,0 +1,141 @@
+"""A stage that begins with weights that are there: of another run (fine-tuning), or imported.
+
+It begins at step 0 with Adam's moments at zero. Averaged weights, codebooks and statistics are
+taken over, and are written as its first checkpoint before anything else: from then on it goes on
+like any other training, and does not need the other run any more. Where they came from stays in its
+training.json and in the metadata of its checkpoints.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from vqv2 import checkpoint
+from vqv2.errors import InputError
+from vqv2.nn import Module
+from vqv2.run import Run, identity
+from vqv2.training.state import ORIGIN
+
+# Fields that say what arrays there are, of which shape, and what they mean.
+OF_AUTOENCODER = (
+    "channels",
+    "hidden_units",
+    "residual_units",
+    "layers",
+    "codebook_size",
+    "codebook_dimension",
+    "encoder_filter_size",
+    "upsampling_filter_size",
+)
+OF_PRIOR = (
+    "hidden_units",
+    "residual_units",
+    "layers",
+    "attention_layers",
+    "attention_heads",
+    "filter_size",
+    "second_kernel",
+    "output_stack_layers",
+    "condition_output_stack",
+    "conditioning_blocks",
+    "conditioning_units",
+)
+CLASS_TABLE = ".gate.label.table"  # ends the names of what a prior has learned of each class
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """The weights that a stage begins with.
+
+    model        the trained one, with averaged weights
+    origin       where it comes from: {"run": path, "stage", "step", "identity": checksum}
+    class_names  of what it has learned
+    codes_of     the identity of the autoencoder whose codes a prior has learned
+    """
+
+    model: Module
+    origin: dict
+    class_names: tuple = ()
+    codes_of: str = ""
+
+
+def start_of(folder, stage):
+    """The `Start` that the newest checkpoint of a stage in the run `folder` gives.
+
+    Raises `InputError` when there is none, or when it is damaged.
+    """
+    run = Run.open(folder)
+    model, codes_of = run.load_autoencoder()
+    if stage != "autoencoder":
+        level = stage.removeprefix("prior-")
+        run.check_level(level)
+        model = run.load_prior(level, codes_of)
+    metadata = checkpoint.read_metadata(run.checkpoint_path(stage))
+    origin = {"run": place(folder), "stage": stage, "step": metadata["step"]}
+    origin["identity"] = identity(model.state())
+    return Start(model, origin, tuple(metadata["class_names"]), codes_of)
+
+
+def place(folder):
+    """What a run folder is called in an origin."""
+    return str(Path(folder).resolve())
+
+
+def is_begun(folder, origin):
+    """Whether the stage in `folder` has begun, from the run `origin`.
+
+    Raises `InputError` when it has begun otherwise.
+    """
+    learned = checkpoint.Checkpoints(folder).metadata()
+    if learned and learned.get(ORIGIN, {}).get("run") != place(origin):
+        raise InputError(f"{folder} was not begun from {origin}: leave out --from to go on with it")
+    return bool(learned)
+
+
+def take_over(start, model, fields, class_names=()):
+    """Fill `model` with the weights of `start`, and its tables of classes where these are alike.
+
+    `fields` are those of both configurations that have to be equal. Raises `InputError` naming what
+    does not fit.
+    """
+    subject = start.origin["run"]
+    _check_fields(subject, start.model, model, fields)
+    given, own = start.model.state(), model.state()
+    if start.class_names != tuple(class_names):
+        given = {name: array for name, array in given.items() if not name.endswith(CLASS_TABLE)}
+        given |= {name: array for name, array in own.items() if name.endswith(CLASS_TABLE)}
+    try:
+        model.load_state(given)
+    except InputError as error:
+        raise InputError(f"the weights in {subject} do not fit: {error}") from None
+
+
+def remarks(start, run):
+    """[sentence] about what a prior of `run` cannot take over from `start`."""
+    origin, sentences = start.origin["run"], []
+    if run.config.conditional and start.class_names != run.class_names:
+        sentences.append(
+            f"the classes are others than those of {origin}: what its prior has learned of classes "
+            "is left out, and learned anew"
+        )
+    autoencoder = checkpoint.Checkpoints(run.stage_folder("autoencoder")).metadata() or {}
+    related = autoencoder.get(ORIGIN, {}).get("identity"), run.load_autoencoder()[1]
+    if start.codes_of not in related:
+        sentences.append(
+            f"the autoencoder of this run was not begun from that of {origin}: its codes mean "
+            "something else, so that little of what that prior knows of codes will help"
+        )
+    return sentences
+
+
+def _check_fields(subject, other, model, fields):
+    pairs = {name: (getattr(other.config, name), getattr(model.config, name)) for name in fields}
+    if hasattr(model, "codebook_size"):  # a prior's comes from its autoencoder
+        pairs["codebook_size"] = (other.codebook_size, model.codebook_size)
+    differ = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    if differ:
+        words = ", ".join(
+            f"{name} {there} and not {here}" for name, (there, here) in differ.items()
+        )
+        settings = " ".join(f"--set {n}={there}" for n, (there, _) in differ.items() if n in fields)
+        remedy = f": give {settings}" if settings else ""
+        raise InputError(f"the weights in {subject} do not fit: they have {words}{remedy}")
