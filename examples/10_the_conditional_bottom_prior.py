@@ -167,9 +167,9 @@ print(f"a whole bottom map takes {64 * nats / np.log(2):.0f} bits instead of {64
 lesson.expect(
     told.mean() < 0.1 < 0.4 < alone.mean() < 0.7,
     "the made-up bottom is known from the top, and not from its own past",
-    f"With a share of {options.noise:g} of the bottom random, what is under a top code is right with "
-    "probability 1 - 7/8 of that share at best. Neither prior can know the rest, and the one that "
-    "has to copy its neighbours copies mistakes as well.",
+    f"With a share of {options.noise:g} of the bottom random, the code above is right with "
+    f"probability {1 - options.noise * 7 / 8:.2f} only. Neither prior can know the rest, and one "
+    "that has to copy its neighbours copies mistakes as well.",
 )
 lesson.expect(
     alone.mean() - told.mean() > 0.2,

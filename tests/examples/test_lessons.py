@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
+SECONDS = ("01", "02", "03", "08", "13")  # lessons that train nothing, and take no longer
 LESSONS = sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))
 
 
@@ -51,19 +52,16 @@ def run(path, *arguments):
 
 
 TRIALS = [
-    (path, option)
+    pytest.param(path, option, marks=() if path.name[:2] in SECONDS else pytest.mark.slow)
     for path in LESSONS
     for option in re.findall(r"`(--[a-z]+ [^`]+)`", path.read_text().split("# Try: ")[-1])
 ]
-SECONDS = ("01", "02", "03", "08", "13")  # lessons that train nothing
 
 
 @pytest.mark.parametrize(
     ("path", "option"), TRIALS, ids=lambda value: getattr(value, "stem", value)
 )
-def test_what_is_to_be_tried_explains_itself(path, option, out, request):
-    if path.name[:2] not in SECONDS and not request.config.getoption("--slow"):
-        pytest.skip("trains again, which takes a minute: pytest --slow runs it")
+def test_what_is_to_be_tried_explains_itself(path, option, out):
     plain, tried = run(path, "--out", out), run(path, "--out", out, *option.split())
     new = set(without_numbers(tried)) - set(without_numbers(plain))
     assert any(len(line) > 60 for line in new), "it says nothing about the outcome"

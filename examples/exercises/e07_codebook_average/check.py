@@ -61,7 +61,7 @@ def check_debiased(answer, rng):
         same(
             got,
             constant,
-            f"after {steps} steps, the average",
+            f"after step {steps}, the average",
             mistakes={"nothing is done": average},
         )
 
