@@ -90,8 +90,8 @@ def _in_process(exercise, path, seed, number, seconds, quiet):
         return claims, Result("wrong", claim, f"it does not end within {seconds:g} seconds", True)
     except EOFError:
         process.join(LAST_WORDS)
-        status = process.exitcode
-        return claims, Result("wrong", claim, f"it ended the program, with status {status}")
+        status = "" if process.exitcode is None else f", with status {process.exitcode}"
+        return claims, Result("wrong", claim, f"it ended the program{status}")
     finally:
         process.join(LAST_WORDS)
         process.kill()
