@@ -50,7 +50,7 @@ weights = np.repeat(filters[:, :, None, :], 3, axis=2)
 # %% The product
 # (4096, 27) @ (27, 4): all places and all filters at once. A matrix product is what processors do
 # best, so this is how the library computes it, a few rows of the image at a time so that the
-# patches stay in the cache (`backends/conv.py`).
+# patches stay in the cache (`backends/numba/conv.py`).
 product = (patches @ weights.reshape(27, 4)).reshape(1, 64, 64, 4)
 library = F.conv2d(image, weights, padding=1).array
 print(f"largest difference from the library: {np.abs(product - library).max():.1e}")

@@ -28,7 +28,7 @@ import lesson
 import numpy as np
 
 import vqv2.functional as F
-from backends.causal_conv import tap_count, tap_offsets
+from backends.reference.causal_conv import tap_count, tap_offsets
 from vqv2 import Tensor, nn
 from vqv2.config import PriorConfig
 from vqv2.models.prior import Prior
@@ -126,6 +126,6 @@ lesson.expect(
 )
 
 # %% [markdown]
-# Only open taps are stored and multiplied, 13 of 25: `backends/causal_conv.py`.
+# Only open taps are stored and multiplied, 13 of 25: `backends/reference/causal_conv.py`.
 # Try: `--depth 30`. Does it shrink the blind spot? Try: `--column 17`, near the right edge.
 # Exercise: e10 (the causal mask). What fills the blind spot is attention: lesson 9.

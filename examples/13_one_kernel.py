@@ -24,7 +24,7 @@ import numpy as np
 from exercises.simulator import Counted, cuda
 
 import backends
-from backends.quantize import nearest_code
+from backends.kernels import nearest_code
 from vqv2 import Tensor
 from vqv2.data import images
 from vqv2.models.quantizer import Quantizer
@@ -234,8 +234,8 @@ if options.colours != 16:
     print(f"many threads as codes, so each thread loads one: {D} + {D} numbers whatever K is.")
 
 # %% [markdown]
-# The library's own Numba kernel (`backends/quantize.py`) searches for 128 vectors side by side, so
-# that one machine instruction serves many of them. Its GPU kernels are CUDA C++: a simulator cannot
-# show races, and Numba cannot reach everything a GPU has.
+# The library's own Numba kernel (`backends/numba/quantize.py`) searches for 128 vectors side by
+# side, so that one machine instruction serves many of them. Its GPU kernels are CUDA C++: a
+# simulator cannot show how fast they are, and Numba cannot reach everything a GPU has.
 # Try: `--colours 64`. By how much will each kind of traffic grow?
 # Exercises: e16 (a Numba kernel), e17 (a CUDA kernel).

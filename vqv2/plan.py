@@ -9,7 +9,7 @@ Memory is the same in every precision: only factors of products are rounded, in 
 import dataclasses
 import math
 
-from backends.sampling_step import FEW_ROWS
+from backends.cupy.sampling_step import FEW_ROWS
 from vqv2 import cost
 from vqv2.errors import InputError
 

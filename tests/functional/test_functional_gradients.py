@@ -5,7 +5,7 @@ import pytest
 
 import backends
 import vqv2.functional as F
-from backends.logistic_mixture import parameter_count
+from backends.reference.logistic_mixture import parameter_count
 from tests.gradients import check_gradient
 from vqv2.autodiff import Tensor, differentiable
 

@@ -273,7 +273,7 @@ def run_everything():
     import numpy as np
 
     import backends
-    from backends.sampling_step import STORAGES
+    from backends.reference.packing import STORAGES
     from tests.small import AUTOENCODER, CONFIG
     from vqv2.models.autoencoder import Autoencoder
     from vqv2.optim import Adam
@@ -338,11 +338,11 @@ def blocks_of_a_bias_gradient():
     import cupy
     import numpy as np
 
-    from backends import channels
+    from backends import kernels
 
     rows = cupy.zeros((2**16, 64), np.float32)
     grids.clear()
-    channels.sum_rows(rows)
+    kernels.sum_rows(rows)
     return max(grids.values())
 
 
@@ -355,6 +355,7 @@ def run_benchmarks():
     import numpy as np
 
     import backends
+    from backends.process import device_memory
     from vqv2.bench import kernels
     from vqv2.bench.benchmarks import TRAINED
     from vqv2.bench.worker import _Server
@@ -392,7 +393,7 @@ def run_benchmarks():
         cupy.empty(2**24, np.float32)
     except MemoryError as error:
         found["too much"] = str(error)
-    backends.memory.release()
+    device_memory.release()
     cupy.cuda.set_allocator(None)
     return found
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import backends
-from backends import PRECISIONS, device_product, to_host
+from backends import PRECISIONS, to_host
+from backends.cupy.engine import cublas
 from backends.precision import rounded
 from tests.backends.test_precision import CASES_OF_PRODUCTS, REDUCED, check_product, numbers
 from tests.cases import LAYOUTS
@@ -27,7 +28,7 @@ def check_products(case, precision):
 
 @pytest.mark.parametrize("precision", REDUCED)
 def test_a_convolution_in_several_blocks(precision, device, monkeypatch):
-    monkeypatch.setattr("backends.conv.DEVICE_PATCH_BYTES", 500)
+    monkeypatch.setattr("backends.cupy.conv.PATCH_BYTES", 500)
     for case in ("3x3", "5x5"):
         check_products(case, precision)
 
@@ -36,7 +37,7 @@ def test_a_convolution_in_several_blocks(precision, device, monkeypatch):
 def test_halves_have_the_bits_of_the_rounded_numbers(precision, device):
     x = numbers()
     with backends.use(precision=precision):
-        bits = to_host(device_product.factor(upload(x)))
+        bits = to_host(cublas.factor(upload(x)))
     expected = rounded(x, precision)
     if precision == "float16":
         found = bits.view(np.float16).astype(np.float32)
@@ -49,5 +50,5 @@ def test_halves_have_the_bits_of_the_rounded_numbers(precision, device):
 def test_halves_take_half_the_memory_of_patches(device):
     for precision, size in (("float32", 4), ("tf32", 4), ("float16", 2), ("bfloat16", 2)):
         with backends.use(precision=precision):
-            assert device_product.factor_dtype(np.float32).itemsize == size
-            assert device_product.factor_dtype(np.float64).itemsize == 8
+            assert cublas.factor_dtype(np.float32).itemsize == size
+            assert cublas.factor_dtype(np.float64).itemsize == 8

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 import vqv2.functional as F
-from backends import adam, array_module, quantize, to_device
-from backends.causal_conv import tap_count
+from backends import array_module, kernels, to_device
+from backends.reference.causal_conv import tap_count
 from vqv2.autodiff import Tensor
 from vqv2.bench.counting import counted
 from vqv2.bench.subject import Subject
@@ -168,14 +168,14 @@ def _differentiable(operation, inputs, direction):
 def _quantise(vectors, codebook, codes):
     flops = 2 * vectors.size * len(codebook)
     traffic = vectors.nbytes + codebook.nbytes + codes.nbytes
-    return Subject(lambda: quantize.nearest_code(vectors, codebook), flops, traffic)
+    return Subject(lambda: kernels.nearest_code(vectors, codebook), flops, traffic)
 
 
 def _codebook_statistics(vectors, codebook, codes):
     count = len(codebook)
     traffic = vectors.nbytes + codebook.nbytes + codes.nbytes
     return Subject(
-        lambda: quantize.codebook_statistics(vectors, codes, count), vectors.size, traffic
+        lambda: kernels.codebook_statistics(vectors, codes, count), vectors.size, traffic
     )
 
 
@@ -185,7 +185,7 @@ def _adam(parameter, gradient):
     constants = (10, 2e-4, 0.9, 0.999, 1e-8, 0.9999)
 
     def run():
-        adam.adam_update(parameter, gradient, mean, square, average, *constants)
+        kernels.adam_update(parameter, gradient, mean, square, average, *constants)
 
     # Reads five arrays, writes four.
     return Subject(run, 0, 9 * parameter.nbytes)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from backends import array_module, to_device
-from backends.compiled import compiled, prange
+from backends.numba.engine.compiled import compiled, prange
 from vqv2.bench.measure import Limits, take_turns
 from vqv2.bench.subject import Subject
 from vqv2.bench.worker import Worker

@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 import backends
-from backends.threads import SET_HERE
+from backends.process.threads import SET_HERE
 from vqv2.bench.memory_of_process import PeakMemory, peak_memory
 from vqv2.errors import InputError
 

@@ -4,7 +4,7 @@ import os
 import sys
 
 from backends import PRECISIONS
-from backends.sampling_step import STORAGES
+from backends.reference.packing import STORAGES
 from vqv2.bench import benchmarks
 from vqv2.bench.first_use import IMPORTS, demo_compilations, import_seconds
 from vqv2.bench.machine import measure_limits

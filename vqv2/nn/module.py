@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from backends import array_module, to_host
-from backends.communication import Single
+from backends.process.communication import Single
 from vqv2.autodiff import Tensor
 from vqv2.errors import InputError
 from vqv2.recompute import recomputed
@@ -42,7 +42,8 @@ class Module:
 
     A subclass computes in `forward`; calling the module runs that, and tells who is `watching`.
 
-    `communicator` (`backends.communication`) says who shares a training batch with this process.
+    `communicator` (`backends.process.communication`) says who shares a training batch with this
+    process.
     """
 
     communicator = Single()
