@@ -82,7 +82,7 @@ weights = prior.parameter_count() - prior.embedding.parameter_count()
 print(f"multiplications per place: incremental {weights:,}, naive {weights * size**2:,}")
 
 # %% Draw it
-drawing, axes = lesson.figure(14, 4.6, 1, 4)
+drawing, axes = lesson.figure(15, 4.4, 1, 4, gridspec_kw={"width_ratios": [1, 1, 1, 1.5]})
 place = np.arange(size * size).reshape(size, size)
 row, column = divmod(position, size)
 white, grey, blue, orange = (
@@ -97,7 +97,7 @@ for axis, (title, kept) in zip(axes, panels.items(), strict=False):
     picture = np.where(place[..., None] < position, grey, white)
     picture = np.where(kept[..., None], orange if "naive" in title else blue, picture)
     picture[row, column] = 0
-    lesson.show(axis, picture, title)
+    lesson.show(axis, picture, title, frame=True)
     for line in np.arange(size + 1) - 0.5:
         axis.plot([-0.5, size - 0.5], [line, line], color="white", lw=0.6)
         axis.plot([line, line], [-0.5, size - 0.5], color="white", lw=0.6)
