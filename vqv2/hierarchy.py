@@ -174,7 +174,8 @@ class Hierarchy:
                      or the rows to continue from
         seed         same seed, same batch, same backend: same codes
         batch        how many are drawn side by side
-        storage      "bfloat16" reads rounded weights, in half the time for small batches
+        storage      "bfloat16" reads rounded weights, on a processor in half the time for small
+                     batches
         window       positions that a pass over the weights looks at: with 4, say, fewer passes and
                      the same codes; for a batch of one or two
         communicator the processes that share the work (`backends.process.communication`): they take

@@ -248,6 +248,14 @@ def test_uploads_keep_memory_layouts(device):
         np.testing.assert_array_equal(device.asnumpy(placed), array)
 
 
+@pytest.mark.parametrize(("dtype", "tiny", "left"), [("f4", 1e-39, 0), ("f8", 1e-39, 2e-39)])
+def test_float32_numbers_too_small_to_be_normal_count_as_zero(dtype, tiny, left):
+    """CuPy compiles every kernel so; Adam's epsilon is far above that."""
+    gradient, overflow = np.full(3, tiny, dtype), np.zeros(1, dtype)
+    kernels.unscale.versions["cupy"](gradient, 2.0, overflow)
+    np.testing.assert_array_equal(gradient, np.full(3, left, dtype))
+
+
 def find_overflow():
     """Whatever is not finite is noticed in any place, and nothing else is."""
     unscale = kernels.unscale.versions["cupy"]

@@ -1,5 +1,6 @@
 """The memory of a device is bounded, and what it takes is reported."""
 
+import gc
 import os
 
 import pytest
@@ -20,8 +21,13 @@ SIZES = {"1GiB": 2**30, "0.5 gib": 2**29, "2MB": 2 * 10**6, "3000": 3000}
 
 @pytest.fixture
 def pool(device):
-    """The device's pool; afterwards without a limit."""
+    """The device's pool, holding nothing that is free; afterwards without a limit.
+
+    CuPy looks at the limit when it asks the driver for memory, not when it finds some in the pool.
+    """
     pool = device.get_default_memory_pool()
+    gc.collect()
+    pool.free_all_blocks()
     yield pool
     pool.set_limit(size=0)
 

@@ -7,30 +7,45 @@ import backends
 from backends import PRECISIONS, to_host
 from backends.cupy.engine import cublas
 from backends.precision import rounded
-from tests.backends.test_precision import CASES_OF_PRODUCTS, REDUCED, check_product, numbers
+from tests.backends.test_precision import (
+    CASES_OF_PRODUCTS,
+    REDUCED,
+    check_product,
+    check_product_on_device,
+    numbers,
+)
 from tests.cases import LAYOUTS
+from tests.gpu import stand_in
 from tests.gpu.hosted import hosted, upload
+
+
+def check(kernel, case, precision, device, layout="contiguous"):
+    """The stand-in rounds and adds as told, a real device as it likes."""
+    if device.ndarray is stand_in.ndarray:
+        check_product(kernel, case, "cupy", precision, layout, hosted(kernel))
+    else:
+        check_product_on_device(kernel, case, precision, layout, hosted(kernel))
+
+
+def check_products(case, precision, device=stand_in):
+    """All products that have a case of this name."""
+    for kernel, found in (param.values for param in CASES_OF_PRODUCTS):
+        if found == case:
+            check(kernel, case, precision, device)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(("kernel", "case"), CASES_OF_PRODUCTS)
 def test_products_on_the_device(kernel, case, precision, device):
     for layout in LAYOUTS:
-        check_product(kernel, case, "cupy", precision, layout, hosted(kernel))
-
-
-def check_products(case, precision):
-    """All products that have a case of this name."""
-    for kernel, found in (param.values for param in CASES_OF_PRODUCTS):
-        if found == case:
-            check_product(kernel, case, "cupy", precision, call=hosted(kernel))
+        check(kernel, case, precision, device, layout)
 
 
 @pytest.mark.parametrize("precision", REDUCED)
 def test_a_convolution_in_several_blocks(precision, device, monkeypatch):
     monkeypatch.setattr("backends.cupy.conv.PATCH_BYTES", 500)
     for case in ("3x3", "5x5"):
-        check_products(case, precision)
+        check_products(case, precision, device)
 
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])

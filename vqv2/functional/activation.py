@@ -5,8 +5,8 @@
 
 from backends import kernels
 from backends.reference.elementwise import seed_from
-from vqv2.autodiff import differentiable
 from vqv2.functional.requirements import require_floats
+from vqv2.operation import differentiable
 
 
 @differentiable

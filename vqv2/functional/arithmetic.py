@@ -5,7 +5,8 @@ number never changes that of a floating-point array, and whole numbers times 0.5
 """
 
 from backends import array_module, kernels
-from vqv2.autodiff import Tensor, differentiable
+from vqv2.autodiff import Tensor
+from vqv2.operation import differentiable
 
 
 @differentiable

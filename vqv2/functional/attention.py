@@ -4,8 +4,8 @@ import math
 
 from backends import kernels
 from backends.reference.elementwise import seed_from
-from vqv2.autodiff import differentiable
 from vqv2.functional.requirements import require_floats, require_shape
+from vqv2.operation import differentiable
 
 
 @differentiable

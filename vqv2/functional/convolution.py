@@ -4,8 +4,8 @@ All raise `ValueError` for shapes that do not fit, `TypeError` for whole numbers
 """
 
 from backends import kernels
-from vqv2.autodiff import differentiable
 from vqv2.functional.requirements import require_floats, require_shape
+from vqv2.operation import differentiable
 
 
 def _with_bias(y, b):

@@ -1,8 +1,9 @@
 """Matrix products."""
 
 from backends import kernels
-from vqv2.autodiff import Tensor, differentiable
+from vqv2.autodiff import Tensor
 from vqv2.functional.requirements import require_floats, require_shape
+from vqv2.operation import differentiable
 
 
 @differentiable

@@ -1,7 +1,8 @@
 """Reading rows of a table, and parts of an array."""
 
 from backends import array_module, kernels
-from vqv2.autodiff import Tensor, differentiable
+from vqv2.autodiff import Tensor
+from vqv2.operation import differentiable
 
 
 @differentiable

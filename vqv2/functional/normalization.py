@@ -2,8 +2,8 @@
 
 from backends import array_module, kernels
 from backends.process.communication import Single
-from vqv2.autodiff import differentiable
 from vqv2.functional.requirements import require_floats
+from vqv2.operation import differentiable
 
 
 @differentiable

@@ -25,7 +25,7 @@ def watching(watch):
     watch(module, inputs, run) stands in the place of the call: `inputs` are its arguments without
     those that are named, run() computes what the module returns, and what `watch` returns is taken
     for that. Layers' names, their outputs, and where time goes are seen in this way; operations are
-    seen by `vqv2.autodiff.watched`.
+    seen by `vqv2.operation.watched`.
     """
     former, _Watching.watches = _Watching.watches, (*_Watching.watches, watch)
     try:

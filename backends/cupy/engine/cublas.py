@@ -3,9 +3,9 @@
     multiply(a, b)                  a and b float32; rounded as the precision says
     multiply(factor(a), b)          the same, for a matrix that is rounded once and used often
 
-In half precision the rounded factors are written to memory as 16-bit patterns, which is also half
-the traffic; the tensor cores add up in float32. cuBLAS counts columns first: to it a row-major
-matrix is its own transpose, so that it is asked for (a b)^T = b^T a^T.
+In half precision the rounded factors are written to memory as 16-bit patterns, anew for every
+product that they take part in; the tensor cores add up in float32. cuBLAS counts columns first: to
+it a row-major matrix is its own transpose, so that it is asked for (a b)^T = b^T a^T.
 """
 
 import numpy as np

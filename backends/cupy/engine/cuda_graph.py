@@ -1,5 +1,7 @@
 """Launches that are made again and again: on a device recorded once, as a CUDA graph."""
 
+import contextlib
+
 from backends.arrays import array_module
 
 
@@ -37,6 +39,8 @@ class Graph:
             try:
                 for launch in self._launches:
                     launch()
-            finally:
-                recording = stream.end_capture()
-        return recording
+            except BaseException:
+                with contextlib.suppress(Exception):  # that the recording is invalid: the first
+                    stream.end_capture()  # error says why
+                raise
+            return stream.end_capture()
