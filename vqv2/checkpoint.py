@@ -68,6 +68,16 @@ class Checkpoints:
                 return read_metadata(path)
         return None
 
+    def way_back(self):
+        """What to do, in words, where training has diverged before the newest one was written."""
+        earlier = [path for path in self.paths() if path != self.newest]
+        if not earlier or not self.newest.exists():
+            return ""
+        return (
+            f"; where a lower rate does not help, move {self.newest} away: --resume then goes on "
+            f"from {earlier[0].name}"
+        )
+
     def check_none(self):
         """Raise `InputError` where there is a checkpoint, the newest or another, to be lost."""
         for path in self.paths()[:1]:

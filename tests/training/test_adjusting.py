@@ -144,6 +144,22 @@ def test_the_advice_on_a_loss_that_is_no_number_can_be_followed(begun, capsys):
     assert changed == [{"learning_rate": {"from": 1e-3, "to": 1e-4}}]
 
 
+def test_there_is_a_way_back_from_a_checkpoint_that_diverges_at_any_rate(begun, capsys):
+    run = begun("autoencoder")
+    more = ("--resume", "--steps", "9")
+    with np.errstate(all="ignore"):
+        assert (
+            train(run, "autoencoder", "--resume", "--steps", "5", *settings("learning_rate=1e25"))
+            == 0
+        )
+        assert train(run, "autoencoder", *more, *settings("learning_rate=1e-4")) == 2
+    newest = run / "autoencoder" / "checkpoint.safetensors"
+    advice = capsys.readouterr().err
+    assert f"move {newest} away: --resume then goes on from checkpoint-4.safetensors" in advice
+    newest.unlink()
+    assert train(run, "autoencoder", *more, *settings("learning_rate=1e-4")) == 0
+
+
 def test_steps_that_float16_left_out_are_counted_in_any_precision(begun, monkeypatch):
     monkeypatch.setattr("vqv2.loss_scale.FIRST", 2.0**30)
     run, left_out = begun("autoencoder"), []

@@ -185,16 +185,20 @@ class _Training:
             raise Stopped(message, interrupted.number or signal.SIGTERM)  # another process's
 
     def _checked_step(self, step, data):
-        if not self.schedule.check_finite:
-            return update(self.task, step, data, self.seed)
         try:
-            may_overflow = self.task.optimizer.loss_scale.may_overflow
-            with check_finite(self.task.model, backward=not may_overflow):
+            with self._watch():
                 return update(self.task, step, data, self.seed)
         except NotFiniteError as error:
-            raise TrainingError(
-                f"{self.task.stage}, step {step}: {error}; the last checkpoint is unchanged"
-            ) from None
+            said = f"{self.task.stage}, step {step}: {error}; the last checkpoint is unchanged"
+        except TrainingError as error:
+            said = str(error)
+        raise TrainingError(said + self.checkpoints.way_back())
+
+    def _watch(self):
+        if not self.schedule.check_finite:
+            return contextlib.nullcontext()
+        may_overflow = self.task.optimizer.loss_scale.may_overflow
+        return check_finite(self.task.model, backward=not may_overflow)
 
     @property
     def _log_path(self):
