@@ -94,6 +94,8 @@ def test_links_to_folders_are_followed_once_and_the_others_listed(tmp_path):
 def test_what_cannot_be_listed_or_is_no_file_is_left_out_with_its_reason(animals, monkeypatch):
     os.symlink("self.png", animals / "cat" / "self.png")
     os.symlink("nothing", animals / "cat" / "dangling.png")
+    os.symlink("not/mounted", animals / "wolf")
+    os.symlink("fox", animals / "fox")
     os.mkfifo(animals / "cat" / "fifo.png")
     scandir = os.scandir
 
@@ -111,7 +113,10 @@ def test_what_cannot_be_listed_or_is_no_file_is_left_out_with_its_reason(animals
         "dangling.png": "it cannot be read (No such file or directory)",
         "fifo.png": "it is a FIFO, not a file",
         "big": "it cannot be listed: Permission denied",
+        "wolf": "it cannot be listed: No such file or directory",
+        "fox": "it cannot be listed: Too many levels of symbolic links",
     }
+    assert "no images in dog, fox, wolf: no classes" in source.remarks
     (animals / "cat" / "3.png").unlink()
     os.mkfifo(animals / "cat" / "3.png")  # since it has been looked into
     source.batch([3])
