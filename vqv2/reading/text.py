@@ -62,7 +62,7 @@ def read_toml(path, remedy):
     """A TOML file as a dictionary. Raises as `vqv2.reading.file.reading` does."""
     content = content_of(path, remedy, LARGEST_TOML)
     try:
-        return _parse_toml(content.decode())
+        return _parse_toml(content.decode("utf-8-sig"))
     except RecursionError:
         reason = "it is nested too deeply"
     except ValueError as error:  # TOML's or the encoding's
