@@ -89,7 +89,7 @@ HOSTILE = [
     ("json", b"[" * 100_000, "nested too deeply"),
     ("json", b'{"a":' * 900 + b"1" + b"}" * 900, "nested more than"),
     ("json", b"[1]", "no JSON object"),
-    ("json", b'{"a": ' + b"9" * 5000 + b"}", "4300 digits"),
+    ("json", b'{"a": ' + b"9" * 5000 + b"}", "it has a number of 5000 digits"),
     ("json", b'{"a": "\xff"}', "utf-8"),
     ("json", b"", "Expecting value"),
     ("toml", b"a = " + b"[" * 100_000, "line 1 has 100004 letters"),
@@ -127,6 +127,8 @@ HOSTILE = [
     ("safetensors", safe(entry(), b"000"), "end at byte"),
     ("safetensors", safe({"a": [1]}), "not an object"),
     ("safetensors", safe({"__metadata__": {"a": 1}}), "not text"),
+    ("safetensors", safe({"\ud800": entry()["a"]}, b"0000"), "is no text"),
+    ("safetensors", safe({"__metadata__": {"a": "\udfff"}}), "is no text"),
     ("safetensors", safe(b"[" * 100_000), "nested too deeply"),
     ("safetensors", struct.pack("<Q", 2**63) + b"{}", "cut off"),
 ]  # fmt: skip

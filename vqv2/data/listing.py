@@ -182,7 +182,11 @@ def _subfolders(path, real, content, seen, left_out):
     below = []
     for name, is_link in content.subfolders:
         there, here = os.path.join(real, name), f"{path}/{name}" if path else name
-        there = os.path.realpath(there) if is_link else there
+        try:
+            there = os.path.realpath(there) if is_link else there
+        except OSError as error:
+            left_out.append((here, f"it cannot be followed: {error.strerror}"))
+            continue
         if there not in seen:
             seen[there] = here
             below.append((here, there))
