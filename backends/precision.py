@@ -8,29 +8,31 @@
 Sums are taken in float32, and everything that is not a product (weights, gradients, activations,
 Adam) stays float32. What is float64, in tests only, is multiplied as it is.
 
-On a device cuBLAS multiplies the rounded factors (`device_product.py`), several times as fast. The
-other backends round and then multiply as ever: the same numbers, for studying them, and no faster.
+On a device cuBLAS multiplies the rounded factors (`cupy/engine/cublas.py`), several times as fast.
+The other backends round and then multiply as ever: the same numbers, for studying them, and no
+faster.
 """
 
 import numpy as np
 
-from backends.selection import Kernel, current, current_precision
-from backends.tile import widen
-from backends.transfer import array_module
+from backends.arrays import array_module
+from backends.kernel import Kernel, Parameters, Result, current_precision, on_device
 
 
-class ProductKernel(Kernel):
+class ProductKernel(Kernel[Parameters, Result]):
     """A kernel that multiplies numbers of its first two arguments, in the selected precision.
 
     Its reference and its CPU versions are given rounded arrays; the device's version sees to the
     rounding itself.
     """
 
-    def __call__(self, a, b, *settings):
+    def __call__(self, *arguments: Parameters.args, **keywords: Parameters.kwargs) -> Result:
         """Run the selected backend's version. Raises `BackendError` when there is none."""
-        if current() != "cupy":
-            a, b = rounded(a, current_precision()), rounded(b, current_precision())
-        return super().__call__(a, b, *settings)
+        precision = current_precision()
+        if precision != "float32" and not on_device():
+            a, b, *settings = arguments
+            arguments = (rounded(a, precision), rounded(b, precision), *settings)
+        return super().__call__(*arguments, **keywords)
 
 
 def rounded(x, precision):
@@ -57,3 +59,10 @@ def bfloat16_bits(x):
     is_nan = (bits & 0x7FFFFFFF) > 0x7F800000
     near = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
     return array_module(x).where(is_nan, (bits >> 16) | 1, near).astype(np.uint16)
+
+
+def widen(weights):
+    """float32 values of an array of any shape: its own, or those of bfloat16 bit patterns."""
+    if weights.dtype != np.uint16:
+        return weights
+    return (weights.astype(np.uint32) << np.uint32(16)).view(np.float32)

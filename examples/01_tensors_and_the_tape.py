@@ -9,33 +9,66 @@ Needs           NumPy, the chain rule
 
 # %% [markdown]
 # Training a network means: compute one number that says how bad it is (the *loss*), find how the
-# loss changes with every parameter (the *gradient*), and step the parameters against it. This
-# lesson is about the second part. `vqv2/autodiff.py` does it in 350 lines.
+# loss changes with every parameter (the *gradient*), and move the parameters the other way. This
+# lesson is about the second part, which is `vqv2/autodiff.py`.
+#
+# First with numbers. Let L = (a b + a)^2 at a = 2, b = -3, computed in three steps:
+#     p = a b = -6        s = p + a = -4        L = s^2 = 16
+# Now backward, from L to a and b. For each quantity y we want dL/dy, called the *cotangent* of y.
+# It starts with dL/dL = 1, and each step multiplies it by a *local derivative*:
+#     dL/ds = 1 * 2 s = -8                      (L = s^2)
+#     dL/dp = -8 * 1 = -8                       (s = p + a, its first argument)
+#     to a:   -8 * 1 = -8                       (s = p + a, its second argument)
+#     to a:   -8 * b = 24                       (p = a b)
+#     dL/db = -8 * a = -16                      (p = a b)
+# a is used twice, so two cotangents arrive at it. A change of a changes L in both ways, and so
+# they are added: dL/da = -8 + 24 = 16. The same as a picture:
+#
+# ![the tape of L](../docs/diagrams/tape.svg)
 
-# %% A small problem: 40 points and a line through them
+# %% The same with tensors
+# A `Tensor` wraps an array. `requires_grad` says that we want the gradient with respect to it.
 import lesson
 import numpy as np
 
 import vqv2.functional as F
 from vqv2 import Tensor
 
-options = lesson.options(__doc__)
+options = lesson.options(__doc__, rate=0.3)
+a = Tensor(np.array(2.0), requires_grad=True)
+b = Tensor(np.array(-3.0), requires_grad=True)
+L = (a * b + a) ** 2
+L.backward()
+print(f"L = {L.item():g}, dL/da = {a.grad:g}, dL/db = {b.grad:g}")
+
+# %% The tape
+# While it computed, every operation left a *node*: its name, where its inputs came from (its
+# *parents*), and a function for its gradient. The nodes together are the tape. A tensor that no
+# operation made, like a and b, is a *leaf*; its cotangent is left in `grad`. Constants, like the 2
+# of the square, get none. `backward` uses a tape up, so let us compute L again and look.
+names = {id(a): "a", id(b): "b"}
+
+
+def describe(tensor):
+    """A tensor as the operations that it was computed by: "add(multiply(a, b), a)"."""
+    if tensor is None:
+        return "constant"
+    if tensor.node is None:
+        return names[id(tensor)]
+    return f"{tensor.node.name}({', '.join(map(describe, tensor.node.parents))})"
+
+
+print("the tape of L:", describe((a * b + a) ** 2))
+
+# %% A small problem: 40 points and a line through them
+# The loss of a line is the mean squared error L(s, c) = mean((s x + c - y)^2). With the residual
+# r = s x + c - y the chain rule says dL/ds = mean(2 r x) and dL/dc = mean(2 r).
 rng = np.random.default_rng(0)
 x = rng.uniform(-1, 1, 40)
 y = 1.5 * x - 0.5 + 0.2 * rng.standard_normal(40)
-
-# %% The gradient by hand
-# The loss of a line is the mean squared error L(s, c) = mean((s x + c - y)^2). With the residual
-# r = s x + c - y the chain rule says dL/ds = mean(2 r x) and dL/dc = mean(2 r).
 s, c = -1.0, 1.0
 residual = s * x + c - y
 by_hand = np.mean(2 * residual * x), np.mean(2 * residual)
-
-# %% The same with tensors
-# A `Tensor` wraps an array. `requires_grad` says that we want the gradient with respect to it.
-# x and y stay plain arrays: they are data, nobody changes them.
-slope = Tensor(np.array(s), requires_grad=True)
-intercept = Tensor(np.array(c), requires_grad=True)
 
 
 def loss(slope, intercept):
@@ -43,31 +76,9 @@ def loss(slope, intercept):
     return F.mean((slope * x + intercept - y) ** 2)
 
 
-value = loss(slope, intercept)
-print(f"loss {value.item():.4f}")
-
-# %% The tape
-# While it computed, every operation left a *node*: its name, where its inputs came from (its
-# *parents*), and a function for its gradient. The nodes together are the tape. A tensor that no
-# operation made, like our two parameters, is a *leaf*. Constants are not recorded at all, and of
-# the results on the way the tape keeps only those that a gradient will read.
-# Here every node has one parent that was computed, so we can simply follow the chain:
-names = {id(slope): "slope", id(intercept): "intercept"}
-tape, node = [], value.node
-while node is not None:
-    computed = [p.node for p in node.parents if p is not None and p.node is not None]
-    leaves = [names[id(p)] for p in node.parents if p is not None and p.node is None]
-    constants = sum(p is None for p in node.parents)
-    tape.append((node.name, leaves, constants))
-    node = computed[0] if computed else None
-for name, leaves, _ in tape:
-    print(name, "of the leaf" if leaves else "", *leaves)
-
-# %% Backward
-# `backward` starts at the loss with dL/dL = 1 and goes down the tape. Each node is told
-# dL/d(its output), called the *cotangent* of the output, and answers with dL/d(its inputs). What
-# reaches a leaf is left in its `grad`.
-value.backward()
+slope = Tensor(np.array(s), requires_grad=True)
+intercept = Tensor(np.array(c), requires_grad=True)
+loss(slope, intercept).backward()
 from_tape = slope.grad.item(), intercept.grad.item()
 print(f"by hand   dL/ds {by_hand[0]:+.6f}  dL/dc {by_hand[1]:+.6f}")
 print(f"from tape dL/ds {from_tape[0]:+.6f}  dL/dc {from_tape[1]:+.6f}")
@@ -76,74 +87,58 @@ print(f"from tape dL/ds {from_tape[0]:+.6f}  dL/dc {from_tape[1]:+.6f}")
 # `slope` is one number and x has 40. The product *broadcasts* the slope: it acts as if it were
 # copied 40 times, and each copy gets a cotangent. A change of the slope changes all copies at
 # once, so their cotangents are added up. That is why slope.grad is a single number again.
-assert slope.grad.shape == slope.shape == ()
-
-# %% Values used twice
-# In a * a the tensor a is both factors. Each use sends a cotangent, and they are added: 2 a.
-a = Tensor(np.array(3.0), requires_grad=True)
-(a * a).backward()
-assert a.grad == 6
+print("shape of the slope's gradient:", slope.grad.shape)
 
 # %% Descend
-# Step against the gradient, again and again. Every step computes on a fresh tape: `backward` uses
-# a tape up, so that its memory is free at once.
+# Move against the gradient, again and again. Every step computes on a fresh tape. How far a step
+# goes is the *learning rate* times the gradient.
 path = [(s, c)]
 for _ in range(60):
     slope, intercept = (Tensor(np.array(v), requires_grad=True) for v in path[-1])
     loss(slope, intercept).backward()
-    path.append(tuple(t.array - 0.3 * t.grad for t in (slope, intercept)))
+    path.append(tuple(t.array - options.rate * t.grad for t in (slope, intercept)))
 path = np.array(path)
 best = np.polyfit(x, y, 1)
 
 # %% Draw what happened
-drawing, (tree, valley, fit) = lesson.figure(14, 4.4, 1, 3)
+drawing, (valley, fit) = lesson.figure(11, 4.6, 1, 2)
 blue, orange = lesson.PALETTE[:2]
-down = {"arrowstyle": "->", "color": orange, "lw": 1.8}
-
-
-def box(text, place, ink):
-    """A word in a box."""
-    style = {"boxstyle": "round", "fc": "white", "ec": ink}
-    tree.text(*place, text, ha="center", va="center", color=ink, bbox=style)
-
-
-for depth, (name, leaves, constants) in enumerate(tape):
-    box(name, (0, -depth), blue)
-    if depth + 1 < len(tape):
-        tree.annotate("", (0, -depth - 0.75), (0, -depth - 0.25), arrowprops=down)
-    for leaf in leaves:
-        box(leaf, (-1.2, -depth - 0.7), orange)
-        tree.annotate("", (-0.85, -depth - 0.55), (-0.3, -depth - 0.15), arrowprops=down)
-    if constants:
-        tree.text(0.62, -depth - 0.55, "a constant: nothing to send", color="#999999")
-        tree.plot([0.35, 0.6], [-depth - 0.12, -depth - 0.42], color="#BBBBBB")
-tree.text(0, 0.6, "cotangent 1", ha="center", color=orange)
-tree.set(xlim=(-1.8, 2.4), ylim=(-len(tape) - 0.2, 1), title="The tape: cotangents run down it")
-tree.axis("off")
-
 slopes, intercepts = np.meshgrid(np.linspace(-1.6, 2.8, 80), np.linspace(-1.6, 1.4, 80))
 heights = ((slopes[..., None] * x + intercepts[..., None] - y) ** 2).mean(axis=-1)
 valley.contour(slopes, intercepts, np.log(heights), 14, cmap="Greys_r", linewidths=0.8)
-valley.plot(*path.T, "o-", color=orange, ms=3.5)
+valley.plot(*path.T, "o-", color=orange, ms=3.5, label="60 steps")
 valley.plot(*best, "*", color=blue, ms=16, label="least squares")
 valley.set(title="Down the valley of the loss", xlabel="slope", ylabel="intercept")
+valley.set(xlim=(-1.6, 2.8), ylim=(-1.6, 1.4))
 valley.legend(loc="upper right")
 
 fit.plot(x, y, "o", color="#888888", ms=4)
 ends = np.array([-1, 1])
 for step, shade in ((0, 0.25), (2, 0.45), (6, 0.7), (60, 1.0)):
+    height = path[step].sum()
     fit.plot(ends, path[step, 0] * ends + path[step, 1], color=orange, alpha=shade)
-    fit.text(1.03, path[step].sum(), f"step {step}", color=orange, va="center", fontsize=9)
-fit.set(title="The line after some steps", xlabel="x", ylabel="y", xlim=(-1.05, 1.4))
+    if abs(height) < 3:
+        fit.text(1.03, height, f"step {step}", color=orange, va="center", fontsize=9)
+fit.set(title="The line after some steps", xlabel="x", ylabel="y", xlim=(-1.05, 1.4), ylim=(-3, 3))
 lesson.save(drawing, options, "01_tensors_and_the_tape")
 
 # %% Figures
+# How fast may one go? Along the direction in which the loss bends most, with second derivative k,
+# a step multiplies the distance to the bottom by 1 - rate * k. Above rate = 2 / k that grows.
+bend = np.linalg.eigvalsh(2 * np.mean([[x * x, x], [x, np.ones(40)]], axis=-1)).max()
 difference = max(abs(h - t) for h, t in zip(by_hand, from_tape, strict=True))
 print(f"largest difference between the gradient by hand and the tape's: {difference:.1e}")
 print(f"descent ends at {path[-1].round(4)}, least squares says {best.round(4)}")
-assert difference < 1e-12
-assert np.allclose(path[-1], best, atol=1e-3)
+lesson.expect((a.grad, b.grad) == (16, -16), "the tape gives 16 and -16, as on paper")
+lesson.expect(difference < 1e-12, "the gradient by hand is that of the tape")
+lesson.expect(
+    np.allclose(path[-1], best, atol=1e-3),
+    "the descent ends in the least squares solution",
+    f"The loss bends by k = {bend:.2f}: with a rate above 2 / k = {2 / bend:.2f} each step jumps "
+    "over the valley and lands higher on its other side; one far below has not arrived yet.",
+)
 
 # %% [markdown]
-# Try: a rate of 1.2 instead of 0.3. Try: fit a parabola with a third leaf.
-# Exercises: e01 (broadcasting) and e02 (in which order to walk a tape that forks).
+# Try: `--rate 1.2`. Before you run it: the loss bends by about 2 in one direction. What will a step
+# of 1.2 times the gradient do?
+# Exercise: e01 (broadcasting). e15 asks in which order a tape that forks is walked: a hard one.

@@ -24,7 +24,7 @@ from vqv2 import Tensor, nn
 from vqv2.autodiff import no_grad
 from vqv2.optim import Adam
 
-options = lesson.options(__doc__)
+options = lesson.options(__doc__, channels=4)
 steps = 250 if options.quick else 2000
 training, held_out = course_run.images(options.out)
 print(f"{len(training)} images to train on, {len(held_out)} held out")
@@ -34,6 +34,9 @@ print(f"{len(training)} images to train on, {len(held_out)} held out")
 # A `Module` is a plain object. Its layers own their parameters, which start as small random
 # numbers from the generator `rng`. ReLU, max(x, 0), stands between the layers: without something
 # that is not linear, two convolutions would be no more than one.
+#
+# `narrow` is a `Linear` layer: the same matrix product at every place of the map, 32 numbers to
+# `channels`. That is a convolution with a window of one place, a *1x1 convolution*.
 class FirstAutoencoder(nn.Module):
     """32x32x3 -> 8x8x`channels` -> 32x32x3."""
 
@@ -56,17 +59,20 @@ class FirstAutoencoder(nn.Module):
         return self.up2(h) + np.float32(0.5)
 
 
-model = FirstAutoencoder(4, np.random.default_rng(0))
+model = FirstAutoencoder(options.channels, np.random.default_rng(0))
 for name, parameter in list(model.parameters().items())[:3]:
     print(name, parameter.shape)
-print(f"{model.parameter_count():,} parameters; 3072 pixels become {8 * 8 * 4} numbers")
+numbers = 8 * 8 * options.channels
+print(f"{model.parameter_count():,} parameters; {32 * 32 * 3} numbers become {numbers}")
 
 
 # %% Training
-# Each step takes 32 images, computes loss and gradient, and lets *Adam* move every parameter.
-# Adam divides a running mean of the gradient by a running estimate of its size, so that all
-# parameters move at about the learning rate, whatever the scale of their gradients. It also keeps
-# an average of the parameters over the last steps, which is smoother than the latest ones.
+# Each step takes 32 images, computes loss and gradient, and lets *Adam* move every parameter. Adam
+# keeps a moving average of each parameter's gradient g, and one of g^2, and moves the parameter by
+#     learning rate * average(g) / (sqrt(average(g^2)) + 1e-8),
+# so that all move at about the learning rate, whatever the scale of their gradients. (Exercise e04
+# has the details.) This one also keeps an average of the parameters over the last steps, which is
+# smoother than the latest ones and used to judge.
 def mean_squared_error(images):
     """The loss: a tensor holding the mean over pixels of (output - input)^2."""
     return F.mean_squared_error(model.decode(model.encode(images)), images)
@@ -94,9 +100,19 @@ with no_grad(), adam.averaged():
 mean_image = training.batch(np.arange(len(training))).mean(axis=0)
 baseline = ((everything - mean_image) ** 2).mean()
 
+# %% New images?
+# Could you make *new* images with this? Feed the decoder random numbers, drawn around the mean of
+# the encoder's outputs and as widely spread, and look at the last row of the picture. The decoder
+# only knows what the encoder produces, and hardly any numbers are such.
+with no_grad(), adam.averaged():
+    h = model.encode(shown).array
+    noise = np.random.default_rng(2).standard_normal(h.shape).astype(np.float32)
+    dreams = model.decode(Tensor(h.mean() + h.std() * noise)).array.clip(0, 1)
+
 # %% Draw it
-drawing, axes = lesson.figure(11, 6, 5, 9, gridspec_kw={"width_ratios": [1] * 8 + [6]})
+drawing, axes = lesson.figure(11, 7, 6, 9, gridspec_kw={"width_ratios": [1] * 8 + [6]})
 rows = [*((f"step {step}", row) for step, row in snapshots.items()), ("original", shown)]
+rows += [("of random\nnumbers", dreams)]
 for line, (name, row) in zip(axes, rows, strict=True):
     for place, picture in zip(line, row, strict=False):
         lesson.show(place, picture)
@@ -113,10 +129,20 @@ lesson.save(drawing, options, "04_a_first_autoencoder")
 
 # %% Figures
 print(f"held-out mean squared error {error:.4f}; of the mean image {baseline:.4f}")
-assert error < baseline / 3
+print(f"in decibels, as papers give it: PSNR = -10 log10(error) = {-10 * np.log10(error):.1f} dB")
+lesson.expect(
+    error < baseline / 3,
+    "the error is less than a third of the mean image's",
+    f"{numbers} numbers for an image are too few, or training was too short for them.",
+)
+if options.channels != 4:
+    kept = numbers / (32 * 32 * 3)
+    print(f"{options.channels} channels keep {kept:.1%} as many numbers as the image has. Fewer")
+    print("blur what is fine, more copy it; the decoder's dreams get worse with more, since a")
+    print("smaller share of all possible numbers is ever produced by the encoder.")
 
 # %% [markdown]
-# The decibels of the literature: PSNR = -10 log10(error). Try: 2 or 16 channels instead of 4.
-# Could you make *new* images with this? Feed `model.decode` random numbers and look. The decoder
-# only knows numbers that the encoder produces. To draw new ones we need to learn which occur, and
-# that is easier when there are finitely many: lesson 5.
+# Try: `--channels 2` and `--channels 16`. Which of the two gives better copies, and which better
+# dreams in the last row?
+# To draw new images we need to learn which numbers occur. That is easier when there are finitely
+# many: lesson 5. Exercise: e04 (Adam, and the paper's learning rate).

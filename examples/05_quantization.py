@@ -10,7 +10,8 @@ Needs           lesson 4
 # %% [markdown]
 # A *codebook* is a list of K vectors. *Quantising* replaces a vector by the nearest of them, so
 # that a map of vectors becomes a map of whole numbers, the *codes* (equation 1 of the paper). Of
-# numbers from 0 to K-1 we can later learn probabilities.
+# numbers from 0 to K-1 we can later learn probabilities. If you know *k-means*, you know most of
+# this: the codebook are its centres, here for data that come in batches and move.
 
 # %% Nearest codes
 import course_run
@@ -25,11 +26,11 @@ from vqv2.models.quantizer import Quantizer
 from vqv2.training import AutoencoderTask
 from vqv2.training.order import step_generator
 
-options = lesson.options(__doc__)
+options = lesson.options(__doc__, start="far")
 rng = np.random.default_rng(0)
-# 600 points in the plane, in five heaps.
-heaps = rng.uniform(-2, 2, (5, 2))
-points = heaps[rng.integers(5, size=600)] + 0.35 * rng.standard_normal((600, 2))
+# 600 points in the plane, in five clusters.
+clusters = rng.uniform(-2, 2, (5, 2))
+points = clusters[rng.integers(5, size=600)] + 0.35 * rng.standard_normal((600, 2))
 points = points.astype(np.float32)
 quantizer = Quantizer(size=12, dimension=2, decay=0.9, restart_after=10)
 _, codes, _ = quantizer(Tensor(points), rng)  # the first call chooses 12 of the points as codebook
@@ -38,20 +39,23 @@ print(f"the first point {points[0]} has code {codes[0]}, {quantizer.decode(codes
 # %% Straight through
 # Quantising is a staircase: its slope is zero almost everywhere, so no gradient would reach the
 # encoder. The *straight-through* estimator pretends, in the backward pass only, that the vector
-# was copied: whatever the decoder says about the code vector is told to the encoder output.
+# was copied: the cotangent of the code vector becomes the cotangent of the encoder output. This is
+# not the true gradient, which is zero, but it points where the code vector should go; the nearer
+# output and code vector are, the better it is.
 h = Tensor(points[:4], requires_grad=True)
 quantized, _, _ = quantizer(h)
 cotangent = rng.standard_normal((4, 2)).astype(np.float32)
 quantized.backward(cotangent)
-assert np.array_equal(h.grad, cotangent)
-assert not np.array_equal(quantized.array, h.array)
+print("forward, the output moved by", np.abs(quantized.array - h.array).max().round(3))
+print("backward, the cotangent changed by", np.abs(h.grad - cotangent).max())
 
 # %% The codebook moves to its points
 # For that to be fair, encoder outputs must lie near their codes. The *commitment* loss pulls the
 # outputs to the codes (equation 2), and equation 3 moves each code to the mean of the outputs that
-# chose it. It keeps moving averages, with decay gamma, of two things per code: how many outputs
-# chose it (N), and their sum (m). The code is e = m / N. "EMA" is short for exponential moving
-# average.
+# chose it: the second half of k-means. It keeps moving averages, with decay gamma, of two things
+# per code, how many outputs chose it and their sum:
+#     N <- gamma N + (1 - gamma) n        m <- gamma m + (1 - gamma) s        e = m / N
+# for n outputs with sum s in this step. "EMA" is short for exponential moving average.
 before = quantizer.codebook.copy()
 for _ in range(40):
     quantizer(Tensor(points), rng)
@@ -61,11 +65,11 @@ after = quantizer.codebook.copy()
 # %% Collapse
 # Now inside an autoencoder. Codes that no output chooses are never moved, so nothing brings them
 # nearer, so nobody ever chooses them. To see it, start the codebook at random numbers, far from
-# what the encoder says, and train in three ways:
+# what the encoder produces, and train in three ways:
 #   1. the codebook is a parameter, trained by the gradient of ||E(x) - e||^2, E(x) held constant;
 #   2. equation 3;
-#   3. equation 3, and a code unused for 15 steps restarts at an encoder output of the moment.
-# *Perplexity* says how many codes are in use: 64 if all alike, 1 if only one.
+#   3. equation 3, and a code unused for 15 steps restarts at one of the latest encoder outputs.
+# *Perplexity* says how many codes are in use: 64 if all are equally frequent, 1 if only one is.
 ways = {
     "gradient": {"codebook_update": "loss", "restart_after": 0},
     "equation 3": {"restart_after": 0},
@@ -77,7 +81,10 @@ shown = held_out.batch(np.arange(len(held_out)))
 
 
 def train(**how):
-    """One-level autoencoder from a bad start: (perplexity of every step, trained task)."""
+    """One-level autoencoder: (perplexity of every step, trained task).
+
+    `decay_learning_rate`, `polyak_decay` and the like are explained in `vqv2/config.py`.
+    """
     config = AutoencoderConfig(
         image_size=32,
         latent_sizes=(8,),
@@ -95,9 +102,10 @@ def train(**how):
     task = AutoencoderTask(
         Autoencoder(config, np.random.default_rng(0)), training, held_out, seed=0
     )
-    quantizer = task.model.quantizers[0]
-    quantizer.vectors[...] = np.random.default_rng(3).standard_normal((64, 16))
-    quantizer.started[...] = 1  # or it would start at encoder outputs
+    if options.start == "far":
+        quantizer = task.model.quantizers[0]
+        quantizer.vectors[...] = np.random.default_rng(3).standard_normal((64, 16))
+        quantizer.started[...] = 1  # or it would start at encoder outputs
     perplexities = []
     for step in range(1, steps + 1):
         loss, metrics = task.loss(task.batch(step), step_generator(0, step))
@@ -129,7 +137,7 @@ def outputs_and_codes(task):
 
 drawing = lesson.Figure((14, 8), layout="constrained")
 upper, lower = drawing.subfigures(2, 1, height_ratios=[1.15, 1])
-cells, curves = upper.subplots(1, 2)
+cells, stairs, curves = upper.subplots(1, 3)
 ground = np.stack(np.meshgrid(np.linspace(-3, 3, 300), np.linspace(-3, 3, 300)), axis=-1)
 regions = quantizer.encode(ground.reshape(-1, 2).astype(np.float32)).reshape(300, 300)
 cells.imshow(regions, extent=(-3, 3, -3, 3), origin="lower", cmap="tab20", alpha=0.35)
@@ -137,11 +145,25 @@ cells.plot(*points.T, ".", color="#666666", ms=3)
 for start, end in zip(before, after, strict=True):
     cells.annotate("", end, start, arrowprops={"arrowstyle": "->", "lw": 1.5})
 cells.plot(*after.T, "o", color="black", ms=6)
-cells.set(title="Each region's points get the same code; codes move to the mean of theirs")
+cells.set(title="A region's points get the same code;\na code moves to the mean of its points")
 lesson.hide_ticks(cells)
+levels, outputs = np.array([-1.6, -0.5, 0.4, 1.7]), np.linspace(-2.5, 2.5, 500)
+nearest = levels[np.abs(outputs[:, None] - levels).argmin(axis=1)]
+stairs.plot(outputs, outputs, "--", color="#888888", label="backward, as if copied: slope 1")
+stairs.plot(outputs, nearest, color=lesson.PALETTE[0], lw=2, label="forward: the nearest code")
+moved = {"arrowstyle": "->", "color": lesson.PALETTE[1], "lw": 1.8}
+for output in (-2.2, -1.0, 0.1, 1.2):
+    code = levels[np.abs(output - levels).argmin()]
+    for place in (code, output):
+        stairs.annotate("", (output + 0.45, place + 0.45), (output, place), arrowprops=moved)
+    stairs.plot([output, output], [output, code], ":", color=lesson.PALETTE[1])
+stairs.plot([], [], color=lesson.PALETTE[1], label="the cotangent, moved along")
+stairs.set(title="Straight through, in one dimension", xlabel="encoder output")
+stairs.set(ylabel="what the decoder reads")
+stairs.legend(fontsize=8)
 for ink, (name, (perplexities, _)) in zip(lesson.PALETTE, runs.items(), strict=False):
     curves.plot(perplexities, color=ink, label=name)
-curves.set(title="Codes in use, from a bad start (64 codes)", xlabel="step", ylabel="perplexity")
+curves.set(title=f"Codes in use, of 64; start: {options.start}", xlabel="step", ylabel="perplexity")
 curves.legend()
 
 used_counts = {}
@@ -157,18 +179,36 @@ for i, (ink, (name, (_, task))) in enumerate(zip(lesson.PALETTE, runs.items(), s
     lesson.hide_ticks(scatter)
     both = np.concatenate([shown[::6], pictures], axis=2)
     lesson.show(strip, both.reshape(-1, 64, 3), "original, decoded")
+    if i == 0:
+        scatter.plot([], [], ".", color="#BBBBBB", label="encoder outputs")
+        scatter.plot([], [], "x", color="#888888", label="codes not used")
+        scatter.plot([], [], "o", color=ink, label="codes used")
+        scatter.legend(fontsize=8)
 lesson.save(drawing, options, "05_quantization")
 
 # %% Figures
 errors = {name: task.validate()["reconstruction"] for name, (_, task) in runs.items()}
 for name, error in errors.items():
     print(f"{name:24} {used_counts[name]:2} codes used, held-out squared error {error:.4f}")
-assert used_counts["equation 3 + restarts"] >= 40
-assert used_counts["gradient"] <= 10 and used_counts["equation 3"] <= 20
-assert errors["equation 3 + restarts"] < errors["gradient"]
+reason = (
+    "The codebook started at encoder outputs, in the middle of what it is to quantise. Most codes "
+    "have somebody near from the first step on, so that even the gradient keeps many of them. The "
+    "library starts so, and restarts what is lost later."
+)
+lesson.expect(used_counts["equation 3 + restarts"] >= 40, "restarts keep most codes in use")
+lesson.expect(
+    used_counts["gradient"] <= 10 and used_counts["equation 3"] <= 20,
+    "without restarts few codes are ever used",
+    reason,
+)
+lesson.expect(
+    errors["equation 3 + restarts"] < errors["gradient"],
+    "images decoded from more codes are better",
+    "With about as many codes in use, the three ways do about as well.",
+)
 
 # %% [markdown]
 # The library does a fourth thing: the first batch's outputs are the first codebook. See
 # `vqv2/models/quantizer.py`; F.straight_through is `vqv2/functional/straight_through.py`.
-# Try: remove the line `quantizer.started[...] = 1`. Does way 1 still collapse?
-# Exercises: e04 (nearest codes), e05 (equation 3), e06 (straight-through).
+# Try: `--start outputs`, to leave that in place. Does way 1 still collapse?
+# Exercises: e05 (straight-through), e06 (nearest codes), e07 (equation 3).

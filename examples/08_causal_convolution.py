@@ -11,8 +11,14 @@ Needs           lessons 3 and 7
 # A *prior* gives every map of codes a probability. It goes through the map in *raster order*, row
 # by row from the left, and says at each place how likely each code is, given all the codes before:
 #     p(map) = product over i of p(code_i | code_1 ... code_(i-1)).
-# To train it on all places at once, the network's output at place i may depend on earlier places
-# only. Such a network is *causal*. One look at the answer and training would learn nothing.
+# A model like that is called *autoregressive*. To train it on all places at once, the network's
+# output at place i may depend on earlier places only. Such a network is *causal*. One look at the
+# answer and training would learn nothing.
+#
+# The first such network for images is called PixelCNN (van den Oord and others, 2016), and its
+# causal convolutions *masked convolutions*: ordinary ones, with zeros at the places that are later.
+# "Mask A" closes the centre, "mask B" opens it. That the network reads true earlier codes in
+# training, and not its own guesses, is called *teacher forcing*.
 
 # %% A causal convolution
 # Of a 5x5 window only the places before the centre are used: 2 rows of 5 above and 2 on the left,
@@ -22,22 +28,22 @@ import lesson
 import numpy as np
 
 import vqv2.functional as F
-from backends.causal_conv import tap_count, tap_offsets
+from backends.reference.causal_conv import tap_count, tap_offsets
 from vqv2 import Tensor, nn
 from vqv2.config import PriorConfig
 from vqv2.models.prior import Prior
 
-options = lesson.options(__doc__)
+options = lesson.options(__doc__, column=9, depth=12)
 print("taps of the first layer:", tap_offsets(5, tap_count(5, centre=False)))
 
 # %% Which places does an output see?
 # Ask the gradient. If output i changes with input j, then d(output i)/d(input j) is not zero.
-SIZE, ROW, COLUMN = 19, 12, 9
+SIZE, ROW, COLUMN = 19, 12, options.column
 CHANNELS = 4
 
 
 def seen(kernel_size, depth):
-    """(19, 19): size of the gradient of the output at (12, 9) with respect to each input place."""
+    """(19, 19): size of the gradient of the output at (ROW, COLUMN) by each input place."""
     rng = np.random.default_rng(1)
     layers = [
         nn.CausalConv2d(CHANNELS, CHANNELS, kernel_size, rng, centre=layer > 0).cast(np.float64)
@@ -46,19 +52,19 @@ def seen(kernel_size, depth):
     inputs = Tensor(rng.standard_normal((1, SIZE, SIZE, CHANNELS)), requires_grad=True)
     x = inputs
     for layer in layers:
-        x = F.elu(layer(x))
+        x = F.elu(layer(x))  # ELU: x where x > 0, e^x - 1 below; its slope is nowhere zero
     cotangent = np.zeros(x.shape)
     cotangent[0, ROW, COLUMN] = 1
     x.backward(cotangent)
     return np.abs(inputs.grad[0]).sum(axis=-1)
 
 
-depths = (1, 2, 4, 12)
+depths = (1, 2, 4, options.depth)
 fields = {(k, depth): seen(k, depth) for k in (3, 5) for depth in depths}
 
 # %% The blind spot
 # However deep the stack, some earlier places on the upper right are never seen: one row up, a 3x3
-# layer moves at most one place to the right. Count the places before (12, 9) that stay dark.
+# layer moves at most one place to the right. Count the earlier places that are never seen.
 place = np.arange(SIZE * SIZE).reshape(SIZE, SIZE)
 earlier = place < place[ROW, COLUMN]
 blind = {k: int((earlier & (fields[k, depths[-1]] == 0)).sum()) for k in (3, 5)}
@@ -103,11 +109,23 @@ lesson.save(drawing, options, "08_causal_convolution")
 
 # %% Figures
 print(f"blind spot: {blind[3]} places for 3x3, {blind[5]} for 5x5; leaks: {leaks}")
-assert leaks == 0
-assert blind[3] > blind[5] > 0
-assert not moved.ravel()[: 3 * 6 + 3].any() and moved.ravel()[3 * 6 + 3 :].any()
+lesson.expect(leaks == 0, "no output sees a later place")
+lesson.expect(
+    blind[3] > blind[5] > 0,
+    "both have a blind spot, the smaller window the larger one",
+    "A row further up, a stack sees one column further right for 3x3, and two for 5x5; beyond that "
+    f"lies the blind spot. To the right of column {COLUMN} there is little left of the map. What "
+    f"{depths[-1]} layers of 3x3 miss here lies far on the left, where more layers would come.",
+)
+if options.depth > 12:
+    print("More layers see further up and to the left; the wedge on the right stays as it was:")
+    print("a layer that goes up one row goes right by no more than half its window.")
+lesson.expect(
+    not moved.ravel()[: 3 * 6 + 3].any() and moved.ravel()[3 * 6 + 3 :].any(),
+    "the whole prior is causal to the last bit",
+)
 
 # %% [markdown]
-# Only open taps are stored and multiplied, 13 of 25: `backends/causal_conv.py`.
-# Try: depth 30. Try: another place, near the right edge.
-# Exercise: e07 (the causal mask). What fills the blind spot is attention: lesson 9.
+# Only open taps are stored and multiplied, 13 of 25: `backends/reference/causal_conv.py`.
+# Try: `--depth 30`. Does it shrink the blind spot? Try: `--column 17`, near the right edge.
+# Exercise: e10 (the causal mask). What fills the blind spot is attention: lesson 9.

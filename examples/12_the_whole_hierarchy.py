@@ -21,9 +21,10 @@ import numpy as np
 
 from vqv2.evaluation import distortion, unigram_nats
 from vqv2.hierarchy import Hierarchy
+from vqv2.sampling import sample_codes
 from vqv2.training.stage2 import evaluate_prior
 
-options = lesson.options(__doc__)
+options = lesson.options(__doc__, temperature=0.8)
 run = course_run.trained(options, "prior-bottom")
 hierarchy = Hierarchy.load(run.folder)
 store = course_run.codes(run)
@@ -41,10 +42,22 @@ for level in hierarchy.levels:
 mse, psnr = distortion(hierarchy, held_out)["top", "bottom"]
 bits = sum(row[2] for row in table.values())
 
+# %% Four new images, step by step
+# Level after level, the top first; each prior gets the codes of the levels before it. This is
+# called *ancestral sampling*. `hierarchy.sample` does just this.
+rng = np.random.default_rng(0)
+label = np.full(4, hierarchy.class_names.index("flags"))
+drawn = {}
+for level in hierarchy.levels:
+    prior = hierarchy.priors[level]
+    drawn[level] = sample_codes(prior, 4, rng, label, coarser=list(drawn.values()))
+first_images = hierarchy.decode(drawn)
+print("drawn:", {level: level_codes.shape for level, level_codes in drawn.items()})
+
 # %% New images
 # *Temperature* divides the logits before drawing: below 1 the likely codes get likelier. Images
 # become safer and more alike. At 1 the model says what it believes.
-temperatures = (1.0, 0.8, 0.5)
+temperatures = (1.0, options.temperature, 0.5)
 per_row = 8
 rows = {
     (name, temperature): hierarchy.sample(per_row, name, seed=3, temperature=temperature)
@@ -65,11 +78,20 @@ def nearest(samples):
     return pixels[errors.argmin(axis=1)], errors.min(axis=1)
 
 
-twins, errors = nearest(rows["flags", 0.8])
+twins, errors = nearest(rows["flags", options.temperature])
+
+
+def variety(samples):
+    """How much images of a row differ: their mean squared distance to the row's mean."""
+    return ((samples - samples.mean(axis=0)) ** 2).mean()
+
+
+spread = {t: variety(rows["flags", t]) for t in temperatures}
 
 # %% Draw it
 lines = [(f"{name}, temperature {t}", row) for (name, t), row in rows.items()]
-lines += [("nearest training images\nto flags at 0.8", twins)]
+lines += [(f"nearest training images\nto flags at {options.temperature}", twins)]
+lines += [("drawn step by step", [*first_images, *[np.ones((32, 32, 3))] * (per_row - 4)])]
 drawing, axes = lesson.figure(10, 8, len(lines), per_row)
 for line, (name, row) in zip(axes, lines, strict=True):
     for place, picture in zip(line, row, strict=True):
@@ -82,10 +104,26 @@ for level, (known, nats, level_bits) in table.items():
     print(f"{level:7} {nats:.2f} nats per code (frequencies: {known:.2f}), {level_bits:.0f} bits")
 print(f"an image: {bits:.0f} bits, PSNR {psnr:.1f} dB; its pixels: {32 * 32 * 24} bits")
 print(f"squared error to the nearest training image: {errors.min():.4f} to {errors.max():.4f}")
-assert all(nats < known for known, nats, _ in table.values())
-assert np.array_equal(again, rows["flags", 1.0])  # same seed, same images
-assert np.median(errors) > mse / 5  # most are no copies; a plain red flag has a twin, of course
+for temperature, value in spread.items():
+    print(f"flags at temperature {temperature}: variety {value:.4f}")
+lesson.expect(
+    all(nats < known for known, nats, _ in table.values()),
+    "the priors are surprised less than someone who knows only frequencies",
+)
+lesson.expect(np.array_equal(again, rows["flags", 1.0]), "same seed, same images")
+lesson.expect(
+    np.median(errors) > mse / 5,
+    "most samples are no copies of training images; a plain red flag has a twin, of course",
+    "The colder, the more often the likeliest codes are drawn, and these are the commonest images.",
+)
+if options.temperature < 0.5:
+    print("Colder than 0.5 the likeliest code is drawn nearly always: images are safe, alike, and")
+    print("poor in detail, as the likeliest map is not a typical one. At 0 all would be the same.")
+if options.temperature > 1:
+    print("Above 1 unlikely codes are drawn more often than they occur: more variety, of mistakes.")
 
 # %% [markdown]
 # The figures are small because everything here is: 32 pixels, 400 images, minutes on two cores.
 # `vqv2 demo` is the next size up. `examples/train_imagenet256.py` is the paper's, on a GPU.
+# Try: `--temperature 0.2` and `--temperature 1.5`. What becomes of the variety, and of the quality?
+# Exercises: e14 (temperature, top-p, and a draw), e15 (the order of a tape, left from lesson 1).

@@ -13,8 +13,8 @@ Needs           lesson 5
 # need no GPU: Numba can simulate one, slowly, which is good enough to learn from and to count with.
 
 # %% A picture to quantise
-# The vectors are the colours of an emoji, the codebook is a palette of 16 of its colours, found by
-# the `Quantizer` of lesson 5.
+# The vectors are the colours of some emoji, the codebook is a palette of 16 of them, found by the
+# `Quantizer` of lesson 5.
 import math
 import time
 
@@ -24,17 +24,17 @@ import numpy as np
 from exercises.simulator import Counted, cuda
 
 import backends
-from backends.quantize import nearest_code
+from backends.kernels import nearest_code
 from vqv2 import Tensor
 from vqv2.data import images
 from vqv2.models.quantizer import Quantizer
 
-options = lesson.options(__doc__)
+options = lesson.options(__doc__, colours=16)
 emoji = images.open_images("emoji:64", 64)
 food = np.flatnonzero(emoji.labels == emoji.class_names.index("food-plants"))
 pictures = emoji.batch(food[[8, 20, 61]])
 colours = pictures.reshape(-1, 3)
-K, D = 16, 3
+K, D = options.colours, 3
 quantizer, rng = Quantizer(K, D, decay=0.8, restart_after=5), np.random.default_rng(0)
 for _ in range(20):
     quantizer(Tensor(colours), rng)
@@ -113,7 +113,9 @@ def one_thread_per_vector(vectors, codebook, codes):
 # %% 5. A CUDA kernel with shared memory
 # The threads of a block want the same codebook. So they load it together, each one code, into a
 # small array that they share, wait for one another at a *barrier*, and read it from there. The
-# vector, too, is read once, into registers.
+# vector, too, is read once, into registers. (Here the whole codebook fits. A larger one is taken
+# through shared memory in *tiles*, a few codes at a time, with a barrier before and after each:
+# exercise e17.)
 THREADS = K
 
 
@@ -175,18 +177,23 @@ code_maps = codes.reshape(pictures.shape[:3])
 for i in range(3):
     lesson.show(panels[0, i], pictures[i], "image" if i == 1 else "")
     lesson.show(panels[1, i], code_maps[i], "its codes" if i == 1 else "", cmap="tab20")
-    lesson.show(panels[2, i], quantised[i], "16 colours" if i == 1 else "")
+    lesson.show(panels[2, i], quantised[i], f"{K} colours" if i == 1 else "")
     panels[3, i].remove()
 strip = left.add_subplot(panels[3, 0].get_gridspec()[3, :])
-lesson.show(strip, palette[None], "the palette")
+lesson.show(strip, palette[None], "the palette", frame=True)
+strip.vlines(np.arange(K + 1) - 0.5, -0.5, 0.5, color="#888888", lw=0.6)
 speed, memory = right.subplots(2, 1)
 seconds = {
     "reference": reference_seconds,
     "NumPy, all at once": broadcast_seconds,
     "loops": loop_seconds,
 }
-speed.barh(list(seconds), [1e9 * s / len(colours) for s in seconds.values()], color="#0072B2")
-speed.set(xscale="log", title="Nanoseconds per vector, here")
+nanoseconds = [1e9 * s / len(colours) for s in seconds.values()]
+speed.barh(list(seconds), nanoseconds, color=lesson.PALETTE[0])
+for place, value in enumerate(nanoseconds):
+    speed.text(value, place, f" {value:.0f}", va="center", fontsize=9)
+speed.set(xscale="log", title="Nanoseconds per vector, here (log scale)")
+speed.set_xlim(right=4 * max(nanoseconds))
 speed.invert_yaxis()
 for offset, (word, which) in enumerate((("read", 0), ("written", 1))):
     values = [pair[which] / N for pair in traffic.values()]
@@ -196,6 +203,7 @@ for offset, (word, which) in enumerate((("read", 0), ("written", 1))):
         memory.text(value, place, f" {value:.0f}", va="center", fontsize=9)
 memory.set_yticks(np.arange(len(traffic)) + 0.18, list(traffic))
 memory.set(title="Traffic with memory, numbers per vector")
+memory.set_xlim(right=1.15 * max(reads / N for reads, _ in traffic.values()))
 memory.invert_yaxis()
 memory.legend(loc="lower right")
 lesson.save(drawing, options, "13_one_kernel")
@@ -205,13 +213,29 @@ for name, (reads, writes) in traffic.items():
     print(f"{name:20} reads {reads / N:6.1f} and writes {writes / N:6.1f} numbers per vector")
 for name, value in seconds.items():
     print(f"{name:20} {1e9 * value / len(colours):8.0f} ns per vector")
-assert np.array_equal(broadcast, expected) and np.array_equal(codes, expected)
-assert all(np.array_equal(result, expected[some]) for result, _, _ in versions.values())
-assert traffic["CUDA, shared memory"][0] == N * D + blocks * K * D
-assert traffic["loops"] == traffic["CUDA, global memory"] == (2 * N * K * D, N)
+lesson.expect(
+    np.array_equal(broadcast, expected)
+    and np.array_equal(codes, expected)
+    and all(np.array_equal(result, expected[some]) for result, _, _ in versions.values()),
+    "all versions find the same codes",
+)
+lesson.expect(
+    traffic["CUDA, shared memory"][0] == N * D + blocks * K * D,
+    "with shared memory, vectors are read once and the codebook once per block",
+)
+lesson.expect(
+    traffic["loops"] == traffic["CUDA, global memory"] == (2 * N * K * D, N),
+    "without it, every vector reads the whole codebook",
+)
+if options.colours != 16:
+    print(
+        f"Reads per vector grow like K without shared memory, {2 * K * D}. With it a block has as"
+    )
+    print(f"many threads as codes, so each thread loads one: {D} + {D} numbers whatever K is.")
 
 # %% [markdown]
-# The library's own Numba kernel (`backends/quantize.py`) searches for 128 vectors side by side, so
-# that one machine instruction serves many of them. Its GPU kernels are CUDA C++: a simulator cannot
-# show races, and Numba cannot reach everything a GPU has.
-# Exercises: e11 (a Numba kernel), e12 (a CUDA kernel).
+# The library's own Numba kernel (`backends/numba/quantize.py`) searches for 128 vectors side by
+# side, so that one machine instruction serves many of them. Its GPU kernels are CUDA C++: a
+# simulator cannot show how fast they are, and Numba cannot reach everything a GPU has.
+# Try: `--colours 64`. By how much will each kind of traffic grow?
+# Exercises: e16 (a Numba kernel), e17 (a CUDA kernel).

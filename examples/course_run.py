@@ -20,8 +20,11 @@ CLASSES = ("faces", "flags")
 STAGES = ("autoencoder", "codes", "prior-top", "prior-bottom")
 
 
-def configuration(quick):
-    """A `Config` of two levels, 4x4 over 8x8, for 32x32 pixels; `quick` has fewer steps."""
+def configuration(quick, level_dropout=0.15):
+    """A `Config` of two levels, 4x4 over 8x8, for 32x32 pixels; `quick` has fewer steps.
+
+    `level_dropout` is how often the decoder has to do without the bottom while it is trained.
+    """
     autoencoder = AutoencoderConfig(
         image_size=SIZE,
         latent_sizes=(4, 8),
@@ -29,7 +32,7 @@ def configuration(quick):
         residual_units=16,
         codebook_size=64,
         codebook_dimension=16,
-        level_dropout=0.15,
+        level_dropout=level_dropout,
         restart_after=25,
         batch=16,
         steps=800 if quick else 3000,
@@ -82,12 +85,16 @@ def images(out):
     return tuple(open_images(folder, SIZE, split=split) for split in ("train", "held_out"))
 
 
-def trained(options, until):
-    """The `Run` in OUT/run-quick or OUT/run with all stages up to `until`, one of STAGES."""
+def trained(options, until, level_dropout=0.15):
+    """The `Run` in OUT/run-quick or OUT/run with all stages up to `until`, one of STAGES.
+
+    With another `level_dropout` it is a run of its own.
+    """
     training, held_out = images(options.out)
     sources = {"train": training, "held_out": held_out}
-    config = configuration(options.quick)
-    folder = options.out / ("run-quick" if options.quick else "run")
+    config = configuration(options.quick, level_dropout)
+    name = "run-quick" if options.quick else "run"
+    folder = options.out / (name if level_dropout == 0.15 else f"{name}-{level_dropout:g}")
     run = pipeline.open_or_begin(folder, config, options.out / "images", sources)
     for stage in STAGES[: STAGES.index(until) + 1]:
         _complete(run, stage, sources)

@@ -1,4 +1,4 @@
-"""What all lessons share: two options, and how a picture is drawn and saved.
+"""What all lessons share: options, what is expected, and how a picture is drawn and saved.
 
 A lesson runs as a script, `python examples/01_tensors_and_the_tape.py --quick`, or cell by cell in
 an editor that knows `# %%` (VS Code, Spyder, PyCharm, Jupytext); there the options have their
@@ -17,13 +17,16 @@ except ModuleNotFoundError:
 
 from vqv2.report.curves import PALETTE, STYLE
 
-__all__ = ["PALETTE", "Figure", "figure", "hide_ticks", "options", "save", "show"]
+__all__ = ["PALETTE", "Figure", "expect", "figure", "hide_ticks", "options", "save", "show"]
 
 matplotlib.rcParams.update(STYLE)
 
 
-def options(description):
-    """The options of a lesson: `quick`, a bool, and `out`, the folder for pictures and models."""
+def options(description, **settings):
+    """The options of a lesson: `quick`, a bool, and `out`, the folder for pictures and models.
+
+    `settings`, name=default, are what its "Try" changes: `--name VALUE`.
+    """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -33,6 +36,8 @@ def options(description):
     parser.add_argument(
         "--out", type=Path, default=Path("lessons"), help="folder for pictures and trained models"
     )
+    for name, default in settings.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default, help="to try out")
     chosen = parser.parse_args([] if _cell_by_cell() else None)
     try:
         chosen.out.mkdir(parents=True, exist_ok=True)
@@ -45,27 +50,37 @@ def _cell_by_cell():
     return hasattr(sys, "ps1") or "ipykernel" in sys.modules
 
 
+def expect(holds, words, otherwise=""):
+    """Say that the lesson's point came out or, where a setting was changed, what came instead.
+
+    `words` say the point; `otherwise` says why it may fail. Returns `holds`.
+    """
+    print(f"as expected: {words}" if holds else f"NOT SO: {words}. {otherwise}".rstrip())
+    return bool(holds)
+
+
 def figure(width, height, rows=1, columns=1, **grid):
     """(figure, axes) of `width` x `height` inches; `grid` as in matplotlib's `subplots`."""
     drawn = Figure((width, height), layout="constrained")
     return drawn, drawn.subplots(rows, columns, **grid)
 
 
-def show(axes, image, title="", **how):
+def show(axes, image, title="", frame=False, **how):
     """Draw an image (H, W), (H, W, 1) or (H, W, 3) in square pixels, without ticks."""
     if image.ndim == 3 and image.shape[-1] == 1:
         image = image[..., 0]
     axes.imshow(image, interpolation="nearest", **how)
     axes.set_title(title, fontsize=10)
-    hide_ticks(axes)
+    hide_ticks(axes, frame)
 
 
-def hide_ticks(axes):
-    """No ticks, grid or frame: for pictures and matrices."""
+def hide_ticks(axes, frame=False):
+    """No ticks or grid, for pictures and matrices; `frame` leaves a thin frame around them."""
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(False)
-    axes.spines[:].set_visible(False)
+    axes.spines[:].set_visible(frame)
+    axes.spines[:].set(color="#888888", linewidth=0.6)
 
 
 def save(drawn, options, name):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import backends
-from backends.communication import launched
+from backends.process.communication import launched
 from tests import processes
 
 ROOT = Path(__file__).parents[1]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import vqv2.functional as F
-from vqv2.autodiff import GradientError, Tensor, differentiable, no_grad
+from vqv2.autodiff import GradientError, Tensor, no_grad
+from vqv2.operation import differentiable
 
 
 def leaf(*values):

@@ -1,6 +1,7 @@
-"""What the documentation names exists: files, functions, links, lessons."""
+"""What the documentation names exists: files, functions, links, lessons; its diagrams are drawn."""
 
 import ast
+import importlib
 import re
 from pathlib import Path
 
@@ -56,3 +57,20 @@ def test_everything_named_exists(page):
 )  # fmt: skip
 def test_what_does_not_exist_is_found(wrong):
     assert problems(f"see {wrong} there", ROOT / "docs")
+
+
+def test_diagrams_are_what_their_script_draws(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "diagrams"))
+    draw = importlib.import_module("draw")
+    assert {f.stem for f in draw.FOLDER.glob("*.svg")} == {d.__name__ for d in draw.DIAGRAMS}
+    for diagram in draw.DIAGRAMS:
+        drawn = (draw.FOLDER / f"{diagram.__name__}.svg").read_text(encoding="utf-8")
+        assert drawn == diagram().svg(), "run python docs/diagrams/draw.py"
+
+
+def test_there_are_three_questions_for_every_lesson():
+    page = (ROOT / "docs" / "questions.md").read_text()
+    for path in sorted((ROOT / "examples").glob("[0-9][0-9]_*.py")):
+        part = page.split(f"## Lesson {int(path.name[:2])}: ")[1].split("\n## ")[0]
+        assert f"../examples/{path.name}" in part
+        assert part.count("<summary>Answer</summary>") == 3

@@ -15,9 +15,10 @@ if not hasattr(backends, "use"):
         f"{getattr(backends, '__file__', backends)}; rename it or move it off the import path"
     )
 
-from vqv2.autodiff import Tensor, differentiable, no_grad
+from vqv2.autodiff import Tensor, no_grad
 from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy
+from vqv2.operation import differentiable
 from vqv2.presets import PRESETS, preset
 from vqv2.version import __version__
 

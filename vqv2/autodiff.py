@@ -1,20 +1,19 @@
 """Reverse-mode automatic differentiation: a tape that knows no operation.
 
 A `Tensor` wraps an array. Every differentiable operation is a plain function of arrays that
-returns its output and a function for its gradient (`differentiable` says how). Calling one records
-a `Node` with the tensors it came from; `Tensor.backward` walks the nodes from a result back to the
-leaves and sums up what each operation's gradient function says.
+returns its output and a function for its gradient (`vqv2.operation.differentiable` says how).
+Calling one records a `Node` with the tensors it came from; `Tensor.backward` walks the nodes from a
+result back to the leaves and sums up what each operation's gradient function says.
 
 If y = f(x) and dL/dy is known (the *cotangent* of y), the gradient function of f returns dL/dx.
 """
 
 import contextlib
-import functools
 from typing import NamedTuple
 
 import numpy as np
 
-from backends import array_module, elementwise
+from backends import array_module, kernels
 from vqv2.broadcasting import is_stretched, undo_broadcasting
 
 
@@ -26,43 +25,30 @@ class _Mode:
     """What is switched on while code runs; changed only by the context managers below."""
 
     recording = True
-    watch = None
 
 
 @contextlib.contextmanager
-def _mode(**changes):
-    former = {name: getattr(_Mode, name) for name in changes}
-    for name, value in changes.items():
-        setattr(_Mode, name, value)
+def _recording(value):
+    former, _Mode.recording = _Mode.recording, value
     try:
         yield
     finally:
-        for name, value in former.items():
-            setattr(_Mode, name, value)
+        _Mode.recording = former
 
 
 def no_grad():
     """Context manager: operations inside are not recorded, which saves the tape's memory."""
-    return _mode(recording=False)
+    return _recording(False)
 
 
 def enable_grad():
     """Context manager: operations inside are recorded, also where `no_grad` is around it."""
-    return _mode(recording=True)
+    return _recording(True)
 
 
 def is_recording():
     """Whether operations are recorded here."""
     return _Mode.recording
-
-
-def watched(watch):
-    """Context manager: inside, `watch` sees every operation, in both directions.
-
-    It is called as watch(name, input arrays, output, gradient function) after each operation, and
-    returns the gradient function to use. For tools that look for something (`vqv2.nn.finite`).
-    """
-    return _mode(watch=watch)
 
 
 class Output(NamedTuple):
@@ -251,64 +237,19 @@ def _deliver(parent, cotangent, pending):
     slots = pending.setdefault(parent.node, [None] * parent.node.outputs)
     former = slots[parent.output_index]
     # Out of place: an array that an operation returned may be one that somebody else still holds.
-    slots[parent.output_index] = cotangent if former is None else elementwise.add(former, cotangent)
+    slots[parent.output_index] = cotangent if former is None else kernels.add(former, cotangent)
 
 
 def _add_to_leaf(leaf, cotangent):
     cotangent = cotangent.astype(leaf.dtype, copy=False)  # beside float64 constants it may be that
-    leaf.grad = cotangent if leaf.grad is None else elementwise.add(leaf.grad, cotangent)
-
-
-def differentiable(function):
-    """Decorator: make a differentiable operation of a function of arrays.
-
-    The function returns `(output, gradient)`. `gradient(cotangent)` returns one entry for each
-    positional argument: its cotangent, or None for a constant, or a function without arguments
-    that computes the cotangent, called only when it is needed. Broadcasting need not be undone.
-    The arrays that it refers to are what the tape keeps of the operation until the backward pass:
-    if only a shape is needed, let it refer to the shape.
-
-        @differentiable
-        def multiply(a, b):
-            return a * b, lambda dy: (lambda: dy * b, lambda: dy * a)
-
-    The operation takes tensors, arrays and numbers as positional arguments and returns a Tensor;
-    keyword arguments are settings, passed on as they are. An operation with several outputs
-    returns `((first, second, ...), gradient)`, and its gradient receives one cotangent for each
-    output, None for one that did not matter. Raises `GradientError` when the function returns
-    anything else.
-    """
-
-    @functools.wraps(function)
-    def operation(*arguments, **settings):
-        arrays = [a.array if isinstance(a, Tensor) else a for a in arguments]
-        output, gradient = _pair(function.__name__, function(*arrays, **settings))
-        if _Mode.watch is not None:
-            gradient = _Mode.watch(function.__name__, arrays, output, gradient)
-        return record(function.__name__, arguments, output, gradient)
-
-    return operation
-
-
-def _pair(name, result):
-    """What the function of an operation returned, if it is what it should."""
-    several = isinstance(result, tuple)
-    if several and len(result) == 2 and callable(result[1]):
-        return result
-    kinds = [type(value).__name__ for value in (result if several else (result,))]
-    found = f"({', '.join(kinds)})" if several else kinds[0].replace("NoneType", "None")
-    raise GradientError(
-        f"'{name}' returned {found}: a differentiable operation must return two things, "
-        "(output, gradient), where gradient(cotangent) is a function that returns one cotangent "
-        "for each positional argument"
-    )
+    leaf.grad = cotangent if leaf.grad is None else kernels.add(leaf.grad, cotangent)
 
 
 def record(name, inputs, output, gradient, always=False):
     """The output or outputs, arrays, as tensors; with a new `Node` where an input needs one.
 
-    What `differentiable` does with every operation. `always`: also where no input needs it, for
-    what reaches parameters that are not among its inputs.
+    What `vqv2.operation.differentiable` does with every operation. `always`: also where no input
+    needs it, for what reaches parameters that are not among its inputs.
     """
     parents = tuple(_parent(i) if isinstance(i, Tensor) else None for i in inputs)
     if not _Mode.recording or not (always or any(parent is not None for parent in parents)):

@@ -8,7 +8,8 @@ import signal
 import sys
 
 import backends
-from backends import BackendError, memory
+from backends import BackendError
+from backends.process import device_memory
 from vqv2.commands import (
     ablate,
     bench,
@@ -84,7 +85,8 @@ def build_parser():
     parser.add_argument(
         "--memory-limit",
         metavar="AMOUNT",
-        help=f"of a device: 80%%, 20GiB, ... (default: {memory.DEFAULT_LIMIT.replace('%', '%%')})",
+        help="of a device: 80%%, 20GiB, ... (default: "
+        f"{device_memory.DEFAULT_LIMIT.replace('%', '%%')})",
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
@@ -152,18 +154,18 @@ def _backend(name):
 @contextlib.contextmanager
 def _memory(limit):
     """Inside, the device's memory is bounded, also in processes that a command starts."""
-    former = os.environ.get(memory.VARIABLE)
+    former = os.environ.get(device_memory.VARIABLE)
     try:
         if limit:
-            os.environ[memory.VARIABLE] = str(memory.limit_memory(limit))
+            os.environ[device_memory.VARIABLE] = str(device_memory.limit_memory(limit))
         elif os.environ.get("VQV2_BACKEND") == "cupy" and not backends.why_unavailable("cupy"):
-            memory.default_limit()
+            device_memory.default_limit()
         yield
     finally:
         if limit and former is None:
-            os.environ.pop(memory.VARIABLE, None)  # CuPy refuses an empty one
+            os.environ.pop(device_memory.VARIABLE, None)  # CuPy refuses an empty one
         elif limit:
-            os.environ[memory.VARIABLE] = former
+            os.environ[device_memory.VARIABLE] = former
 
 
 def _print_any_name(stream):

@@ -10,7 +10,7 @@ nothing; most inputs of products are outputs of activations, and count there.
 import dataclasses
 import math
 
-from backends.causal_conv import tap_count
+from backends.reference.causal_conv import tap_count
 from vqv2.models.autoencoder import PARTS
 from vqv2.models.prior import block_kinds
 

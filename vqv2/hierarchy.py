@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from backends.communication import Single
+from backends.process.communication import Single
 from vqv2.agreement import check_agreement, fingerprint
 from vqv2.data.codes import training_classes
 from vqv2.errors import InputError
@@ -174,11 +174,12 @@ class Hierarchy:
                      or the rows to continue from
         seed         same seed, same batch, same backend: same codes
         batch        how many are drawn side by side
-        storage      "bfloat16" reads rounded weights, in half the time for small batches
+        storage      "bfloat16" reads rounded weights, on a processor in half the time for small
+                     batches
         window       positions that a pass over the weights looks at: with 4, say, fewer passes and
                      the same codes; for a batch of one or two
-        communicator the processes that share the work (`backends.communication`): they take turns
-                     with batches of equal size, at most `batch`, and all get all the codes
+        communicator the processes that share the work (`backends.process.communication`): they take
+                     turns with batches of equal size, at most `batch`, and all get all the codes
         first        the sample to begin with, of those that the seed gives: a multiple of `batch`
 
         Raises `InputError`, at once, when a level's prior is not trained, for an unknown class, and

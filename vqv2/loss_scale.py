@@ -8,7 +8,7 @@ out and the number halved; after many steps that went well it is doubled.
 
 import numpy as np
 
-from backends import adam, array_module, to_host
+from backends import array_module, kernels, to_host
 from vqv2.errors import InputError
 
 FIRST = 2.0**16
@@ -77,7 +77,7 @@ class LossScale(Unscaled):
             parameter.grad = gradient = parameter.grad.copy()  # several may have the same array
             if gradient.dtype not in overflows:
                 overflows[gradient.dtype] = array_module(gradient).zeros(1, gradient.dtype)
-            adam.unscale(gradient, 1 / self.scale, overflows[gradient.dtype])
+            kernels.unscale(gradient, 1 / self.scale, overflows[gradient.dtype])
         if any(to_host(overflow).any() for overflow in overflows.values()):
             for parameter in parameters.values():
                 parameter.grad = None

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from backends import adam, array_module, to_device, to_host
+from backends import array_module, kernels, to_device, to_host
 from vqv2.autodiff import GradientError
 from vqv2.errors import InputError
 from vqv2.loss_scale import loss_scale
@@ -86,7 +86,7 @@ class Adam:
         self.steps += 1
         decay = self.average_decay
         for name, parameter in self.parameters.items():
-            adam.adam_update(
+            kernels.adam_update(
                 parameter.array,
                 parameter.grad,
                 self.mean[name],

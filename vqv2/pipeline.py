@@ -2,7 +2,7 @@
 
 import contextlib
 
-from backends.communication import Single
+from backends.process.communication import Single
 from vqv2 import checkpoint
 from vqv2.agreement import check_agreement
 from vqv2.consistency import check_prior

@@ -1,15 +1,18 @@
 """Predicting memory and time of training and sampling on a device, from counted work.
 
 A prediction, not a measurement: it adds up the time of the matrix products and that of the memory
-traffic at a share of the device's published figures, `EFFICIENCY`, which is assumed. Nothing here
-has been compared with a device; the memory of a step (`peak_bytes`) has been with a processor.
+traffic at a share of the device's published figures, `EFFICIENCY`, which is assumed. Of the traffic
+of a training step it knows patches, kept results and Adam; results that come and go, rounding and
+launches it leaves out, which for the paper's priors is as much again (`tests/device/count.py`).
+Nothing here has been compared with a device; the memory of a step (`peak_bytes`) has been with a
+processor.
 Memory is the same in every precision: only factors of products are rounded, in `WORKSPACE`.
 """
 
 import dataclasses
 import math
 
-from backends.sampling_step import FEW_ROWS
+from backends.cupy.sampling_step import FEW_ROWS
 from vqv2 import cost
 from vqv2.errors import InputError
 

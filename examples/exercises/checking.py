@@ -1,142 +1,16 @@
-"""How an answer is checked, and what a check may use.
-
-An exercise is a folder `eNN_topic` with
-
-    exercise.py    stubs to fill in; each raises NotImplementedError naming its task
-    hint.md        a nudge in the right direction
-    solution.py    one right answer
-    check.py       CHECKS, functions of (answer, rng) whose docstring says what has to hold and
-                   which raise `Wrong` when it does not; and MUTANTS, wrong answers that they must
-                   reject: {what is wrong: {name: replacement in the solution}}
+"""What a check may use: to say that an answer is wrong, and how.
 
 The specification in a check is a slow loop that reads like the text. Inputs are drawn anew in
 every run; the seed is printed when something is wrong, so that the run can be repeated.
 """
 
-import contextlib
-import importlib
-import importlib.util
-import re
-import signal
-import threading
-import traceback
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 
 from vqv2 import Tensor
 
-FOLDER = Path(__file__).parent
-TRIALS = 3
-SECONDS = 60  # for one check; the solutions take less than one
-
 
 class Wrong(Exception):
     """An answer is not right; the message says what was asked, what came, and what that means."""
-
-
-@dataclass
-class Result:
-    """What came of one check: `state` is "right", "wrong" or "not yet"."""
-
-    state: str
-    claim: str
-    reason: str = ""
-
-
-@dataclass
-class Exercise:
-    """One folder of exercises."""
-
-    folder: Path
-
-    @property
-    def name(self):
-        """Such as "e05"."""
-        return self.folder.name[:3]
-
-    @property
-    def title(self):
-        """The first line of exercise.py."""
-        text = (self.folder / "exercise.py").read_text()
-        return re.match('"""(.*)', text).group(1).strip('."')
-
-    def checks(self):
-        """The module check.py."""
-        return importlib.import_module(f"examples.exercises.{self.folder.name}.check")
-
-
-def exercises():
-    """All `Exercise`s, in order."""
-    return [Exercise(folder) for folder in sorted(FOLDER.glob("e[0-9][0-9]_*"))]
-
-
-def load(path):
-    """The module in a file, loaded afresh. Raises `Wrong` when it cannot even be loaded."""
-    spec = importlib.util.spec_from_file_location(f"answer_{Path(path).stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise Wrong(f"the file cannot be loaded: {_where(error, path)}") from None
-    return module
-
-
-def run(exercise, answer, path, seed):
-    """[`Result`, ...] of all checks on an answer: a module, or anything with its functions."""
-    return [
-        _run_check(check, answer, path, np.random.default_rng((seed, number)))
-        for number, check in enumerate(exercise.checks().CHECKS)
-    ]
-
-
-def _run_check(check, answer, path, rng):
-    claim = check.__doc__.split("\n")[0].rstrip(".")
-    try:
-        with _time_limit():
-            for _ in range(TRIALS):
-                check(answer, rng)
-    except Wrong as error:
-        return Result("wrong", claim, str(error))
-    except NotImplementedError as error:
-        return Result("not yet", claim, str(error))
-    except AttributeError as error:
-        missing = getattr(error, "obj", None) is answer
-        reason = f"there is no `{error.name}` in the file" if missing else _where(error, path)
-        return Result("wrong", claim, reason)
-    except Exception as error:  # whatever a first attempt may raise
-        return Result("wrong", claim, _where(error, path))
-    return Result("right", claim)
-
-
-@contextlib.contextmanager
-def _time_limit():
-    """Raise `Wrong` inside when it takes too long, where the system can tell."""
-    if not hasattr(signal, "SIGALRM") or threading.current_thread() != threading.main_thread():
-        yield
-        return
-
-    def stop(number, frame):
-        raise Wrong(f"it does not come to an end within {SECONDS} seconds")
-
-    former = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
-
-
-def _where(error, path):
-    """An exception as a sentence, with the line of the answer that it came from."""
-    name, text = type(error).__name__, str(error).split("\n")[0]
-    if isinstance(error, SyntaxError):
-        return f"line {error.lineno}: {name}: {error.msg}"
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-    place = f"line {lines[-1]} raised " if lines else "using it as the text says raised "
-    return f"{place}{name}: {text}" if text else f"{place}{name}"
 
 
 def array(got, what, shape=None):
@@ -184,12 +58,11 @@ def same(got, expected, what, tolerance=1e-9, mistakes=None):
     far = ~_near(got, expected, tolerance)
     if far.any():
         place = tuple(int(i) for i in np.argwhere(far)[0])
-        where = f" at {place}" if place else ""
+        where = f": number {list(place)}" if place else ""
         one, other = _apart(got[place], expected[place])
+        count = f" ({far.sum()} of {far.size} differ)" if far.size > 1 else ""
         guess = _guess(got, expected, tolerance, mistakes or {})
-        raise Wrong(
-            f"{what}{where} is {one}, expected {other} ({far.sum()} of {far.size} differ){guess}"
-        )
+        raise Wrong(f"{what}{where} is {one}, expected {other}{count}{guess}")
 
 
 def _near(got, expected, tolerance):
@@ -252,30 +125,63 @@ def unchanged(arrays, function, what):
     return result
 
 
-def gradient_is_right(function, gradient, inputs, rng, what, names, tolerance=1e-6):
-    """Compare `gradient` with nudging, one input at a time.
+def gradient_is_right(function, gradient, inputs, rng, what, names, exact=None, tolerance=1e-12):
+    """Compare `gradient` with nudging, one input at a time, and then with the formula.
 
     `function(*inputs)` is the output, `gradient(cotangent)` a tuple with one array for each input.
-    Direction and cotangent are random.
+    Direction and cotangent are random. `exact(cotangent)` are the gradients by formula: one that
+    agrees with nudging, but not with these to `tolerance`, has been found by nudging itself.
     """
-    cotangent = rng.standard_normal(np.shape(function(*inputs)))
+    cotangent = rng.integers(-3, 4, np.shape(function(*inputs))) * 1.0
     gradients = unchanged([cotangent, *inputs], lambda dy, *_: gradient(dy), what)
     gradients = several(gradients, [f"gradient of {name}" for name in names], what)
     for i, (x, dx, name) in enumerate(zip(inputs, gradients, names, strict=True)):
-        dx, step = array(dx, f"the gradient of {name}", x.shape), 1e-6
-        analytic, numeric = np.zeros((2, 2))  # two rates: along two random directions
-        for number in range(2):
-            direction = rng.standard_normal(x.shape)
+        dx = array(dx, f"the gradient of {name}", x.shape)
+
+        def nudged(nudge, i=i):
+            return (function(*inputs[:i], inputs[i] + nudge, *inputs[i + 1 :]) * cotangent).sum()
+
+        _agrees_with_nudging(nudged, x, dx, rng, name)
+        if exact is not None:
+            _is_exact(dx, exact(cotangent)[i], name, tolerance)
+
+
+def nudged(function, inputs, cotangent, step=1e-5):
+    """The gradients by nudging one number at a time: the wrong answer that `exact` is there for."""
+    gradients = [np.zeros(np.shape(x)) for x in inputs]
+    for i, x in enumerate(inputs):
+        for place in np.ndindex(np.shape(x)):
+            direction = np.zeros(np.shape(x))
+            direction[place] = step
             above, below = (
-                (function(*inputs[:i], x + nudge * direction, *inputs[i + 1 :]) * cotangent).sum()
-                for nudge in (step, -step)
+                function(*inputs[:i], x + sign * direction, *inputs[i + 1 :]) for sign in (1, -1)
             )
-            numeric[number] = (above - below) / (2 * step)
-            analytic[number] = (dx * direction).sum()
-        if not _near(analytic, numeric, tolerance).all():
-            factor = _factor(analytic, numeric) if x.size > 1 else None
-            guess = f": it is {factor:.5g} times what it should be" if factor else ""
-            raise Wrong(
-                f"the gradient of {name} is wrong{guess}; along a random direction it says the "
-                f"loss changes at the rate {analytic[0]:.6g}, nudging says {numeric[0]:.6g}"
-            )
+            gradients[i][place] = ((above - below) * cotangent).sum() / (2 * step)
+    return tuple(gradients)
+
+
+def _agrees_with_nudging(function, x, dx, rng, name):
+    """Compare the rates of change along two random directions."""
+    analytic, numeric = np.zeros((2, 2))
+    for number in range(2):
+        step = 1e-6 * rng.standard_normal(x.shape)
+        numeric[number] = (function(step) - function(-step)) / 2e-6
+        analytic[number] = (dx * step).sum() / 1e-6
+    if not _near(analytic, numeric, 1e-6).all():
+        factor = _factor(analytic, numeric) if x.size > 1 else None
+        guess = f": it is {factor:.5g} times what it should be" if factor else ""
+        raise Wrong(
+            f"the gradient of {name} is wrong{guess}; along a random direction it says the "
+            f"loss changes at the rate {analytic[0]:.6g}, nudging says {numeric[0]:.6g}"
+        )
+
+
+def _is_exact(dx, exact, name, tolerance):
+    """Refuse a gradient with the digits of nudging, or of a smaller dtype."""
+    if not _near(dx, exact, tolerance).all():
+        far = (np.abs(dx - exact) / (1 + np.abs(exact))).max()
+        raise Wrong(
+            f"the gradient of {name} has {-np.log10(far):.0f} right digits, where a formula has "
+            "15: that is what nudging every number leaves, (f(x + h) - f(x - h)) / 2h, or a dtype "
+            "such as float32. Derive the formula: it costs one pass, not two for every number"
+        )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backends.adam import adam_update
+from backends.kernels import adam_update
 
 
 @pytest.mark.parametrize("version", ["reference", "numba"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backends.cross_entropy import cross_entropy, cross_entropy_gradient
+from backends.kernels import cross_entropy, cross_entropy_gradient
 
 
 @pytest.mark.parametrize("version", ["reference", "numba"])

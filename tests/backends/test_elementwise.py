@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backends.elementwise import gate, gate_gradient
+from backends.kernels import gate, gate_gradient
 
 
 @pytest.mark.parametrize("version", ["reference", "numba"])

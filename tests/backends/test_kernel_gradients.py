@@ -5,24 +5,27 @@ from functools import partial
 import numpy as np
 import pytest
 
-from backends.attention import causal_attention, causal_attention_gradient
-from backends.causal_conv import (
+from backends.kernels import (
+    causal_attention,
+    causal_attention_gradient,
     causal_conv2d,
     causal_conv2d_input_gradient,
     causal_conv2d_weight_gradient,
-)
-from backends.conv import conv2d, conv2d_input_gradient, conv2d_weight_gradient
-from backends.cross_entropy import cross_entropy, cross_entropy_gradient
-from backends.elementwise import (
+    conv2d,
+    conv2d_input_gradient,
+    conv2d_weight_gradient,
+    cross_entropy,
+    cross_entropy_gradient,
     dropout,
     elu,
     elu_gradient,
     gate,
     gate_gradient,
+    logistic_mixture,
+    logistic_mixture_gradient,
     relu,
     relu_gradient,
 )
-from backends.logistic_mixture import logistic_mixture, logistic_mixture_gradient
 from tests.cases import CASES, Draw
 
 STEP = 1e-5

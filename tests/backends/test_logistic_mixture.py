@@ -6,12 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from backends.logistic_mixture import (
-    LOWEST_LOG_SCALE,
-    logistic_mixture,
-    logistic_mixture_gradient,
-    parameter_count,
-)
+from backends.kernels import logistic_mixture, logistic_mixture_gradient
+from backends.reference.logistic_mixture import LOWEST_LOG_SCALE, parameter_count
 
 VERSIONS = [("reference", np.float64), ("numba", np.float64), ("numba", np.float32)]
 pytestmark = pytest.mark.parametrize("version", VERSIONS, ids=lambda v: f"{v[0]}-{v[1].__name__}")

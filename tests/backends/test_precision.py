@@ -29,6 +29,16 @@ EDGES = [
 EDGES += [65504.0, 65519.9, 65520.0, 3.4e38, 2.0**-24, 2.0**-25, 1.5 * 2**-25, 6.1e-5, np.nan]
 
 
+# What a device's products may be off, as a share of the sum of |products|: tensor cores add a
+# little coarser.
+DEVICE_SLACK = {"float32": 2.0**-20, "tf32": 2.0**-16, "float16": 2.0**-16, "bfloat16": 2.0**-16}
+
+
+def cut_to_tf32(x):
+    """x with the bits beyond the 11 of tf32 left out."""
+    return (np.ascontiguousarray(x).view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
+
+
 def numbers():
     """Edges, and random numbers of all sizes, as float32."""
     rng = np.random.default_rng(0)
@@ -83,16 +93,64 @@ def test_factors_are_rounded_and_sums_are_not(kernel, case, precision):
 
 def check_product(kernel, case, backend, precision, layout="contiguous", call=None):
     """The product of a case is that of its rounded factors in float64, up to float32's rounding."""
+    roundings = [lambda x: rounded(x, precision)]
+    return check_between(kernel, case, backend, precision, layout, call, roundings)
+
+
+def check_product_on_device(
+    kernel, case, precision, layout="contiguous", call=None, backend="cupy"
+):
+    """The same of a real device, which adds up as it likes.
+
+    Which products in tf32 it gives to tensor cores, and how these round, is its own affair: results
+    lie between those of float32, of factors rounded to nearest, and of factors that are cut off.
+    """
+    roundings = [lambda x: rounded(x, precision)]
+    if precision == "tf32":
+        roundings += [lambda x: x, cut_to_tf32]
+    slack = DEVICE_SLACK[precision]
+    check_between(kernel, case, backend, precision, layout, call, roundings, slack)
+
+
+def check_between(kernel, case, backend, precision, layout, call, roundings, slack=0.0):
+    """A product lies between those of factors rounded in several ways, up to float32's rounding.
+
+    `slack` is a share of the sum of |products| by which it may be off besides.
+    """
     a, b, *settings = CASES[kernel][case](Draw(np.float32, layout))
-    exact = kernel.reference(
-        rounded(a, precision).astype(float), rounded(b, precision).astype(float), *settings
-    )
+    exact = [kernel.reference(r(a).astype(float), r(b).astype(float), *settings) for r in roundings]
     with backends.use(backend, precision=precision):
         result = (call or kernel)(a, b, *settings)
     assert result.dtype == np.float32
-    atol = 2e-6 * max(1, np.abs(exact).max(initial=0))
-    np.testing.assert_allclose(result, exact, rtol=0, atol=atol)
+    allowed = 2e-6 * max(1, np.abs(exact).max(initial=0))
+    if slack:
+        sizes = (np.abs(x).astype(float) for x in (a, b))
+        allowed = allowed + slack * kernel.reference(*sizes, *settings)
+    beyond = np.maximum(np.min(exact, axis=0) - result, result - np.max(exact, axis=0))
+    assert (beyond <= allowed).all(), beyond.max()
     return result
+
+
+def product_of(rounding):
+    """A product whose factors are rounded first, as the version of a kernel."""
+    return lambda a, b, *settings: PRODUCTS[0].reference(rounding(a), rounding(b), *settings)
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32"])
+def test_a_device_may_use_tensor_cores_for_tf32_or_not_and_not_round_further(precision):
+    def check(rounding):
+        call = product_of(rounding)
+        check_product_on_device(PRODUCTS[0], "3x3", precision, call=call, backend="reference")
+
+    check(lambda x: x)
+    for rounding in (lambda x: rounded(x, "tf32"), cut_to_tf32):
+        if precision == "tf32":
+            check(rounding)
+            continue
+        with pytest.raises(AssertionError):
+            check(rounding)
+    with pytest.raises(AssertionError):
+        check(lambda x: rounded(x, "bfloat16"))
 
 
 def test_the_precision_makes_a_difference():

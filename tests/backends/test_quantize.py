@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from backends import quantize
+from backends import kernels
 
 VERSIONS = ("reference", "numba")
 
 
 @pytest.fixture(params=VERSIONS)
 def nearest_code(request):
-    return quantize.nearest_code.versions[request.param]
+    return kernels.nearest_code.versions[request.param]
 
 
 def array(rows):
@@ -54,6 +54,6 @@ def test_infinitely_far_vector_gets_code_0(nearest_code):
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("bad", [-1, 3])
 def test_code_out_of_range_is_refused(version, bad):
-    function = quantize.codebook_statistics.versions[version]
+    function = kernels.codebook_statistics.versions[version]
     with pytest.raises(IndexError, match="outside 0 to 2"):
         function(np.ones((2, 4), np.float32), np.array([0, bad]), 3)

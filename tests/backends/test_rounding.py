@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from backends import attention, channels, cross_entropy, elementwise
+from backends import kernels
 from tests.cases import Draw, run
 
 LENGTH, SEED = 600, 5
@@ -21,7 +21,7 @@ def attended(width, rate, dropout_on, draw):
 def attended_gradient(width, rate, dropout_on, draw):
     queries, keys, values, *settings = attended(width, rate, dropout_on, draw)
     exact = (a.astype(np.float64) for a in (queries, keys, values))
-    saved = attention.causal_attention.reference(*exact, *settings)
+    saved = kernels.causal_attention.reference(*exact, *settings)
     saved = (a.astype(draw.dtype) for a in saved)
     return queries, keys, values, *saved, draw(2, LENGTH, width), *settings
 
@@ -35,25 +35,25 @@ def rows(draw):
 
 
 INPUTS = {
-    "attention-of-8-channels": (attention.causal_attention, partial(attended, 8, 0.1, "logits")),
-    "attention-of-32-channels": (attention.causal_attention, partial(attended, 32, 0.0, "logits")),
+    "attention-of-8-channels": (kernels.causal_attention, partial(attended, 8, 0.1, "logits")),
+    "attention-of-32-channels": (kernels.causal_attention, partial(attended, 32, 0.0, "logits")),
     "attention-gradient": (
-        attention.causal_attention_gradient,
+        kernels.causal_attention_gradient,
         partial(attended_gradient, 8, 0.1, "weights"),
     ),
     "attention-gradient-of-32-channels": (
-        attention.causal_attention_gradient,
+        kernels.causal_attention_gradient,
         partial(attended_gradient, 32, 0.1, "logits"),
     ),
-    "cross-entropy": (cross_entropy.cross_entropy, scores),
+    "cross-entropy": (kernels.cross_entropy, scores),
     "cross-entropy-gradient": (
-        cross_entropy.cross_entropy_gradient,
+        kernels.cross_entropy_gradient,
         lambda draw: (*scores(draw), draw(100)),
     ),
-    "elu": (elementwise.elu, lambda draw: (rows(draw),)),
-    "gate": (elementwise.gate, lambda draw: (rows(draw),)),
-    "gate-gradient": (elementwise.gate_gradient, lambda draw: (rows(draw), draw(5000, 15))),
-    "sums-of-rows": (channels.sum_rows, lambda draw: (rows(draw),)),
+    "elu": (kernels.elu, lambda draw: (rows(draw),)),
+    "gate": (kernels.gate, lambda draw: (rows(draw),)),
+    "gate-gradient": (kernels.gate_gradient, lambda draw: (rows(draw), draw(5000, 15))),
+    "sums-of-rows": (kernels.sum_rows, lambda draw: (rows(draw),)),
 }
 
 

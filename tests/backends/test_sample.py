@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backends.sample import sample_codes
+from backends.kernels import sample_codes
 
 PROBABILITIES = np.array([0.1, 0.4, 0.2, 0.3])
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import backends
-from backends.squared_error import PARTS, mean_squared_error
+from backends.kernels import mean_squared_error
+from backends.numba.squared_error import PARTS
 
 
 @pytest.mark.parametrize("size", [1, PARTS, 3 * PARTS])

@@ -7,8 +7,10 @@ import sys
 import pytest
 
 import backends
-from vqv2 import cli
-from vqv2.bench import kernels
+from vqv2 import cli, commands
+from vqv2.bench import benchmarks, cases, kernels
+from vqv2.bench.measure import Limits, Settings, make_row
+from vqv2.errors import InputError
 
 REQUIRED = {"name", "ours_s", "peer_s", "ratio", "threads", "peak_bytes"}
 ROWS = {
@@ -53,6 +55,12 @@ def test_rows_and_json(name, tmp_path, capsys):
     assert content["machine"]["cores"] > 0
 
 
+@pytest.mark.parametrize("table", [cases.CASES, kernels.CASES])
+def test_every_scale_has_the_same_cases(table):
+    assert tuple(table) == cases.SCALES
+    assert len({tuple(sorted(named)) for named in table.values()}) == 1
+
+
 def test_peer_takes_part(tmp_path):
     pytest.importorskip("torch", reason="the peer needs PyTorch: pip install -e '.[bench]'")
     path = tmp_path / "rows.json"
@@ -82,6 +90,8 @@ def test_a_missing_peer_is_one_sentence(tmp_path, monkeypatch, capsys):
         (("sample", *BRIEFLY, "--window", "0"), "--window 0"),
         (("sample", *BRIEFLY, "--window", "1,wide"), "--window 1,wide"),
         (("kernels", *BRIEFLY, "--only", "fft"), "--only fft"),
+        (("kernels", *BRIEFLY, "--peer", "torch-compiled"), "does not measure 'kernels'"),
+        (("train", *BRIEFLY, "--peer", "torch", "--precision", "tf32"), "--precision tf32"),
         (("first-use", "--repetitions", "0"), "--repetitions 0"),
     ],
 )
@@ -90,6 +100,26 @@ def test_bad_input_is_one_sentence(arguments, named, capsys):
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("vqv2: ")
     assert named in error
+
+
+def test_rows_are_kept_when_a_later_one_fails(tmp_path, monkeypatch):
+    settings, limits = Settings(threads=1), Limits(1.0, 1.0)
+
+    def rows(*_):
+        yield make_row("prior", [[1.0]], [7], {"flops": 0, "bytes": 0}, settings, limits)
+        raise InputError("not enough memory")
+
+    monkeypatch.setattr(benchmarks, "train", rows)
+    monkeypatch.setattr(commands.bench, "measure_limits", lambda *_: limits)
+    path = tmp_path / "rows.json"
+    assert bench("train", *BRIEFLY, "--json", path) == 2
+    assert [row["name"] for row in json.loads(path.read_text())["rows"]] == ["prior"]
+
+
+def test_models_that_fill_a_device_are_measured_one_after_the_other(monkeypatch):
+    monkeypatch.setattr(benchmarks, "compare_in_sequence", lambda suite, name, *_: name)
+    rows = benchmarks.train(Settings(threads=1, scale="device"), None, "bfloat16")
+    assert tuple(rows) == benchmarks.TRAINED
 
 
 def test_first_use(capsys):

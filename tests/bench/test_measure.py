@@ -8,7 +8,7 @@ import backends
 from vqv2.bench.measure import Limits, Settings, Spread, make_row, take_turns, total
 from vqv2.bench.sample import extrapolate, stretches, thirds
 from vqv2.bench.subject import Subject
-from vqv2.bench.worker import Worker, _Server
+from vqv2.bench.worker import RUNS_ON_DEVICE, Worker, _Server
 from vqv2.errors import InputError
 
 LIMITS = Limits(flops_per_s=100.0, bytes_per_s=10.0)
@@ -80,7 +80,7 @@ def test_worker_refuses_in_a_sentence_and_goes_on():
     with Worker("ours", threads=1) as worker:
         with pytest.raises(InputError, match="no kernel case 'conv 9x9'"):
             worker.build("kernels", "conv 9x9", {})
-        facts = worker.build("kernels", "elu forward", {"quick": True})
+        facts = worker.build("kernels", "elu forward", {"scale": "tiny"})
         assert facts["bytes"] == 2 * 4 * 4 * 4 * 3
         assert worker.run() > 0
         assert worker.peak_bytes() >= 0
@@ -90,11 +90,15 @@ def test_worker_refuses_in_a_sentence_and_goes_on():
 def test_a_turn_is_one_run_or_as_many_as_fill_it(monkeypatch):
     server, runs = _Server("ours"), []
     server.subject = Subject(lambda: runs.append(1))
-    durations = iter([0.01, 0.04, 0.07, 0.2])
-    monkeypatch.setattr(backends, "seconds_of", lambda run: (next(durations), run()))
-    assert server.answer({"do": "run", "fill": 0.1})["seconds"] == pytest.approx(0.04)
-    assert len(runs) == 3
+    durations = iter([0.04, 0.09, 0.2, 0.3, 0.01, 0.2])
+    server.seconds_of = lambda run: (next(durations), run())
+    assert server.answer({"do": "run", "fill": 0.1})["seconds"] == pytest.approx(0.03)
+    assert len(runs) == 1 + 3
     assert server.answer({"do": "run", "fill": 0.0})["seconds"] == 0.2
+    assert server.answer({"do": "run", "fill": 0.1})["seconds"] == 0.3
+    monkeypatch.setattr(backends, "current", lambda: "cupy")  # there the host must be far ahead
+    assert server.answer({"do": "run", "fill": 0.01})["seconds"] == pytest.approx(0.02)
+    assert len(runs) == 1 + 3 + 1 + 1 + 1 + RUNS_ON_DEVICE
 
 
 def test_a_worker_that_dies_is_reported():
@@ -102,7 +106,7 @@ def test_a_worker_that_dies_is_reported():
         worker._process.kill()
         worker._process.wait()
         with pytest.raises(InputError, match="ended with status"):
-            worker.build("kernels", "elu forward", {"quick": True})
+            worker.build("kernels", "elu forward", {"scale": "tiny"})
 
 
 @pytest.mark.parametrize("change", [{"threads": 0}, {"repetitions": 0}, {"warmup": -1}])

@@ -17,7 +17,7 @@ from vqv2.bench.peer import train as peer  # noqa: E402
 from vqv2.bench.peer import weights  # noqa: E402
 
 PRIORS = ("prior", "conditioned prior", "full-size prior")
-DIFFERENTIABLE = [name for name in kernels.CASES if name not in kernels.FORWARD_ONLY]
+DIFFERENTIABLE = [name for name in kernels.CASES["tiny"] if name not in kernels.FORWARD_ONLY]
 
 
 def close(actual, expected, tolerance=2e-5, floor=0.0):
@@ -49,7 +49,7 @@ def assert_same_gradients(ours_model, peer_model):
 
 
 def test_autoencoder():
-    case = training_case("autoencoder", quick=True)
+    case = training_case("autoencoder", scale="tiny")
     ours_model, peer_model = pair(case)
     data = training_data(case)
     images = peer.to_tensors(case, data)
@@ -69,7 +69,7 @@ def test_autoencoder():
 
 @pytest.mark.parametrize("name", PRIORS)
 def test_prior(name):
-    case = training_case(name, quick=True, settings={"dropout": 0.0})
+    case = training_case(name, scale="tiny", settings={"dropout": 0.0})
     ours_model, peer_model = pair(case)
     codes, label, coarser = training_data(case)
     rng = np.random.default_rng(0)  # training, for the batch statistics; nothing is dropped
@@ -85,7 +85,7 @@ def test_prior(name):
 
 def test_options_of_the_prior():
     settings = {"dropout": 0.0, "second_kernel": 3, "condition_output_stack": True}
-    case = training_case("conditioned prior", quick=True, settings=settings)
+    case = training_case("conditioned prior", scale="tiny", settings=settings)
     case = dataclasses.replace(
         case, classes=3, config=dataclasses.replace(case.config, output_stack_layers=1)
     )
@@ -97,7 +97,7 @@ def test_options_of_the_prior():
 
 
 def test_a_weight_that_is_missing_is_noticed():
-    case = training_case("prior", quick=True)
+    case = training_case("prior", scale="tiny")
     ours_model, peer_model = ours.build_model(case), peer.build_model(case)
     state = ours_model.state()
     del state["blocks.0.first.weight"]
@@ -107,7 +107,7 @@ def test_a_weight_that_is_missing_is_noticed():
 
 @pytest.mark.parametrize("case", DIFFERENTIABLE)
 def test_kernel_cases(case):
-    inputs = kernels.arrays(case, kernels.QUICK[case])
+    inputs = kernels.arrays(case, kernels.CASES["tiny"][case])
     tensors = [Tensor(array, array.dtype.kind == "f") for array in inputs]
     output = kernels.operation(case)(*tensors)
     run, leaves = peer_kernels.operation(case, inputs)
@@ -124,7 +124,7 @@ def to_ours(tensor):
 
 
 def test_quantise_and_statistics_cases():
-    vectors, codebook, codes = kernels.arrays("quantise", kernels.QUICK["quantise"])
+    vectors, codebook, codes = kernels.arrays("quantise", kernels.CASES["tiny"]["quantise"])
     build = peer_kernels.FUNCTIONS
     tensors = [torch.from_numpy(a) for a in (vectors, codebook, codes)]
     distances = ((vectors[:, None] - codebook) ** 2).sum(-1)

@@ -5,22 +5,22 @@
 draws the same numbers for every dtype and layout, all of them exact in float32, so that results
 in different dtypes and layouts can be compared with one another.
 
-Each family has a module here of the name that it has in `backends`, with its CASES and, where
-kernels work in place, CHANGED: the numbers of the arguments that they change, which are their
+Each family has a module here of the name that it has in `backends.reference`, with its CASES and,
+where kernels work in place, CHANGED: the numbers of the arguments that they change, which are their
 results.
 """
 
 from tests.cases import (
     adam,
     attention,
+    batch_norm,
     causal_conv,
-    channels,
     conv,
     cross_entropy,
     elementwise,
     logistic_mixture,
+    matmul,
     position_step,
-    product,
     quantize,
     rows_above,
     sample,
@@ -36,19 +36,19 @@ CASES = {
     **causal_conv.CASES,
     **attention.CASES,
     **elementwise.CASES,
-    **channels.CASES,
+    **batch_norm.CASES,
     **squared_error.CASES,
     **quantize.CASES,
     **cross_entropy.CASES,
     **logistic_mixture.CASES,
     **sample.CASES,
-    **product.CASES,
+    **matmul.CASES,
     **sampling_step.CASES,
     **rows_above.CASES,
     **position_step.CASES,
     **adam.CASES,
 }
-CHANGED = {**channels.CHANGED, **position_step.CHANGED, **adam.CHANGED}
+CHANGED = {**batch_norm.CHANGED, **position_step.CHANGED, **adam.CHANGED}
 
 
 def run(kernel, function, arguments):

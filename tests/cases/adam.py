@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from backends import adam
+from backends import kernels
 from tests.cases.elementwise import SHAPES
 
 
@@ -19,15 +19,15 @@ def _unscale(shape, draw):
 
 
 CASES = {
-    adam.adam_update: {
+    kernels.adam_update: {
         **{name: partial(_adam_update, shape, 3) for name, shape in SHAPES.items()},
         "first-step": partial(_adam_update, (3, 5), 1),
         "late-step": partial(_adam_update, (3, 5), 10**6),
     },
-    adam.unscale: {name: partial(_unscale, shape) for name, shape in SHAPES.items()},
+    kernels.unscale: {name: partial(_unscale, shape) for name, shape in SHAPES.items()},
 }
 
 CHANGED = {
-    adam.adam_update: (0, 2, 3, 4),
-    adam.unscale: (0, 2),
+    kernels.adam_update: (0, 2, 3, 4),
+    kernels.unscale: (0, 2),
 }

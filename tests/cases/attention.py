@@ -1,8 +1,8 @@
 """Cases of causal attention, around the size of its blocks."""
 
-from backends import attention
-from backends.attention_tiles import TILE
-from backends.tile import BLOCK
+from backends import kernels
+from backends.numba.attention import TILE
+from backends.numba.engine.tile import BLOCK
 from tests.cases.draw import table
 from tests.cases.elementwise import SEED
 
@@ -45,13 +45,13 @@ def _causal_attention(batch, length, width, width_out, rate, dropout_on, draw):
 def _causal_attention_gradient(*spec_and_draw):
     *spec, draw = spec_and_draw
     *arrays, rate, seed, dropout_on = _causal_attention(*spec, draw)
-    output, log_normalizer = attention.causal_attention.reference(*arrays, rate, seed, dropout_on)
+    output, log_normalizer = kernels.causal_attention.reference(*arrays, rate, seed, dropout_on)
     d_output = draw(*output.shape)
     forward = (draw.place(output), draw.place(log_normalizer))
     return *arrays, *forward, d_output, rate, seed, dropout_on
 
 
 CASES = {
-    attention.causal_attention: table(_causal_attention, ATTENTIONS),
-    attention.causal_attention_gradient: table(_causal_attention_gradient, ATTENTIONS),
+    kernels.causal_attention: table(_causal_attention, ATTENTIONS),
+    kernels.causal_attention_gradient: table(_causal_attention_gradient, ATTENTIONS),
 }

@@ -1,6 +1,7 @@
 """Cases of causal convolutions."""
 
-from backends import causal_conv
+from backends import kernels
+from backends.reference.causal_conv import tap_count
 from tests.cases.draw import table
 
 # maps, height, width, kernel, centre tap, channels in, channels out
@@ -21,21 +22,21 @@ CAUSAL_CONVOLUTIONS = {
 
 def _causal_conv2d(n, height, width, kernel, centre, channels, channels_out, draw):
     x = draw(n, height, width, channels)
-    return x, draw(causal_conv.tap_count(kernel, centre), channels, channels_out), kernel
+    return x, draw(tap_count(kernel, centre), channels, channels_out), kernel
 
 
 def _causal_input_gradient(n, height, width, kernel, centre, channels, channels_out, draw):
     dy = draw(n, height, width, channels_out)
-    return dy, draw(causal_conv.tap_count(kernel, centre), channels, channels_out), kernel
+    return dy, draw(tap_count(kernel, centre), channels, channels_out), kernel
 
 
 def _causal_weight_gradient(n, height, width, kernel, centre, channels, channels_out, draw):
     x, dy = draw(n, height, width, channels), draw(n, height, width, channels_out)
-    return x, dy, kernel, causal_conv.tap_count(kernel, centre)
+    return x, dy, kernel, tap_count(kernel, centre)
 
 
 CASES = {
-    causal_conv.causal_conv2d: table(_causal_conv2d, CAUSAL_CONVOLUTIONS),
-    causal_conv.causal_conv2d_input_gradient: table(_causal_input_gradient, CAUSAL_CONVOLUTIONS),
-    causal_conv.causal_conv2d_weight_gradient: table(_causal_weight_gradient, CAUSAL_CONVOLUTIONS),
+    kernels.causal_conv2d: table(_causal_conv2d, CAUSAL_CONVOLUTIONS),
+    kernels.causal_conv2d_input_gradient: table(_causal_input_gradient, CAUSAL_CONVOLUTIONS),
+    kernels.causal_conv2d_weight_gradient: table(_causal_weight_gradient, CAUSAL_CONVOLUTIONS),
 }

@@ -1,6 +1,7 @@
 """Cases of plain convolutions, strided and padded."""
 
-from backends import conv
+from backends import kernels
+from backends.reference.conv import output_size
 from tests.cases.draw import table
 
 # images, height, width, kernel, channels in, channels out, stride, padding
@@ -28,7 +29,7 @@ def _conv2d(n, height, width, kernel, channels, channels_out, stride, padding, d
 
 
 def _output_shape(n, height, width, kernel, channels, channels_out, stride, padding):
-    rows, columns = (conv.output_size(size, kernel, stride, padding) for size in (height, width))
+    rows, columns = (output_size(size, kernel, stride, padding) for size in (height, width))
     return n, rows, columns, channels_out
 
 
@@ -48,7 +49,7 @@ def _conv2d_weight_gradient(*spec_and_draw):
 
 
 CASES = {
-    conv.conv2d: table(_conv2d, CONVOLUTIONS),
-    conv.conv2d_input_gradient: table(_conv2d_input_gradient, CONVOLUTIONS),
-    conv.conv2d_weight_gradient: table(_conv2d_weight_gradient, CONVOLUTIONS),
+    kernels.conv2d: table(_conv2d, CONVOLUTIONS),
+    kernels.conv2d_input_gradient: table(_conv2d_input_gradient, CONVOLUTIONS),
+    kernels.conv2d_weight_gradient: table(_conv2d_weight_gradient, CONVOLUTIONS),
 }

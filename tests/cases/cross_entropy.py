@@ -1,6 +1,6 @@
 """Cases of the cross-entropy."""
 
-from backends import cross_entropy
+from backends import kernels
 from tests.cases.draw import table
 
 # rows, codes, scale of the logits
@@ -22,6 +22,6 @@ def _cross_entropy_gradient(rows, count, scale, draw):
 
 
 CASES = {
-    cross_entropy.cross_entropy: table(_cross_entropy, LOGITS),
-    cross_entropy.cross_entropy_gradient: table(_cross_entropy_gradient, LOGITS),
+    kernels.cross_entropy: table(_cross_entropy, LOGITS),
+    kernels.cross_entropy_gradient: table(_cross_entropy_gradient, LOGITS),
 }

@@ -4,7 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from backends import elementwise
+from backends import kernels
+from backends.numba.elementwise import SMALL
 
 SHAPES = {
     "images": (2, 3, 5, 6),
@@ -62,27 +63,27 @@ def _dropout(shape, rate, seed, draw):
 
 
 CASES = {
-    elementwise.add: {
+    kernels.add: {
         **_cases(2),
-        "many": partial(_elementwise, (3, elementwise.SMALL), 2),
+        "many": partial(_elementwise, (3, SMALL), 2),
         "broadcast": lambda draw: (draw(3, 4), draw(4)),
-        "many-broadcast": lambda draw: (draw(elementwise.SMALL, 2), draw(elementwise.SMALL, 1)),
-        "many-and-a-number": lambda draw: (draw(elementwise.SMALL), 0.5),
+        "many-broadcast": lambda draw: (draw(SMALL, 2), draw(SMALL, 1)),
+        "many-and-a-number": lambda draw: (draw(SMALL), 0.5),
     },
-    elementwise.relu: {**_cases(1), "extremes": _extremes},
-    elementwise.relu_gradient: _cases(2),
-    elementwise.elu: {**_cases(1), "extremes": _extremes},
-    elementwise.elu_gradient: _cases(2),
-    elementwise.sigmoid: {**_cases(1), "extremes": _extremes},
-    elementwise.gate: {
+    kernels.relu: {**_cases(1), "extremes": _extremes},
+    kernels.relu_gradient: _cases(2),
+    kernels.elu: {**_cases(1), "extremes": _extremes},
+    kernels.elu_gradient: _cases(2),
+    kernels.sigmoid: {**_cases(1), "extremes": _extremes},
+    kernels.gate: {
         **{name: partial(_gate, shape) for name, shape in GATES.items()},
         "extremes": _gate_extremes,
     },
-    elementwise.gate_gradient: {
+    kernels.gate_gradient: {
         **{name: partial(_gate_gradient, shape) for name, shape in GATES.items()},
         "extremes": _gate_gradient_extremes,
     },
-    elementwise.dropout: {
+    kernels.dropout: {
         **{name: partial(_dropout, shape, 0.3, SEED) for name, shape in SHAPES.items()},
         "nothing-dropped": partial(_dropout, (40, 5), 0.0, 1),
         "nearly-all-dropped": partial(_dropout, (40, 5), 0.9, 2**64 - 1),

@@ -1,6 +1,7 @@
 """Cases of mixtures of discretised logistics."""
 
-from backends import logistic_mixture
+from backends import kernels
+from backends.reference.logistic_mixture import parameter_count
 from tests.cases.draw import table
 
 # vectors, dimensions, components, bins, factor of the parameters
@@ -17,7 +18,7 @@ MIXTURES = {
 
 
 def _logistic_mixture(vectors, dimensions, components, bins, factor, draw):
-    count = logistic_mixture.parameter_count(dimensions, components)
+    count = parameter_count(dimensions, components)
     parameters = draw.place(draw(vectors, count) * draw.dtype.type(factor))
     targets = draw.codes(bins, vectors, dimensions)
     targets[:1], targets[-1:, -1:] = 0, bins - 1
@@ -30,6 +31,6 @@ def _logistic_mixture_gradient(vectors, *spec_and_draw):
 
 
 CASES = {
-    logistic_mixture.logistic_mixture: table(_logistic_mixture, MIXTURES),
-    logistic_mixture.logistic_mixture_gradient: table(_logistic_mixture_gradient, MIXTURES),
+    kernels.logistic_mixture: table(_logistic_mixture, MIXTURES),
+    kernels.logistic_mixture_gradient: table(_logistic_mixture_gradient, MIXTURES),
 }

@@ -4,8 +4,9 @@ from functools import partial
 
 import numpy as np
 
-from backends import position_step, product, sampling_step
-from backends.position_step import Window
+from backends import kernels
+from backends.reference.packing import pack
+from backends.reference.position_step import Window
 from tests.cases.draw import table
 from tests.cases.sample import SAMPLINGS
 from tests.cases.sampling_step import READINGS, step_cases
@@ -24,8 +25,8 @@ def _room(draw, *shape):
 
 
 def _packed(w, storage, halves=1):
-    prepared = sampling_step.prepare(w, storage, halves)
-    return prepared if prepared.ndim == 3 else product.pack(prepared, halves)
+    prepared = kernels.prepare_weights(w, storage, halves)
+    return prepared if prepared.ndim == 3 else pack(prepared, halves)
 
 
 def _affine_at(rows, length, columns, storage, by_position, outputs, draw):
@@ -80,27 +81,27 @@ def _embed_at(images, hidden, draw):
 
 
 CASES = {
-    position_step.affine_at: {
+    kernels.affine_at: {
         **step_cases(_affine_at, False, 3),
         "by-position": partial(_affine_at, 9, 70, 65, "float32", True, 1),
         "activation-only": partial(_affine_at, 3, 70, 65, "float32", False, 2),
     },
-    position_step.affine_gate_at: step_cases(_affine_gate_at),
-    position_step.attend_at: table(_attend_at, READINGS),
-    position_step.sample_at: table(_sample_at, SAMPLINGS),
-    position_step.embed_at: {
+    kernels.affine_gate_at: step_cases(_affine_gate_at),
+    kernels.attend_at: table(_attend_at, READINGS),
+    kernels.sample_at: table(_sample_at, SAMPLINGS),
+    kernels.embed_at: {
         "images": partial(_embed_at, 3, 300),
         "one-channel": partial(_embed_at, 1, 1),
         "no-images": partial(_embed_at, 0, 4),
     },
-    position_step.advance: {"on": lambda draw: (_where(),)},
+    kernels.advance: {"on": lambda draw: (_where(),)},
 }
 
 CHANGED = {
-    position_step.affine_at: (9, 11),
-    position_step.affine_gate_at: (11, 13),
-    position_step.attend_at: (3,),
-    position_step.sample_at: (4,),
-    position_step.embed_at: (4,),
-    position_step.advance: (0,),
+    kernels.affine_at: (9, 11),
+    kernels.affine_gate_at: (11, 13),
+    kernels.attend_at: (3,),
+    kernels.sample_at: (4,),
+    kernels.embed_at: (4,),
+    kernels.advance: (0,),
 }

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from backends import quantize
+from backends import kernels
 from tests.cases.draw import table
 
 # vectors, codes, dimensions
@@ -33,9 +33,9 @@ def _codebook_statistics(n, count, dimensions, draw):
 
 
 CASES = {
-    quantize.nearest_code: {
+    kernels.nearest_code: {
         **table(_nearest_code, QUANTIZATIONS, -4, 5),
         "far-from-zero": partial(_nearest_code, 70, 20, 6, 2**22, 2**22 + 9),
     },
-    quantize.codebook_statistics: table(_codebook_statistics, QUANTIZATIONS),
+    kernels.codebook_statistics: table(_codebook_statistics, QUANTIZATIONS),
 }

@@ -5,7 +5,8 @@ Its weights are laid out for the host alone.
 
 from functools import partial
 
-from backends import rows_above, sampling_step
+from backends import kernels
+from backends.reference.packing import STORAGES
 
 # images, half of the kernel, width, channels in, channels out
 ROWS = {
@@ -19,15 +20,15 @@ ROWS = {
 
 def _add(images, half, width, channels, channels_out, storage, draw):
     taps = half * (2 * half + 1)
-    w = rows_above.prepare(draw(taps, channels, channels_out), storage, width)
+    w = kernels.prepare_rows_above(draw(taps, channels, channels_out), storage, width)
     rows = draw(images, half, width + 2 * half, channels)
     return rows, w, draw(images, width, channels_out)
 
 
 CASES = {
-    rows_above.add: {
+    kernels.add_rows_above: {
         f"{name}-{storage}": partial(_add, *row, storage)
         for name, row in ROWS.items()
-        for storage in sampling_step.STORAGES
+        for storage in STORAGES
     },
 }

@@ -1,6 +1,6 @@
 """Cases of drawing codes from logits."""
 
-from backends import sample
+from backends import kernels
 from tests.cases.draw import table
 
 # rows, codes, temperature, top_k, top_p
@@ -22,5 +22,5 @@ def _sample_codes(rows, count, temperature, top_k, top_p, draw):
 
 
 CASES = {
-    sample.sample_codes: table(_sample_codes, SAMPLINGS),
+    kernels.sample_codes: table(_sample_codes, SAMPLINGS),
 }

@@ -2,18 +2,19 @@
 
 from functools import partial
 
-from backends import sampling_step
+from backends import kernels
+from backends.reference.packing import STORAGES
 from tests.cases.draw import table
-from tests.cases.product import PRODUCTS
+from tests.cases.matmul import PRODUCTS
 
 
 def _affine(rows, length, columns, storage, activated, draw):
-    w = sampling_step.prepare(draw(length, columns), storage)
+    w = kernels.prepare_weights(draw(length, columns), storage)
     return draw(rows, length), w, draw(rows, columns), activated
 
 
 def _affine_gate(rows, length, channels, storage, draw):
-    w = sampling_step.prepare(draw(length, 2 * channels), storage, halves=2)
+    w = kernels.prepare_weights(draw(length, 2 * channels), storage, halves=2)
     return draw(rows, length), w, draw(rows, 2 * channels), draw(rows, channels)
 
 
@@ -37,15 +38,15 @@ def step_cases(builder, *more):
     return {
         f"{name}-{storage}": partial(builder, *row, storage, *more)
         for name, row in PRODUCTS.items()
-        for storage in sampling_step.STORAGES
+        for storage in STORAGES
     }
 
 
 CASES = {
-    sampling_step.affine: {
+    kernels.affine: {
         **step_cases(_affine, False),
         "activated": partial(_affine, 9, 70, 65, "float32", True),
     },
-    sampling_step.affine_gate: step_cases(_affine_gate),
-    sampling_step.attend: table(_attend, READINGS),
+    kernels.affine_gate: step_cases(_affine_gate),
+    kernels.attend: table(_attend, READINGS),
 }

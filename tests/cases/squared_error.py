@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from backends import squared_error
+from backends import kernels
 from tests.cases.elementwise import SHAPES
 
 
@@ -15,10 +15,10 @@ def _squared_error_gradient(shape, draw):
 
 
 CASES = {
-    squared_error.mean_squared_error: {
+    kernels.mean_squared_error: {
         name: partial(_squared_error, SHAPES[name]) for name in ("images", "rows", "one-number")
     },
-    squared_error.mean_squared_error_gradient: {
+    kernels.mean_squared_error_gradient: {
         name: partial(_squared_error_gradient, SHAPES[name])
         for name in ("images", "rows", "one-number")
     },

@@ -1,6 +1,7 @@
 """Every lesson runs from start to end with --quick, prints its figures and saves its picture."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
+SECONDS = ("01", "02", "03", "08", "13")  # lessons that train nothing, and take no longer
 LESSONS = sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))
 
 
@@ -27,19 +29,47 @@ def test_lesson(path, out):
     text = path.read_text()
     number = int(path.name[:2])
     assert text.startswith(f'"""Lesson {number}: ')
-    for heading in ("\nYou will learn  ", "\nMinutes ", "\nNeeds ", "\n# %%", "\nassert "):
+    for heading in ("\nYou will learn  ", "\nMinutes ", "\nNeeds ", "\n# %%", "\n# Try: `--"):
         assert heading in text
+    printed = run(path, "--out", out)
+    assert printed.count("picture: ") == 1
+    assert "as expected: " in printed and "NOT SO: " not in printed, printed
+    with Image.open(out / f"{path.stem}.png") as picture:
+        assert min(picture.size) > 300
+        assert len(set(picture.convert("L").resize((64, 64)).tobytes())) > 20
+
+
+def run(path, *arguments):
+    """What a lesson prints with --quick; it must not fail."""
     result = subprocess.run(
-        [sys.executable, "-W", "error", str(path), "--quick", "--out", str(out)],
+        [sys.executable, "-W", "error", str(path), "--quick", *map(str, arguments)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.count("picture: ") == 1
-    with Image.open(out / f"{path.stem}.png") as picture:
-        assert min(picture.size) > 300
-        assert len(set(picture.convert("L").resize((64, 64)).tobytes())) > 20
+    return result.stdout
+
+
+TRIALS = [
+    pytest.param(path, option, marks=() if path.name[:2] in SECONDS else pytest.mark.slow)
+    for path in LESSONS
+    for option in re.findall(r"`(--[a-z]+ [^`]+)`", path.read_text().split("# Try: ")[-1])
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "option"), TRIALS, ids=lambda value: getattr(value, "stem", value)
+)
+def test_what_is_to_be_tried_explains_itself(path, option, out):
+    plain, tried = run(path, "--out", out), run(path, "--out", out, *option.split())
+    new = set(without_numbers(tried)) - set(without_numbers(plain))
+    assert any(len(line) > 60 for line in new), "it says nothing about the outcome"
+
+
+def without_numbers(text):
+    """Lines of a text without their numbers, which differ from run to run."""
+    return re.sub(r"[\d.]+", "", text).split("\n")
 
 
 def test_lesson_says_what_it_takes():

@@ -5,9 +5,10 @@ import pytest
 
 import backends
 import vqv2.functional as F
-from backends.logistic_mixture import parameter_count
+from backends.reference.logistic_mixture import parameter_count
 from tests.gradients import check_gradient
-from vqv2.autodiff import Tensor, differentiable
+from vqv2.autodiff import Tensor
+from vqv2.operation import differentiable
 
 RNG = np.random.default_rng(7)
 

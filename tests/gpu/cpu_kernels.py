@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -71,16 +72,30 @@ def kernel_names(code):
     return [name for name, _ in _KERNEL.findall(code)]
 
 
+class Parameter(NamedTuple):
+    """What a kernel declares to take."""
+
+    name: str
+    dtype: type
+    is_array: bool
+    constant: bool  # the kernel only reads it
+
+
+def declarations(code, real):
+    """{kernel: its `Parameter`s} of a source text; `real` is what `Real` stands for."""
+    return {
+        name: [_parameter(text, real) for text in parameters.split(",")]
+        for name, parameters in _KERNEL.findall(code)
+    }
+
+
 class CpuModule:
     """The kernels of one source text, as `cupy.RawModule` has them."""
 
     def __init__(self, *, code, options=()):
         macros = dict(option[2:].split("=", 1) for option in options if option.startswith("-D"))
         self.real = {"float": np.float32, "double": np.float64}[macros["Real"]]
-        self.parameters = {
-            name: [_parameter(p, self.real) for p in text.split(",")]
-            for name, text in _KERNEL.findall(code)
-        }
+        self.parameters = declarations(code, self.real)
         self.library = ctypes.CDLL(str(_build(_cpp(code, macros, self.parameters))))
 
     def get_function(self, name):
@@ -188,16 +203,17 @@ def _bytes(array):
 
 
 def _parameter(text, real):
-    """(name, dtype, whether it is an array, whether the kernel only reads it) of a declaration."""
     kind, name = re.fullmatch(r"\s*(.*?)\s*(\w+)\s*", text, re.S).groups()
     constant = kind.startswith("const ")
     base = kind.removeprefix("const ").rstrip("*").strip()
-    return name, {**_TYPES, "Real": real}[base], kind.endswith("*"), constant
+    return Parameter(name, {**_TYPES, "Real": real}[base], kind.endswith("*"), constant)
 
 
 def _cpp(code, macros, parameters):
     """The C++ program: the source, and a function for each kernel that Python can call."""
     lines = [f"#define {name} {value}" for name, value in macros.items()]
+    if macros["Real"] == "float":
+        lines.append("#define FLUSHES_TO_ZERO")
     lines.append(f'#include "{HEADER.name}"')
     body = code.replace('extern "C" __global__', "static")
     lines.append(without_dynamic_shared(body))

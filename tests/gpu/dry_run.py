@@ -80,14 +80,15 @@ def why_impossible():
     return None
 
 
-def start(folder, driver=(), runtime=(), cublas=""):
+def start(folder, driver=(), runtime=(), cublas="", accelerators="cub"):
     """Replace what needs a driver, import cupy, and return it. `folder` is for built files.
 
     `driver` and `runtime` {name: function} take the place of functions here, and `cublas` is C code
-    with functions of cuBLAS that do more than return 0 (`emulation.py`).
+    with functions of cuBLAS that do more than return 0 (`emulation.py`). `accelerators` are CuPy's:
+    by default those of a device, where CUB reduces whole arrays and trailing axes.
     """
     os.environ["CUPY_CACHE_DIR"] = str(Path(folder) / "kernels")
-    os.environ["CUPY_ACCELERATORS"] = ""
+    os.environ["CUPY_ACCELERATORS"] = accelerators
     _load_empty_libraries(Path(folder), {"libcublas": cublas})
     import cupy_backends.cuda.api.driver as driver_api
     import cupy_backends.cuda.api.runtime as runtime_api
@@ -273,7 +274,7 @@ def run_everything():
     import numpy as np
 
     import backends
-    from backends.sampling_step import STORAGES
+    from backends.reference.packing import STORAGES
     from tests.small import AUTOENCODER, CONFIG
     from vqv2.models.autoencoder import Autoencoder
     from vqv2.optim import Adam
@@ -338,11 +339,11 @@ def blocks_of_a_bias_gradient():
     import cupy
     import numpy as np
 
-    from backends import channels
+    from backends import kernels
 
     rows = cupy.zeros((2**16, 64), np.float32)
     grids.clear()
-    channels.sum_rows(rows)
+    kernels.sum_rows(rows)
     return max(grids.values())
 
 
@@ -355,6 +356,7 @@ def run_benchmarks():
     import numpy as np
 
     import backends
+    from backends.process import device_memory
     from vqv2.bench import kernels
     from vqv2.bench.benchmarks import TRAINED
     from vqv2.bench.worker import _Server
@@ -368,13 +370,13 @@ def run_benchmarks():
         return taken
 
     cupy.cuda.set_allocator(take)
-    server, sizes = _Server("ours"), {"batch": 2, "quick": True}
+    server, sizes = _Server("ours"), {"batch": 2, "scale": "tiny"}
     subjects = [("machine", name) for name in ("matrix product", "streaming")]
     subjects += [("kernels", name) for name in kernels.names()]
     subjects += [("train", name) for name in TRAINED]
     found = {}
     for suite, name in subjects:
-        server.answer({"do": "build", "suite": suite, "name": name, "options": {"quick": True}})
+        server.answer({"do": "build", "suite": suite, "name": name, "options": {"scale": "tiny"}})
         found[f"{suite} {name}"] = (
             server.answer({"do": "run", "fill": 0.0}),
             server.answer({"do": "peak"}),
@@ -392,7 +394,7 @@ def run_benchmarks():
         cupy.empty(2**24, np.float32)
     except MemoryError as error:
         found["too much"] = str(error)
-    backends.memory.release()
+    device_memory.release()
     cupy.cuda.set_allocator(None)
     return found
 

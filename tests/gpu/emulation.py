@@ -184,6 +184,7 @@ def _program(source, options, name):
     """C++ of a source; `record` takes a launch of its kernel `name` down, `replay` makes it."""
     macros = [o[2:].split("=", 1) for o in options if o.startswith("-D") and "=" in o]
     lines = [f"#define {macro} {value}" for macro, value in macros]
+    lines += ["#define FLUSHES_TO_ZERO"] * ("-ftz=true" in options)
     body = cpu_kernels.without_dynamic_shared(source).replace('extern "C" __global__', "static")
     kinds = _kinds(source, name)
     values = ", ".join(f"x{i} = *(std::remove_const_t<{k}>*)a[{i}]" for i, k in enumerate(kinds))
@@ -211,7 +212,8 @@ def start(folder):
     """The real package cupy, imported, whose kernels run on the processor."""
     emulator = _Emulator(folder)
     driver, runtime = emulator.functions_of_the_driver(), emulator.functions_of_the_runtime()
-    cupy = dry_run.start(folder, driver, runtime, CUBLAS.read_text())
+    # Without CUB, whose headers only NVIDIA's compiler takes.
+    cupy = dry_run.start(folder, driver, runtime, CUBLAS.read_text(), accelerators="")
     from cupy.cuda import compiler
 
     emulator.watch(compiler)

@@ -309,6 +309,7 @@ class _RawKernel:
 def _cuda():
     return _checked(
         "cupy.cuda",
+        Device=lambda: types.SimpleNamespace(id=0),
         Stream=stand_in_graph.stream(counts),
         runtime=_checked("cupy.cuda.runtime", **_runtime()),
         driver=types.SimpleNamespace(CUDADriverError=_DriverError),
@@ -317,6 +318,7 @@ def _cuda():
         nvrtc=types.SimpleNamespace(getVersion=lambda: (13, 0)),
         Event=_Event,
         get_elapsed_time=lambda start, end: 1000 * (end.time - start.time),
+        set_allocator=lambda allocator: None,
     )
 
 
@@ -371,6 +373,7 @@ def _runtime():
         driverGetVersion=lambda: 13000,
         runtimeGetVersion=lambda: 13000,
         getDeviceCount=lambda: 1,
+        getDeviceProperties=lambda _: {"name": b"stand-in", "major": 9, "minor": 0},
         memGetInfo=lambda: (2**33, 2**34),
     )
 

@@ -8,8 +8,7 @@ import types
 
 import numpy as np
 
-from backends.precision import rounded
-from backends.tile import widen
+from backends.precision import rounded, widen
 
 OP_N, OP_T = 0, 1
 KINDS = {0: np.float32, 2: np.float16, 14: np.uint16}  # CUDA_R_32F, CUDA_R_16F, CUDA_R_16BF

@@ -6,9 +6,10 @@ of the project's own. (CuPy's elementwise kernels could be captured, but allocat
 
 
 class _Capture:
-    """What is being recorded: a list of functions, or None."""
+    """What is being recorded: a list of functions, or None; and whether that has become invalid."""
 
     recorded = None
+    invalid = False
 
 
 def launch(function):
@@ -20,8 +21,9 @@ def launch(function):
 
 
 def refuse(what):
-    """Raise inside a capture."""
+    """Raise inside a capture, which is invalid from then on."""
     if _Capture.recorded is not None:
+        _Capture.invalid = True
         raise RuntimeError(f"cudaErrorStreamCaptureUnsupported: {what} in a captured stream")
 
 
@@ -58,10 +60,12 @@ def stream(counts):
             if self.is_null or not self.is_current or _Capture.recorded is not None:
                 raise RuntimeError("cudaErrorStreamCaptureUnsupported: not this stream, or not now")
             counts["captures"] += 1
-            _Capture.recorded = []
+            _Capture.recorded, _Capture.invalid = [], False
 
         def end_capture(self):
             functions, _Capture.recorded = _Capture.recorded, None
+            if _Capture.invalid:
+                raise RuntimeError("cudaErrorStreamCaptureInvalidated: a launch has failed")
             return Graph(functions, counts)
 
     return Stream

@@ -9,6 +9,7 @@ import re
 import numpy as np
 import pytest
 
+from backends.cupy.engine import cuda
 from tests.backends import test_kernels
 from tests.cases import CASES
 from tests.gpu.cpu_kernels import ORDERS, KernelError, Order
@@ -56,8 +57,8 @@ FAULTS = [
     ("conv.cu", "if (j >= columns) continue;", ""),
     ("conv.cu", "x[c] += sum;", "x[c] = sum;"),
     ("conv.cu", "half_bits(x, format)", "half_bits(x, 1 - format)"),
-    ("device_product.cu", "i, count)", "i, count - 1)"),
-    ("device_product.cu", "format)", "BFLOAT16)"),
+    ("cublas.cu", "i, count)", "i, count - 1)"),
+    ("cublas.cu", "format)", "BFLOAT16)"),
     ("cross_entropy.cu", "if (row >= rows) return;", ""),
     ("cross_entropy.cu", "exp(logits[k] - peak)", "exp(logits[k])"),
     ("cross_entropy.cu", "k == target", "k == target + 1"),
@@ -112,7 +113,7 @@ def without_each_barrier():
 def is_caught(name, changed, monkeypatch):
     """Whether the tests of the kernels in `name` notice that its text has become `changed`."""
     source = all_sources()[name]
-    prelude = source.path.with_name("prelude.cuh").read_text()
+    prelude = cuda.PRELUDE.read_text()
     for member, value in (
         ("code", lambda: prelude + changed),
         ("_modules", {}),
@@ -138,19 +139,19 @@ def run_checks(family):
         "sample": ("sample", "position_step"),
     }.get(family, (family,))
     for kernel in CASES:
-        if kernel.__module__.removeprefix("backends.") in families:
+        if test_kernels.family(kernel) in families:
             for case in CASES[kernel]:
                 test_kernels.test_version_agrees_with_the_reference(
                     kernel, case, ("cupy", np.float32), "contiguous"
                 )
-    if family in ("conv", "device_product"):
+    if family in ("conv", "cublas"):
         for precision in ("float16", "bfloat16"):
             check_products("3x3", precision)
     if family == "adam":
         find_overflow()
     if family == "conv":
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("backends.conv.DEVICE_PATCH_BYTES", 500)
+            patch.setattr("backends.cupy.conv.PATCH_BYTES", 500)
             run_checks("causal_conv")
     if family == "sampling_step":
         for width in (33, 600):
@@ -163,7 +164,7 @@ def run_checks(family):
             many_draws(3, 700, choice)
     if family in ("elementwise", "adam"):
         with pytest.MonkeyPatch.context() as patch:
-            for kernel in (k for k in CASES if k.__module__ == f"backends.{family}"):
+            for kernel in (k for k in CASES if test_kernels.family(k) == family):
                 small_grid(kernel, patch)
 
 

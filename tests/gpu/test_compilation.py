@@ -5,7 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from backends import cuda
+from backends.cupy.engine import cuda
 from tests.gpu import compilation
 from tests.gpu.cpu_kernels import kernel_names
 from tests.gpu.sources import all_sources

@@ -1,11 +1,13 @@
 """The memory of a device is bounded, and what it takes is reported."""
 
+import gc
 import os
 
 import pytest
 
 import backends
-from backends import BackendError, memory
+from backends import BackendError
+from backends.process import device_memory
 from tests.small import AUTOENCODER, CONFIG, write_images
 from vqv2 import pipeline
 from vqv2.cli import main
@@ -19,8 +21,13 @@ SIZES = {"1GiB": 2**30, "0.5 gib": 2**29, "2MB": 2 * 10**6, "3000": 3000}
 
 @pytest.fixture
 def pool(device):
-    """The device's pool; afterwards without a limit."""
+    """The device's pool, holding nothing that is free; afterwards without a limit.
+
+    CuPy looks at the limit when it asks the driver for memory, not when it finds some in the pool.
+    """
     pool = device.get_default_memory_pool()
+    gc.collect()
+    pool.free_all_blocks()
     yield pool
     pool.set_limit(size=0)
 
@@ -49,15 +56,17 @@ def test_without_a_device_there_is_nothing_to_bound(capsys):
 
 
 def test_the_command_line_bounds_it(pool, capsys, monkeypatch, device):
-    monkeypatch.delenv(memory.VARIABLE, raising=False)
+    monkeypatch.delenv(device_memory.VARIABLE, raising=False)
     monkeypatch.setattr(backends, "device_description", lambda: "a device")
     assert main(["--backend", "cupy", "--memory-limit", "1GiB", "info"]) == 0
     assert pool.get_limit() == 2**30
-    assert memory.VARIABLE not in os.environ  # where CuPy would find it, in processes to come
+    assert (
+        device_memory.VARIABLE not in os.environ
+    )  # where CuPy would find it, in processes to come
     assert main(["--backend", "cupy", "info"]) == 0
     _, total = device.cuda.runtime.memGetInfo()
     assert pool.get_limit() == int(0.95 * total)
-    monkeypatch.setenv(memory.VARIABLE, "12345")  # CuPy has read it itself
+    monkeypatch.setenv(device_memory.VARIABLE, "12345")  # CuPy has read it itself
     pool.set_limit(size=12345)
     assert main(["--backend", "cupy", "info"]) == 0
     assert pool.get_limit() == 12345
@@ -68,9 +77,9 @@ def test_a_process_takes_its_device_before_the_memory_is_bounded(limit, device, 
     """Of several processes each has its own device, and CuPy bounds that of the current one."""
     steps = []
     monkeypatch.setattr(processes, "communicator_for", lambda command: steps.append("device"))
-    monkeypatch.setattr(memory, "limit_memory", lambda limit: steps.append("limit"))
+    monkeypatch.setattr(device_memory, "limit_memory", lambda limit: steps.append("limit"))
     monkeypatch.setattr(backends, "device_description", lambda: "a device")
-    monkeypatch.delenv(memory.VARIABLE, raising=False)
+    monkeypatch.delenv(device_memory.VARIABLE, raising=False)
     assert main(["--backend", "cupy", *limit, "info"]) == 0
     assert steps == ["device", "limit"]
 

@@ -9,8 +9,8 @@ import pytest
 
 import backends
 from backends import to_device, to_host
-from backends.graph import Graph
-from backends.sampling_step import STORAGES
+from backends.cupy.engine.cuda_graph import Graph
+from backends.reference.packing import STORAGES
 from tests.gpu import stand_in
 from tests.small import AUTOENCODER, CONFIG, write_images
 from vqv2 import Hierarchy, cost, pipeline

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backends.communication import Single
+from backends.process.communication import Single
 from vqv2.sampling import batch_size, draw_in_turns, noise_generator
 
 

@@ -6,7 +6,7 @@ Here on the processor, where the launches are made one by one; tests/gpu does it
 import numpy as np
 import pytest
 
-from backends.position_step import sample_at
+from backends.kernels import sample_at
 from tests.sampling.test_incremental import SIZE, VARIANTS, K, given, prior
 from vqv2.autodiff import no_grad
 from vqv2.sampling import IncrementalPrior, Settings, sample_codes

@@ -13,9 +13,11 @@ from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
 from vqv2.optim import clip_gradients, gradient_norm
 from vqv2.run import Run, build_prior
-from vqv2.training import AutoencoderTask, PriorTask, Schedule, TrainingError, accumulation, train
+from vqv2.training import AutoencoderTask, PriorTask, Schedule, TrainingError, train
 from vqv2.training.log import read_log
 from vqv2.training.order import step_generator
+from vqv2.training.step import compute_gradients
+from vqv2.training.task import split
 
 QUIET = Schedule(log_every=1, validate_every=100, progress=False)
 PARTS = 4
@@ -47,7 +49,7 @@ def trained(task, steps, record=None):
     for step in range(1, steps + 1):
         data = task.batch(step)
         data = data.astype(np.float64) if isinstance(data, np.ndarray) else data
-        loss, numbers = accumulation.backward(task, step, data, step_generator(0, step))
+        loss, numbers = compute_gradients(task, data, step, step_generator(0, step))
         if record is not None:
             record.append({n: p.grad.copy() for n, p in task.optimizer.parameters.items()})
         task.optimizer.step(1e-3)
@@ -170,15 +172,15 @@ def test_a_training_in_parts_is_logged_saved_and_continued(tmp_path, sources):
 def test_parts_are_equally_large():
     with pytest.raises(InputError, match="accumulate 3 must divide batch 4"):
         replace(PRIOR, {"accumulate": 3})
-    with pytest.raises(InputError, match="accumulate=0 must be greater than 0"):
+    with pytest.raises(InputError, match="accumulate=0 must be from 1"):
         replace(PRIOR, {"accumulate": 0})
     with pytest.raises(InputError, match="6 images of a batch cannot be computed in 4 equal"):
-        accumulation.split((np.arange(6), None, []), 4)  # nothing is left out in silence
+        split((np.arange(6), None, []), 4)  # nothing is left out in silence
 
 
 def test_the_norm_is_that_of_all_gradients_and_clipping_bounds_it(tmp_path, sources):
     task = autoencoder_task(tmp_path, sources, 1)
-    accumulation.backward(task, 1, task.batch(1), step_generator(0, 1))
+    compute_gradients(task, task.batch(1), 1, step_generator(0, 1))
     parameters = task.optimizer.parameters
     before = {name: p.grad.copy() for name, p in parameters.items()}
     norm = gradient_norm(parameters)

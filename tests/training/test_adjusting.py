@@ -70,8 +70,8 @@ def test_a_stage_goes_on_as_it_is_told_and_says_so(begun, tmp_path, stage, capsy
     error = capsys.readouterr().err
     assert "vqv2: from step 5 on " in error and all(f"{name} is " in error for name in names)
     with monkeypatch.context() as patch:
-        step = loop._step
-        patch.setattr(loop, "_step", lambda *given: 1 // (given[1] != 7) and step(*given))
+        step = loop.update
+        patch.setattr(loop, "update", lambda *given: 1 // (given[1] != 7) and step(*given))
         with pytest.raises(ZeroDivisionError):
             train(parts, stage, *asked, "--steps", "8")
     assert train(parts, stage, "--resume") == 0  # goes on as it was told

@@ -57,7 +57,7 @@ def stopped_at_once(monkeypatch):
 
     def stop(command, *arguments):
         with monkeypatch.context() as patch:
-            patch.setattr(loop, "_step", None)
+            patch.setattr(loop, "update", None)
             with pytest.raises(TypeError):
                 command(*arguments)
 

@@ -8,7 +8,7 @@ import signal
 import numpy as np
 import pytest
 
-from backends.communication import Single
+from backends.process.communication import Single
 from tests.small import AUTOENCODER, CONFIG, write_images
 from vqv2 import checkpoint, pipeline
 from vqv2.data.codes import open_codes

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import vqv2.functional as F
-from backends.communication import Single, connect, launched
+from backends.process.communication import Single, connect, launched
 from tests.small import AUTOENCODER, CONFIG, write_images
 from vqv2 import Hierarchy, agreement, checkpoint, cli, loss_scale, pipeline
 from vqv2.autodiff import Tensor

@@ -18,19 +18,22 @@ TRAINED = ("autoencoder", "prior", "conditioned prior")
 
 def kernels(settings, limits):
     """Every kernel family, forward and backward."""
-    fill = 0.0 if settings.quick else TURN
+    fill = 0.0 if settings.scale == "tiny" else TURN
     with workers(settings) as pair:
         for name in filter(settings.wants, kernel_cases.names()):
-            arguments = ("kernels", name, {"quick": settings.quick}, settings, limits)
+            arguments = ("kernels", name, {"scale": settings.scale}, settings, limits)
             yield compare(pair, *arguments, fill=fill)
 
 
 def train(settings, limits, precision="float32"):
     """Whole training steps: forward, backward, Adam with Polyak averaging."""
-    options = {"quick": settings.quick}
+    options = {"scale": settings.scale}
     if precision != "float32":
         options["settings"] = {"precision": precision}
     for name in filter(settings.wants, TRAINED):
+        if settings.scale == "device":  # a device may not hold two such models at a time
+            yield compare_in_sequence("train", name, options, settings, limits)
+            continue
         with workers(settings) as pair:
             yield compare(pair, "train", name, options, settings, limits)
 
@@ -41,21 +44,21 @@ def memory(settings, limits, full=False):
     `full` adds one step of Table 1's top prior at batch 1, ours only: it takes 10 GB and minutes.
     """
     for name in filter(settings.wants, TRAINED):
-        for recomputed in _recomputation(name, settings.quick):
-            options = {"quick": settings.quick, "settings": recomputed}
+        for recomputed in _recomputation(name, settings.scale):
+            options = {"scale": settings.scale, "settings": recomputed}
             title = f"{name}, recomputed" if recomputed else name
             yield compare_in_sequence("train", name, options, settings, limits, title)
     if full:
         once = dataclasses.replace(settings, repetitions=1, warmup=0, peer=None)
         name = "full-size prior"
-        recomputed = _recomputation(name, settings.quick)[-1]
-        options = {"quick": settings.quick, "settings": recomputed}
+        recomputed = _recomputation(name, settings.scale)[-1]
+        options = {"scale": settings.scale, "settings": recomputed}
         yield compare_in_sequence("train", name, options, once, limits)
 
 
-def _recomputation(name, quick):
+def _recomputation(name, scale):
     """Settings of a case without and, where its configuration can, with recomputation."""
-    config = training_case(name, quick).config
+    config = training_case(name, scale).config
     can = "recompute" in {field.name for field in dataclasses.fields(config)}
     return ({}, {"recompute": True}) if can else ({},)
 
@@ -78,14 +81,14 @@ def sample(
 
 def _hierarchy(settings, limits, preset_name, classes, batch, options):
     levels = preset(preset_name).levels
-    if settings.quick:
+    if settings.scale == "tiny":
         levels = ("top", "bottom")
     rows, kind = [], f"batch {batch}, {options['storage']}"
     if options["window"] > 1:
         kind += f", window {options['window']}"
     for level in levels:
         model = {"preset_name": preset_name, "level": level, "classes": classes}
-        model |= {"batch": batch, "quick": settings.quick}
+        model |= {"batch": batch, "scale": settings.scale}
         size = level_case(**model).size
         with workers(settings) as pair:
             arguments = ({"model": model, **options}, settings, limits)
@@ -99,7 +102,7 @@ def _hierarchy(settings, limits, preset_name, classes, batch, options):
 
 def _decoding(preset_name, batch, settings, limits):
     alone = dataclasses.replace(settings, peer=None)
-    model = {"preset_name": preset_name, "batch": batch, "quick": settings.quick}
+    model = {"preset_name": preset_name, "batch": batch, "scale": settings.scale}
     with workers(alone) as pair:
         arguments = ({"model": model}, alone, limits, f"decoding, batch {batch}")
         return compare(pair, "sample", "decode", *arguments)
@@ -138,22 +141,22 @@ _BASE = {
         "output_stack_layers": 4,
     },
 }
-_QUICK_BASE = {"batch": 1, "size": 8, "settings": {}}
-_QUICK_GROWTH = {"batch": [{"batch": n} for n in (1, 2)]}
+_TINY_BASE = {"batch": 1, "size": 8, "settings": {}}
+_TINY_GROWTH = {"batch": [{"batch": n} for n in (1, 2)]}
 
 
 def scaling(settings, limits, fraction=0.1):
     """A small Table-1-shaped prior: how a training step and a sampled code grow; then threads."""
-    for what, changes in (_QUICK_GROWTH if settings.quick else GROWTH).items():
+    for what, changes in (_TINY_GROWTH if settings.scale == "tiny" else GROWTH).items():
         for change in changes:
-            model = _changed(change, settings.quick)
+            model = _changed(change, settings.scale)
             value = _value(what, model)
             with workers(settings) as pair:
                 arguments = (model, settings, limits, f"step, {what} {value}")
                 yield compare(pair, "train", "prior", *arguments)
             yield _sampling(model, f"sampling, {what} {value}", settings, limits, fraction)
     for threads in sorted({1, settings.threads}):
-        model = _changed({}, settings.quick)
+        model = _changed({}, settings.scale)
         fewer = dataclasses.replace(settings, threads=threads)
         with workers(fewer) as pair:
             arguments = (model, fewer, limits, f"step, threads {threads}")
@@ -171,10 +174,10 @@ def _sampling(model, title, settings, limits, fraction):
     return dataclasses.replace(row, units=row.units * size**2, unit="code")
 
 
-def _changed(change, quick):
-    base = _QUICK_BASE if quick else _BASE
+def _changed(change, scale):
+    base = _TINY_BASE if scale == "tiny" else _BASE
     changed_settings = base["settings"] | change.get("settings", {})
-    return {**base, **change, "settings": changed_settings, "quick": quick}
+    return {**base, **change, "settings": changed_settings, "scale": scale}
 
 
 def _value(what, model):

@@ -1,4 +1,8 @@
-"""The models that the training benchmarks train: the same configurations for us and for a peer."""
+"""The models that the training benchmarks train: the same configurations for us and for a peer.
+
+Each case comes in three scales: for a processor, for a device ("device": the paper's own models,
+at the batches that an 80 GB device holds on both sides), and tiny, to see that everything runs.
+"""
 
 import dataclasses
 
@@ -6,6 +10,9 @@ import numpy as np
 
 from vqv2.config import AutoencoderConfig, PriorConfig, replace
 from vqv2.errors import InputError
+from vqv2.presets import preset
+
+SCALES = ("tiny", "host", "device")
 
 _TABLE_1 = PriorConfig(hidden_units=128, residual_units=512)
 _FINER = PriorConfig(
@@ -16,7 +23,7 @@ _FINER = PriorConfig(
     conditioning_blocks=4,
     conditioning_units=128,
 )
-_QUICK_PRIOR = {
+_TINY_PRIOR = {
     "hidden_units": 16,
     "residual_units": 16,
     "layers": 2,
@@ -43,13 +50,22 @@ class TrainingCase:
     codes: int = 512  # Table 3, codebook size
 
 
-CASES = {
+_HOST = {
     "autoencoder": TrainingCase(AutoencoderConfig(), 4),
     "prior": TrainingCase(dataclasses.replace(_TABLE_1, attention_layers=4), 4, 32),
     "conditioned prior": TrainingCase(_FINER, 1, 64, ((512, 32),)),
     "full-size prior": TrainingCase(PriorConfig(), 1, 32, classes=1000),
 }
-_QUICK = {
+_IMAGENET = preset("imagenet256")
+_DEVICE = {
+    "autoencoder": TrainingCase(_IMAGENET.autoencoder, 128),
+    "prior": TrainingCase(_IMAGENET.prior("top"), 64, 32, classes=1000),
+    "conditioned prior": TrainingCase(
+        _IMAGENET.prior("bottom"), 16, 64, ((512, 32),), classes=1000
+    ),
+}
+_DEVICE["full-size prior"] = _DEVICE["prior"]
+_TINY = {
     "autoencoder": TrainingCase(
         AutoencoderConfig(
             image_size=16, latent_sizes=(4, 8), hidden_units=8, residual_units=4, codebook_size=16
@@ -57,24 +73,25 @@ _QUICK = {
         2,
     ),
     "prior": TrainingCase(
-        replace(_TABLE_1, {**_QUICK_PRIOR, "attention_layers": 1, "output_stack_layers": 1}),
+        replace(_TABLE_1, {**_TINY_PRIOR, "attention_layers": 1, "output_stack_layers": 1}),
         2,
         8,
         codes=16,
     ),
     "conditioned prior": TrainingCase(
-        replace(_FINER, {**_QUICK_PRIOR, "conditioning_blocks": 2}), 2, 8, ((16, 4),), codes=16
+        replace(_FINER, {**_TINY_PRIOR, "conditioning_blocks": 2}), 2, 8, ((16, 4),), codes=16
     ),
 }
-_QUICK["full-size prior"] = dataclasses.replace(_QUICK["prior"], classes=4)
+_TINY["full-size prior"] = dataclasses.replace(_TINY["prior"], classes=4)
+CASES = dict(zip(SCALES, (_TINY, _HOST, _DEVICE), strict=True))
 
 
-def training_case(name, quick=False, batch=None, size=None, settings=None):
-    """The case `name`; `quick` is the same in kind but tiny. The rest changes single fields.
+def training_case(name, scale="host", batch=None, size=None, settings=None):
+    """The case `name` in one of `SCALES`. The rest changes single fields.
 
     `settings` {field: value} go to the configuration. Raises `InputError` for unknown names.
     """
-    cases = _QUICK if quick else CASES
+    cases = CASES[scale]
     if name not in cases:
         raise InputError(f"there is no training case {name!r}; there are {', '.join(cases)}")
     case = cases[name]

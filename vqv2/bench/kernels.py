@@ -1,13 +1,17 @@
-"""Our side of the kernels: every family, forward and backward, at sizes of Tables 1 and 3."""
+"""Our side of the kernels: every family, forward and backward, at sizes of Tables 1 and 3.
+
+The cases of the scale "device" have as many rows as fill a GPU.
+"""
 
 import dataclasses
 
 import numpy as np
 
 import vqv2.functional as F
-from backends import adam, array_module, quantize, to_device
-from backends.causal_conv import tap_count
+from backends import array_module, kernels, to_device
+from backends.reference.causal_conv import tap_count
 from vqv2.autodiff import Tensor
+from vqv2.bench.cases import SCALES
 from vqv2.bench.counting import counted
 from vqv2.bench.subject import Subject
 from vqv2.errors import InputError
@@ -26,7 +30,7 @@ class Shapes:
     codes: int = 0
 
 
-CASES = {
+_HOST = {
     "conv 3x3": Shapes(4, 64, 128, 64, 3),
     "conv 4x4 stride 2": Shapes(4, 128, 64, 128, 4),
     "transposed conv 4x4 stride 2": Shapes(4, 64, 128, 64, 4),
@@ -40,7 +44,21 @@ CASES = {
     "cross-entropy": Shapes(rows=4096, codes=512),
     "Adam and Polyak": Shapes(rows=2**24),
 }
-QUICK = {
+_DEVICE = {
+    "conv 3x3": Shapes(128, 64, 128, 64, 3),
+    "conv 4x4 stride 2": Shapes(128, 128, 64, 128, 4),
+    "transposed conv 4x4 stride 2": Shapes(128, 64, 128, 64, 4),
+    "conv 1x1": Shapes(128, 64, 64, 128, 1),
+    "causal conv 5x5": Shapes(32, 32, 512, 2048, 5),
+    "causal attention": Shapes(512, 32, 32, 32),  # 64 images times 8 heads
+    "quantise": Shapes(rows=2**19, channels=64, codes=512),
+    "codebook statistics": Shapes(rows=2**19, channels=64, codes=512),
+    "gate": Shapes(64, 32, 1024),
+    "elu": Shapes(64, 32, 2048),
+    "cross-entropy": Shapes(rows=2**16, codes=512),
+    "Adam and Polyak": Shapes(rows=2**27),
+}
+_TINY = {
     "conv 3x3": Shapes(1, 4, 3, 2, 3),
     "conv 4x4 stride 2": Shapes(1, 4, 3, 2, 4),
     "transposed conv 4x4 stride 2": Shapes(1, 4, 3, 2, 4),
@@ -54,12 +72,13 @@ QUICK = {
     "cross-entropy": Shapes(rows=6, codes=4),
     "Adam and Polyak": Shapes(rows=64),
 }
+CASES = dict(zip(SCALES, (_TINY, _HOST, _DEVICE), strict=True))
 FORWARD_ONLY = ("quantise", "codebook statistics", "Adam and Polyak")
 
 
 def names():
     """All subjects, in order: "conv 3x3 forward", "conv 3x3 backward", ..., "quantise", ..."""
-    for name in CASES:
+    for name in _HOST:
         if name in FORWARD_ONLY:
             yield name
         else:
@@ -67,7 +86,7 @@ def names():
             yield f"{name} backward"
 
 
-def parse(name, quick):
+def parse(name, scale):
     """ "conv 3x3 backward" -> ("conv 3x3", `Shapes`, "backward"); no direction -> "forward".
 
     Raises `InputError` for an unknown case.
@@ -75,9 +94,9 @@ def parse(name, quick):
     case, _, direction = name.rpartition(" ")
     if direction not in ("forward", "backward"):
         case, direction = name, "forward"
-    if case not in CASES:
+    if case not in CASES[scale]:
         raise InputError(f"there is no kernel case {name!r}; there are {', '.join(names())}")
-    return case, (QUICK if quick else CASES)[case], direction
+    return case, CASES[scale][case], direction
 
 
 def arrays(case, shapes, seed=0):
@@ -112,12 +131,12 @@ def arrays(case, shapes, seed=0):
 
 def prepare(name):
     """Compile or load the kernels at a tiny size: that is no part of a subject's memory."""
-    build(name, quick=True).run()
+    build(name, "tiny").run()
 
 
-def build(name, quick=False):
-    """The subject `name`, one of `names()`."""
-    case, shapes, direction = parse(name, quick)
+def build(name, scale="host"):
+    """The subject `name`, one of `names()`, in one of `SCALES`."""
+    case, shapes, direction = parse(name, scale)
     inputs = [to_device(array) for array in arrays(case, shapes)]
     if case in FORWARD_ONLY:
         return _FORWARD_ONLY[case](*inputs)
@@ -168,14 +187,14 @@ def _differentiable(operation, inputs, direction):
 def _quantise(vectors, codebook, codes):
     flops = 2 * vectors.size * len(codebook)
     traffic = vectors.nbytes + codebook.nbytes + codes.nbytes
-    return Subject(lambda: quantize.nearest_code(vectors, codebook), flops, traffic)
+    return Subject(lambda: kernels.nearest_code(vectors, codebook), flops, traffic)
 
 
 def _codebook_statistics(vectors, codebook, codes):
     count = len(codebook)
     traffic = vectors.nbytes + codebook.nbytes + codes.nbytes
     return Subject(
-        lambda: quantize.codebook_statistics(vectors, codes, count), vectors.size, traffic
+        lambda: kernels.codebook_statistics(vectors, codes, count), vectors.size, traffic
     )
 
 
@@ -185,7 +204,7 @@ def _adam(parameter, gradient):
     constants = (10, 2e-4, 0.9, 0.999, 1e-8, 0.9999)
 
     def run():
-        adam.adam_update(parameter, gradient, mean, square, average, *constants)
+        kernels.adam_update(parameter, gradient, mean, square, average, *constants)
 
     # Reads five arrays, writes four.
     return Subject(run, 0, 9 * parameter.nbytes)

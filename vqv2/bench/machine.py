@@ -6,29 +6,41 @@ from pathlib import Path
 
 import numpy as np
 
+import backends
 from backends import array_module, to_device
-from backends.compiled import compiled, prange
+from backends.cupy.engine import cublas
+from backends.numba.engine.compiled import compiled, prange
 from vqv2.bench.measure import Limits, take_turns
 from vqv2.bench.subject import Subject
 from vqv2.bench.worker import Worker
 
-PRODUCT_SIZE = 2048  # rows and columns: 17 GFLOP, 48 MB
-STREAM_BYTES = 512 * 2**20  # beyond every cache
+PRODUCT_SIZE = {"tiny": 256, "host": 2048, "device": 8192}  # rows and columns, by scale
+STREAM_BYTES = {"tiny": 2**23, "host": 2**29, "device": 2**31}  # beyond every cache
 
 
-def build(name, quick=False):
+def build(name, scale="host", precision="float32"):
     """The limit `name`, "matrix product" or "streaming", as a `Subject`."""
     if name == "matrix product":
-        return _matrix_product(PRODUCT_SIZE // 8 if quick else PRODUCT_SIZE)
-    return _streaming((STREAM_BYTES // 64 if quick else STREAM_BYTES) // 4)
+        return _matrix_product(PRODUCT_SIZE[scale], precision)
+    return _streaming(STREAM_BYTES[scale] // 4)
 
 
-def _matrix_product(size):
+def _matrix_product(size, precision):
+    """On a device in the precision; a processor's limit is that of float32 in each."""
     rng = np.random.default_rng(0)
     a, b = (to_device(rng.standard_normal((size, size), dtype=np.float32)) for _ in range(2))
-    xp = array_module(a)
-    product = xp.empty_like(a)
-    return Subject(lambda: xp.matmul(a, b, out=product), 2 * size**3, 3 * a.nbytes)
+    product = array_module(a).empty_like(a)
+    flops, traffic = 2 * size**3, 3 * a.nbytes
+    if array_module(a) is np:
+        return Subject(lambda: np.matmul(a, b, out=product), flops, traffic)
+    with backends.use(precision=precision):
+        a, b = cublas.factor(a), cublas.factor(b)
+
+    def run():
+        with backends.use(precision=precision):
+            cublas.multiply(a, b, out=product)
+
+    return Subject(run, flops, traffic)
 
 
 def _streaming(count):
@@ -51,24 +63,26 @@ def _sum_loop(x, sums):
         sums[part] = total
 
 
-def measure_limits(settings):
+def measure_limits(settings, precision="float32"):
     """The `Limits` with these settings' threads, the best of at least 15 repetitions each.
 
     A limit is what the machine can do: a disturbed measurement of it would flatter every row.
     """
-    rates = {}
+    rates, options = {}, {"scale": settings.scale, "precision": precision}
     repetitions = max(15, settings.repetitions)
     with Worker("ours", settings.threads) as worker:
         for name, amount in (("matrix product", "flops"), ("streaming", "bytes")):
-            built = worker.build("machine", name, {"quick": settings.quick})
+            built = worker.build("machine", name, options)
             (seconds,) = take_turns([worker.run], repetitions, settings.warmup + 1)
             rates[name] = built[amount] / min(seconds)
     return Limits(rates["matrix product"], rates["streaming"])
 
 
 def facts():
-    """{name: value} of what the figures depend on: processor, cores, memory, versions."""
+    """{name: value} of what the figures depend on: device, processor, memory, versions."""
+    on_device = backends.current() == "cupy"
     return {
+        "device": backends.device_description() if on_device else None,
         "processor": _processor(),
         "cores": os.cpu_count(),
         "memory_bytes": _memory_bytes(),

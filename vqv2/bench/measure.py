@@ -8,7 +8,7 @@ import statistics
 from vqv2.bench.worker import Worker
 from vqv2.errors import InputError
 
-PEERS = ("torch",)
+PEERS = ("torch", "torch-compiled")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Settings:
     repetitions: int = 5
     warmup: int = 1
     peer: str | None = None
-    quick: bool = False  # tiny sizes, to see that everything runs; the figures mean nothing
+    scale: str = "host"  # of the cases (`cases.py`); figures of "tiny" ones mean nothing
     only: str = ""  # part of the names of what is wanted
 
     def check(self):
@@ -114,7 +114,7 @@ def compare(pair, suite, name, options, settings, limits, title=None, fill=0.0):
     """A `Row`: build `name` of a suite on every worker of `pair`, then run them in turns.
 
     A turn is one run, or as many as fill `fill` seconds: what takes a millisecond is then measured
-    as it runs between others, with threads awake, and not as it runs after a pause.
+    as it runs between others, with threads awake and a device busy, and not after a pause.
     """
     built = [worker.build(suite, name, options) for worker in pair]
     runs = [functools.partial(worker.run, fill) for worker in pair]

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import backends
+from backends.process import device_memory
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
@@ -43,7 +44,7 @@ class PeakPool:
 
     def start(self):
         """Give freed memory back to the device, and forget earlier peaks."""
-        backends.memory.release()
+        device_memory.release()
         self._baseline = backends.pool_bytes()
 
     def peak(self):

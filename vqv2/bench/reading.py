@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import backends
 from vqv2.bench.machine import facts
 from vqv2.files import atomic_write
 from vqv2.report import format_table
@@ -45,9 +46,10 @@ def per_image(rows):
 
 
 def limits_line(limits, threads):
-    """The machine's limits in a sentence."""
+    """The limits of the machine, or of its device, in a sentence."""
+    where = "the device" if backends.current() == "cupy" else f"this machine with {threads} threads"
     return (
-        f"Limits of this machine with {threads} threads, measured just now: matrix product "
+        f"Limits of {where}, measured just now: matrix product "
         f"{limits.flops_per_s / 1e9:.0f} GFLOP/s, streaming {limits.bytes_per_s / 1e9:.1f} GB/s"
     )
 

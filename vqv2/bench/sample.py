@@ -55,13 +55,13 @@ def extrapolate(amounts, size, fraction):
     return sum(a / rows * (stop - start) for a, (_, rows), (start, stop) in measured)
 
 
-def level_case(preset_name, level, classes, batch, quick=False):
-    """The prior of a preset's level as a `TrainingCase`; `quick` takes a tiny one instead.
+def level_case(preset_name, level, classes, batch, scale="host"):
+    """The prior of a preset's level as a `TrainingCase`; at the scale "tiny", a tiny one instead.
 
     Raises `InputError` for an unknown preset or level.
     """
-    if quick:
-        return training_case("prior" if level == "top" else "conditioned prior", True, batch)
+    if scale == "tiny":
+        return training_case("prior" if level == "top" else "conditioned prior", scale, batch)
     config = preset(preset_name)
     if level not in config.levels:
         raise InputError(f"{preset_name} has no level {level!r}, only {', '.join(config.levels)}")
@@ -78,7 +78,7 @@ def prepare(name):
     On a tiny one; in compiled loops, which have others for wider rows, on a shallow one, too.
     """
     case = "conditioned prior"
-    build("map", {"case": case, "quick": True}).run()
+    build("map", {"case": case, "scale": "tiny"}).run()
     if backends.current() == "numba":
         build("map", {"case": case, "settings": shallow(case)}, fraction=1e-9).run()
 
@@ -119,7 +119,7 @@ def _measure_map(prior, case, data, fraction, storage, window):
     sampler, seconds, passes = row_sampler(stepper, Settings(), window), [], []
     for first, rows in stretches(case.size, fraction):
         sampler.skip_to(first)
-        taken, count = seconds_of(lambda rows=rows: _sample(sampler, case, rows))
+        taken, count = seconds_of(lambda rows=rows: sample_rows(sampler, case, rows))
         seconds.append(taken)
         passes.append(count)
     whole = functools.partial(extrapolate, size=case.size, fraction=fraction)
@@ -131,7 +131,7 @@ def _start(prior, case, data, storage):
     return IncrementalPrior(prior, case.batch, label, coarser, storage)
 
 
-def _sample(sampler, case, rows):
+def sample_rows(sampler, case, rows):
     """Draw rows as `vqv2.sampling.sample_codes` does, at temperature 1; the passes it took."""
     rng, passes = np.random.default_rng(0), 0
     for _ in range(rows):
@@ -186,8 +186,9 @@ def _attention_width(prior):
     return sum(p.shape[-1] for name, p in parameters if name.endswith(ends))
 
 
-def _decoding(preset_name, batch, quick=False):
-    config = training_case("autoencoder", True).config if quick else preset(preset_name).autoencoder
+def _decoding(preset_name, batch, scale="host"):
+    tiny = scale == "tiny"
+    config = training_case("autoencoder", scale).config if tiny else preset(preset_name).autoencoder
     model, rng = Autoencoder(config, QuickNormal()), np.random.default_rng(0)
     codes = {
         level: rng.integers(0, config.codebook_size, (batch, size, size))

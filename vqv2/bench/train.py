@@ -22,7 +22,7 @@ def prepare(name):
 
     On a tiny one; in compiled loops, which have others for larger maps, on a shallow one, too.
     """
-    build(name, quick=True).run()
+    build(name, scale="tiny").run()
     if backends.current() == "numba":
         build(name, settings=shallow(name)).run()
 
@@ -36,29 +36,39 @@ def shallow(name):
 def build(name, **options):
     """One training step of `cases.training_case(name, **options)` as a `Subject`."""
     case = training_case(name, **options)
-    model, data, rng = build_model(case), training_data(case), np.random.default_rng(0)
-    precision = case.config.precision
-    optimizer = Adam(model.parameters(), POLYAK_DECAY, precision=precision)
-
-    def step():
-        with backends.use(precision=precision):
-            optimizer.backward(_loss(model, data, rng))
-            optimizer.step(LEARNING_RATE)
-
+    model, data = build_model(case), training_data(case)
+    step = training_step(model, data, case.config.precision)
     with counted() as count:
-        _loss(model, data, rng)  # also fills the codebooks of an autoencoder
+        loss_of(model, data, np.random.default_rng(0))  # also fills an autoencoder's codebooks
     if isinstance(case.config, AutoencoderConfig):
         return Subject(step, count.total, units=case.batch, unit="image")
     return Subject(step, count.total, units=case.batch * case.size**2, unit="code")
 
 
-def build_model(case):
-    """The `Autoencoder` or `Prior` of a case."""
+def build_model(case, weights=None):
+    """The `Autoencoder` or `Prior` of a case; `weights` draws them (default: `QuickNormal`)."""
+    weights = weights or QuickNormal()
     if isinstance(case.config, AutoencoderConfig):
-        return Autoencoder(case.config, QuickNormal())
-    return Prior(case.config, case.codes, case.size, QuickNormal(), case.coarser, case.classes)
+        return Autoencoder(case.config, weights)
+    return Prior(case.config, case.codes, case.size, weights, case.coarser, case.classes)
 
 
-def _loss(model, data, rng):
+def loss_of(model, data, rng):
+    """The loss, a tensor, of either model on `cases.training_data`."""
     loss = model.loss(*data, rng=rng)
     return loss[0] if isinstance(loss, tuple) else loss
+
+
+def training_step(model, data, precision):
+    """A function that trains for one step in a precision and returns the loss, a tensor."""
+    optimizer = Adam(model.parameters(), POLYAK_DECAY, precision=precision)
+    rng = np.random.default_rng(0)
+
+    def step():
+        with backends.use(precision=precision):
+            loss = loss_of(model, data, rng)
+            optimizer.backward(loss)
+            optimizer.step(LEARNING_RATE)
+        return loss
+
+    return step

@@ -4,7 +4,7 @@ Each side has its own process, so that neither disturbs the other's thread pools
 counts are set before any library reads them, and both can still take turns:
 
     with Worker("ours", threads=2) as worker:
-        worker.build("train", "prior", {"quick": True})   # {"flops": ..., ...}
+        worker.build("train", "prior", {"scale": "tiny"})   # {"flops": ..., ...}
         worker.run()                                      # seconds
         worker.peak_bytes()
 
@@ -15,14 +15,15 @@ import contextlib
 import gc
 import importlib
 import json
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import backends
-from backends.threads import SET_HERE
-from vqv2.bench.memory_of_process import PeakMemory, peak_memory
+from backends.process.threads import SET_HERE
+from vqv2.bench.memory_of_process import peak_memory
 from vqv2.errors import InputError
 
 THREAD_VARIABLES = (
@@ -41,11 +42,13 @@ SUITES = {
     ("torch", "kernels"): "vqv2.bench.peer.kernels",
     ("torch", "train"): "vqv2.bench.peer.train",
     ("torch", "sample"): "vqv2.bench.peer.sample",
+    ("torch-compiled", "train"): "vqv2.bench.peer.compiled",
 }
+RUNS_ON_DEVICE = 10  # at least, of a turn that is to be filled: then the host is ahead of it
 
 
 class Worker:
-    """A worker process of `side` "ours" or "torch" with `threads` threads in every pool.
+    """A worker process of `side`, "ours" or a peer, with `threads` threads in every pool.
 
     Raises `InputError` when the worker cannot do what it is asked, such as without PyTorch.
     """
@@ -82,7 +85,7 @@ class Worker:
     def run(self, fill=0.0):
         """Run the subject; the seconds it took, or that it says a larger thing takes.
 
-        Once, or as often as fills `fill` seconds; then the mean.
+        Once, or as often as fills `fill` seconds without a pause; then the mean.
         """
         return self._ask(do="run", fill=fill)["seconds"]
 
@@ -111,8 +114,7 @@ class _Server:
 
     def __init__(self, side):
         self.side = side
-        self.subject = None
-        self.memory = peak_memory() if side == "ours" else PeakMemory()
+        self.subject = self.seconds_of = self.memory = None
 
     def answer(self, question):
         """The reply to one question, a dictionary."""
@@ -124,7 +126,11 @@ class _Server:
 
     def _build(self, suite, name, options):
         self.subject = None  # frees the former one first
+        if (self.side, suite) not in SUITES:
+            raise InputError(f"the peer {self.side!r} does not measure {suite!r}")
         module = importlib.import_module(SUITES[self.side, suite])
+        if self.memory is None:
+            self.seconds_of, self.memory = _clock_and_memory(self.side)
         if hasattr(module, "prepare"):
             module.prepare(name)
         gc.collect()
@@ -133,11 +139,30 @@ class _Server:
         return self.subject.facts()
 
     def _run(self, fill):
-        measured = []
-        while not measured or sum(measured) < fill:
-            seconds, result = backends.seconds_of(self.subject.run)
-            measured.append(result if self.subject.extrapolates else seconds)
-        return sum(measured) / len(measured)
+        seconds, result = self.seconds_of(self.subject.run)
+        if self.subject.extrapolates:
+            return result
+        runs = math.ceil(fill / seconds)
+        if fill and backends.current() == "cupy":
+            runs = max(runs, RUNS_ON_DEVICE)
+        return self._mean_of(runs) if runs > 1 else seconds
+
+    def _mean_of(self, runs):
+        """Mean seconds of runs that follow each other; on a device nothing waits in between."""
+
+        def run_all():
+            for _ in range(runs):
+                self.subject.run()
+
+        return self.seconds_of(run_all)[0] / runs
+
+
+def _clock_and_memory(side):
+    """(what tells the seconds of a function, what measures memory) where a side computes."""
+    if side == "ours":
+        return backends.seconds_of, peak_memory()
+    device = importlib.import_module("vqv2.bench.peer.device")
+    return device.seconds_of, device.peak_memory()
 
 
 def main(side):

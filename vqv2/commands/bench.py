@@ -3,8 +3,9 @@
 import os
 import sys
 
+import backends
 from backends import PRECISIONS
-from backends.sampling_step import STORAGES
+from backends.reference.packing import STORAGES
 from vqv2.bench import benchmarks
 from vqv2.bench.first_use import IMPORTS, demo_compilations, import_seconds
 from vqv2.bench.machine import measure_limits
@@ -18,6 +19,7 @@ from vqv2.report import format_table
 EXAMPLES = (
     "vqv2 bench kernels --peer torch",
     "vqv2 bench train --peer torch --json train.json",
+    "vqv2 --backend cupy bench train --size device --precision bfloat16 --peer torch",
     "vqv2 bench sample --preset imagenet256 --classes 1000 --batch 1,32 --fraction 0.05",
     "vqv2 bench sample --storage both --window 1,4,8",
     "vqv2 bench encode --batch 1,8,32",
@@ -67,6 +69,12 @@ def _add(kinds, name, summary, run):
     parser.add_argument("--warmup", type=int, default=1, metavar="N", help="runs before them (1)")
     parser.add_argument(
         "--threads", type=int, default=os.cpu_count(), metavar="N", help="default: all cores"
+    )
+    parser.add_argument(
+        "--size",
+        choices=("host", "device"),
+        default="host",
+        help="of the cases: for processors, or the paper's models and what fills a GPU (host)",
     )
     parser.add_argument(
         "--quick",
@@ -119,22 +127,22 @@ def _measure(arguments):
         arguments.repetitions,
         arguments.warmup,
         arguments.peer,
-        arguments.quick,
+        "tiny" if arguments.quick else arguments.size,
         getattr(arguments, "only", ""),
     ).check()
-    limits = measure_limits(settings)
+    limits = measure_limits(settings, getattr(arguments, "precision", "float32"))
     print(limits_line(limits, settings.threads))
     rows = []
     for row in arguments.measure(arguments, settings, limits):
         rows.append(row)
         print(f"{row.name}: {row.ours_s:.4g} s", file=sys.stderr)
+        if arguments.json:  # after each row: what is interrupted later keeps what it has measured
+            write_json(arguments.json, arguments.name, rows, limits, settings)
     if not rows:
         raise InputError(f"--only {settings.only}: no row has that in its name")
     print(costs(rows) if arguments.name == "scaling" else table(rows))
     if arguments.name == "sample":
         print(per_image(rows))
-    if arguments.json:
-        write_json(arguments.json, arguments.name, rows, limits, settings)
 
 
 def _kernels(arguments, settings, limits):
@@ -142,7 +150,8 @@ def _kernels(arguments, settings, limits):
 
 
 def _train(arguments, settings, limits):
-    if arguments.peer and arguments.precision != "float32":
+    offered = ("float32", "tf32", "bfloat16") if backends.current() == "cupy" else ("float32",)
+    if arguments.peer and arguments.precision not in offered:
         raise InputError(f"--precision {arguments.precision}: there is no peer to measure it with")
     return benchmarks.train(settings, limits, arguments.precision)
 

@@ -53,6 +53,8 @@ def _info(arguments):
         print(f"backend {name:10} {f'not available: {reason}' if reason else state}")
         if name == "cupy" and not reason:
             print(f"  {backends.device_description()}")
+        for sentence in _numba_description() if name == "numba" and not reason else ():
+            print(f"  {sentence}")
         for sentence in backends.missing_libraries() if name == "cupy" else ():
             print(f"  {sentence}")
     print(f"\n{os.cpu_count()} processor cores; threads are limited by")
@@ -63,6 +65,12 @@ def _info(arguments):
     print(f"kernels on disk: {sum(cached.values())}, in")
     for folder, count in cached.items():
         print(f"  {folder} ({count})")
+
+
+def _numba_description():
+    from backends import numba  # registers its kernels, which no other command needs to wait for
+
+    return numba.description()
 
 
 def _selected_backend():

@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 
-from backends.communication import connect, end_all, launched
+from backends.process.communication import connect, end_all, launched
 from vqv2.errors import InputError
 
 FIRST_WORD = 2.0  # seconds that a failing process leaves to the first one, if that fails as well

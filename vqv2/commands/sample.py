@@ -59,8 +59,8 @@ def add_parser(subparsers):
     parser.add_argument(
         "--storage",
         default="float32",
-        help="of the priors' weights: float32, or bfloat16 for half the time at small batches "
-        "(default: float32)",
+        help="of the priors' weights: float32, or bfloat16 for half the time at small batches on a "
+        "processor (default: float32)",
     )
     parser.add_argument(
         "--best",

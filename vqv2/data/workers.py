@@ -14,7 +14,7 @@ import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
-from backends.threads import cores
+from backends.process.threads import cores
 from vqv2.data.message import PLACE, await_message, receive, send
 from vqv2.data.prefetch import in_order
 from vqv2.errors import InputError

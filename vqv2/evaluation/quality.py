@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from backends import to_host
-from backends.sample import kept_logits
+from backends.reference.sample import kept_logits
 from vqv2.autodiff import no_grad
 from vqv2.data.split import spread_indices
 from vqv2.errors import InputError

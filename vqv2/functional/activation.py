@@ -3,30 +3,31 @@
 `elu`, `gate` and `dropout` raise `TypeError` for whole numbers.
 """
 
-from backends import elementwise
-from vqv2.autodiff import differentiable
+from backends import kernels
+from backends.reference.elementwise import seed_from
 from vqv2.functional.requirements import require_floats
+from vqv2.operation import differentiable
 
 
 @differentiable
 def relu(x):
     """max(x, 0); dx = dy where x > 0."""
-    y = elementwise.relu(x)
-    return y, lambda dy: elementwise.relu_gradient(y, dy)
+    y = kernels.relu(x)
+    return y, lambda dy: kernels.relu_gradient(y, dy)
 
 
 @differentiable
 def elu(x):
     """x where x > 0, else e^x - 1; dx = dy * (1 or y + 1)."""
     require_floats(x=x)
-    y = elementwise.elu(x)
-    return y, lambda dy: elementwise.elu_gradient(y, dy)
+    y = kernels.elu(x)
+    return y, lambda dy: kernels.elu_gradient(y, dy)
 
 
 @differentiable
 def sigmoid(x):
     """1 / (1 + e^-x); dx = dy * y * (1 - y)."""
-    y = elementwise.sigmoid(x)
+    y = kernels.sigmoid(x)
     return y, lambda dy: dy * y * (1 - y)
 
 
@@ -34,7 +35,7 @@ def sigmoid(x):
 def gate(x):
     """a * sigmoid(b) for [a, b] = x along the channels: (..., 2C) -> (..., C)."""
     require_floats(x=x)
-    return elementwise.gate(x), lambda dy: elementwise.gate_gradient(x, dy)
+    return kernels.gate(x), lambda dy: kernels.gate_gradient(x, dy)
 
 
 @differentiable
@@ -48,5 +49,5 @@ def dropout(x, rate=0.0, rng=None, share=0):
     if rng is None or rate == 0:
         return x, lambda dy: dy
     require_floats(x=x)
-    seed = elementwise.seed_from(int(rng.integers(2**63)), share * x.size)
-    return elementwise.dropout(x, rate, seed), lambda dy: elementwise.dropout(dy, rate, seed)
+    seed = seed_from(int(rng.integers(2**63)), share * x.size)
+    return kernels.dropout(x, rate, seed), lambda dy: kernels.dropout(dy, rate, seed)

@@ -4,14 +4,15 @@ All take arrays, tensors or numbers of shapes that broadcast and keep NumPy's dt
 number never changes that of a floating-point array, and whole numbers times 0.5 are float64.
 """
 
-from backends import array_module, elementwise
-from vqv2.autodiff import Tensor, differentiable
+from backends import array_module, kernels
+from vqv2.autodiff import Tensor
+from vqv2.operation import differentiable
 
 
 @differentiable
 def add(a, b):
     """a + b; the cotangent goes to both."""
-    return elementwise.add(a, b), lambda dy: (dy, dy)
+    return kernels.add(a, b), lambda dy: (dy, dy)
 
 
 @differentiable

@@ -2,18 +2,19 @@
 
 import math
 
-from backends import attention, elementwise
-from vqv2.autodiff import differentiable
+from backends import kernels
+from backends.reference.elementwise import seed_from
 from vqv2.functional.requirements import require_floats, require_shape
+from vqv2.operation import differentiable
 
 
 @differentiable
 def causal_attention(queries, keys, values, rate=0.0, dropout_on="logits", rng=None, share=0):
     """Position i attends to positions j < i: (..., L, d), (..., L, d), (..., L, e) -> (..., L, e).
 
-    `rate` and `dropout_on` as in `backends.attention`, `share` as in `dropout`; without `rng`
-    (evaluation) nothing is dropped. Of the forward pass only inputs, output and one number per row
-    are kept. Raises `ValueError` for shapes that do not fit, `TypeError` for whole numbers.
+    `rate` and `dropout_on` as in `backends.reference.attention`, `share` as in `dropout`; without
+    `rng` (evaluation) nothing is dropped. Of the forward pass only inputs, output and one number
+    per row are kept. Raises `ValueError` for shapes that do not fit, `TypeError` for whole numbers.
     """
     require_floats(queries=queries, keys=keys, values=values)
     require_shape("keys", keys, queries.shape, beside={"queries": queries})
@@ -21,11 +22,11 @@ def causal_attention(queries, keys, values, rate=0.0, dropout_on="logits", rng=N
     rate = 0.0 if rng is None else rate
     seed = int(rng.integers(2**63)) if rate else 0
     pairs = math.prod(queries.shape[:-1]) * queries.shape[-2]
-    settings = (rate, elementwise.seed_from(seed, share * pairs), dropout_on)
-    output, log_normalizer = attention.causal_attention(queries, keys, values, *settings)
+    settings = (rate, seed_from(seed, share * pairs), dropout_on)
+    output, log_normalizer = kernels.causal_attention(queries, keys, values, *settings)
 
     def gradient(dy):
         saved = (queries, keys, values, output, log_normalizer)
-        return attention.causal_attention_gradient(*saved, dy, *settings)
+        return kernels.causal_attention_gradient(*saved, dy, *settings)
 
     return output, gradient

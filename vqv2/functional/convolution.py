@@ -3,20 +3,20 @@
 All raise `ValueError` for shapes that do not fit, `TypeError` for whole numbers.
 """
 
-from backends import causal_conv, channels, conv
-from vqv2.autodiff import differentiable
+from backends import kernels
 from vqv2.functional.requirements import require_floats, require_shape
+from vqv2.operation import differentiable
 
 
 def _with_bias(y, b):
     if b is not None:
         require_shape("b", b, y.shape[-1:], beside={"y": y})
-        channels.add_bias(y, b)
+        kernels.add_bias(y, b)
     return y
 
 
 def _bias_gradient(dy):
-    return channels.sum_rows(dy.reshape(-1, dy.shape[-1]))
+    return kernels.sum_rows(dy.reshape(-1, dy.shape[-1]))
 
 
 @differentiable
@@ -24,12 +24,12 @@ def conv2d(x, w, b=None, stride=1, padding=0):
     """Convolution (N, H, W, C), (k, k, C, D), (D,) -> (N, H', W', D), H' = (H + 2p - k) / s + 1."""
     require_floats(x=x, w=w)
     require_shape("w", w, (None, None, x.shape[-1], None), beside={"x": x})
-    y = _with_bias(conv.conv2d(x, w, stride, padding), b)
+    y = _with_bias(kernels.conv2d(x, w, stride, padding), b)
 
     def gradient(dy):
         return (
-            lambda: conv.conv2d_input_gradient(dy, w, stride, padding, *x.shape[1:3]),
-            lambda: conv.conv2d_weight_gradient(x, dy, w.shape[0], stride, padding),
+            lambda: kernels.conv2d_input_gradient(dy, w, stride, padding, *x.shape[1:3]),
+            lambda: kernels.conv2d_weight_gradient(x, dy, w.shape[0], stride, padding),
             lambda: _bias_gradient(dy),
         )[: 2 if b is None else 3]
 
@@ -46,12 +46,12 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0):
     require_floats(x=x, w=w)
     require_shape("w", w, (None, None, None, x.shape[-1]), beside={"x": x})
     size = [(n - 1) * stride - 2 * padding + w.shape[0] for n in x.shape[1:3]]
-    y = _with_bias(conv.conv2d_input_gradient(x, w, stride, padding, *size), b)
+    y = _with_bias(kernels.conv2d_input_gradient(x, w, stride, padding, *size), b)
 
     def gradient(dy):
         return (
-            lambda: conv.conv2d(dy, w, stride, padding),
-            lambda: conv.conv2d_weight_gradient(dy, x, w.shape[0], stride, padding),
+            lambda: kernels.conv2d(dy, w, stride, padding),
+            lambda: kernels.conv2d_weight_gradient(dy, x, w.shape[0], stride, padding),
             lambda: _bias_gradient(dy),
         )[: 2 if b is None else 3]
 
@@ -63,16 +63,16 @@ def causal_conv2d(x, w, b=None, kernel_size=5):
     """Causal convolution of the same size: (N, H, W, C), (taps, C, D), (D,) -> (N, H, W, D).
 
     Position (i, j) sees rows above and columns to its left only, and itself when w has the centre
-    tap: `backends.causal_conv.tap_count`.
+    tap: `backends.reference.causal_conv.tap_count`.
     """
     require_floats(x=x, w=w)
     require_shape("w", w, (None, x.shape[-1], None), beside={"x": x})
-    y = _with_bias(causal_conv.causal_conv2d(x, w, kernel_size), b)
+    y = _with_bias(kernels.causal_conv2d(x, w, kernel_size), b)
 
     def gradient(dy):
         return (
-            lambda: causal_conv.causal_conv2d_input_gradient(dy, w, kernel_size),
-            lambda: causal_conv.causal_conv2d_weight_gradient(x, dy, kernel_size, len(w)),
+            lambda: kernels.causal_conv2d_input_gradient(dy, w, kernel_size),
+            lambda: kernels.causal_conv2d_weight_gradient(x, dy, kernel_size, len(w)),
             lambda: _bias_gradient(dy),
         )[: 2 if b is None else 3]
 

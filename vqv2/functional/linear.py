@@ -1,8 +1,9 @@
 """Matrix products."""
 
-from backends import channels, product
-from vqv2.autodiff import Tensor, differentiable
+from backends import kernels
+from vqv2.autodiff import Tensor
 from vqv2.functional.requirements import require_floats, require_shape
+from vqv2.operation import differentiable
 
 
 @differentiable
@@ -22,17 +23,17 @@ def linear(x, w, b=None):
     require_floats(x=x, w=w)
     require_shape("w", w, (x.shape[-1], None), beside={"x": x})
     rows = x.reshape(-1, x.shape[-1])
-    y = product.matmul(rows, w)
+    y = kernels.matmul(rows, w)
     if b is not None:
         require_shape("b", b, w.shape[1:], beside={"w": w})
-        channels.add_bias(y, b)
+        kernels.add_bias(y, b)
 
     def gradient(dy):
         d_rows = dy.reshape(-1, dy.shape[-1])
         return (
-            lambda: product.matmul(d_rows, w.T).reshape(x.shape),
-            lambda: product.matmul(rows.T, d_rows),
-            lambda: channels.sum_rows(d_rows),
+            lambda: kernels.matmul(d_rows, w.T).reshape(x.shape),
+            lambda: kernels.matmul(rows.T, d_rows),
+            lambda: kernels.sum_rows(d_rows),
         )[: 2 if b is None else 3]
 
     return y.reshape(*x.shape[:-1], w.shape[-1]), gradient

@@ -1,7 +1,8 @@
 """Reading rows of a table, and parts of an array."""
 
-from backends import array_module, quantize
-from vqv2.autodiff import Tensor, differentiable
+from backends import array_module, kernels
+from vqv2.autodiff import Tensor
+from vqv2.operation import differentiable
 
 
 @differentiable
@@ -13,7 +14,7 @@ def embedding(codes, table):
 
     def gradient(dy):
         rows = dy.reshape(-1, table.shape[-1])
-        return None, quantize.codebook_statistics(rows, codes.reshape(-1), len(table))[1]
+        return None, kernels.codebook_statistics(rows, codes.reshape(-1), len(table))[1]
 
     return table[codes], gradient
 

@@ -1,9 +1,8 @@
 """Losses. All raise `ValueError` for shapes that do not fit, `TypeError` for whole numbers."""
 
-from backends import cross_entropy as kernels
-from backends import logistic_mixture, squared_error
-from vqv2.autodiff import differentiable
+from backends import kernels
 from vqv2.functional.requirements import require_floats, require_shape
+from vqv2.operation import differentiable
 
 
 @differentiable
@@ -30,11 +29,11 @@ def mean_squared_error(a, b):
 
     def gradient(dy):
         return (
-            lambda: squared_error.mean_squared_error_gradient(a, b, dy),
-            lambda: squared_error.mean_squared_error_gradient(b, a, dy),
+            lambda: kernels.mean_squared_error_gradient(a, b, dy),
+            lambda: kernels.mean_squared_error_gradient(b, a, dy),
         )
 
-    return squared_error.mean_squared_error(a, b), gradient
+    return kernels.mean_squared_error(a, b), gradient
 
 
 @differentiable
@@ -42,20 +41,18 @@ def discretized_logistic_mixture(parameters, targets, components=10, bins=256):
     """-log p(targets) in nats per vector: (..., P), bins (..., D), integers -> (...).
 
     A mixture of `components` logistics over D numbers in one of `bins` bins each, every component
-    with linear causal dependencies between them: `backends/logistic_mixture.py` has the formulas,
-    P = parameter_count(D, components). Table 5 takes 10 components and 256 bins.
+    with linear causal dependencies between them: `backends/reference/logistic_mixture.py` has the
+    formulas, P = parameter_count(D, components). Table 5 takes 10 components and 256 bins.
     """
     require_floats(parameters=parameters)
     shape = (*parameters.shape[:-1], None)
     require_shape("targets", targets, shape, beside={"parameters": parameters})
     rows = parameters.reshape(-1, parameters.shape[-1])
     vectors = targets.reshape(-1, targets.shape[-1])
-    losses = logistic_mixture.logistic_mixture(rows, vectors, components, bins)
+    losses = kernels.logistic_mixture(rows, vectors, components, bins)
 
     def gradient(dy):
-        d_rows = logistic_mixture.logistic_mixture_gradient(
-            rows, vectors, dy.reshape(-1), components, bins
-        )
+        d_rows = kernels.logistic_mixture_gradient(rows, vectors, dy.reshape(-1), components, bins)
         return d_rows.reshape(parameters.shape), None
 
     return losses.reshape(targets.shape[:-1]), gradient

@@ -1,9 +1,9 @@
 """Batch normalisation (Ioffe and Szegedy, 2015), as in the conditioning stack's `BatchNorm`."""
 
-from backends import array_module, channels
-from backends.communication import Single
-from vqv2.autodiff import differentiable
+from backends import array_module, kernels
+from backends.process.communication import Single
 from vqv2.functional.requirements import require_floats
+from vqv2.operation import differentiable
 
 
 @differentiable
@@ -16,16 +16,16 @@ def batch_norm(x, scale, offset, epsilon=1e-5, communicator=None):
         dx = scale / deviation * (dy - mean(dy) - n * mean(dy * n))
              + dmean / M + 2 * dvariance * (x - mean) / M
 
-    With a `communicator` (`backends.communication`) x is this process's share of a batch, of the
-    same shape everywhere, and every mean above is one over the whole batch: each process's output
-    depends on all shares. The cotangents of scale and offset are those of this process's outputs.
-    Raises `TypeError` for whole numbers.
+    With a `communicator` (`backends.process.communication`) x is this process's share of a batch,
+    of the same shape everywhere, and every mean above is one over the whole batch: each process's
+    output depends on all shares. The cotangents of scale and offset are those of this process's
+    outputs. Raises `TypeError` for whole numbers.
     """
     require_floats(x=x)
     xp = array_module(x)
     communicator = communicator or Single()
     rows = x.reshape(-1, x.shape[-1])
-    mean, variance = channels.moments(rows)
+    mean, variance = kernels.moments(rows)
     if communicator.size > 1:
         mean, variance = _of_all_shares(xp, mean, variance, communicator)
     inverse = 1 / xp.sqrt(variance + epsilon)
@@ -37,7 +37,7 @@ def batch_norm(x, scale, offset, epsilon=1e-5, communicator=None):
         d_scale = d_offset = None
         if dy is not None:
             d_rows = dy.reshape(rows.shape)
-            d_offset, d_centred = channels.correlate(rows, mean, d_rows)
+            d_offset, d_centred = kernels.correlate(rows, mean, d_rows)
             d_scale = d_centred * inverse
             total_offset, total_scale = _sum(communicator, d_offset, d_scale)
             constant -= factor * total_offset / count
@@ -48,10 +48,10 @@ def batch_norm(x, scale, offset, epsilon=1e-5, communicator=None):
             slope += (2 / count) * communicator.all_reduce(d_variance)
         if dy is None:
             d_rows = xp.broadcast_to(xp.zeros_like(mean), rows.shape)
-        dx = channels.combine(rows, mean, d_rows, factor, slope, constant)
+        dx = kernels.combine(rows, mean, d_rows, factor, slope, constant)
         return dx.reshape(x.shape), d_scale, d_offset
 
-    y = channels.normalize(rows, mean, factor, offset).reshape(x.shape)
+    y = kernels.normalize(rows, mean, factor, offset).reshape(x.shape)
     return (y, mean, variance), gradient
 
 

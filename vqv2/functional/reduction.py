@@ -1,7 +1,7 @@
 """Sums and means over axes."""
 
 from backends import array_module
-from vqv2.autodiff import differentiable
+from vqv2.operation import differentiable
 
 
 def _stretch(dy, shape, axis):

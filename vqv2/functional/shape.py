@@ -1,7 +1,7 @@
 """Operations that move elements without changing them."""
 
 from backends import array_module
-from vqv2.autodiff import differentiable
+from vqv2.operation import differentiable
 
 
 @differentiable

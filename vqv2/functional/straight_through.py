@@ -1,6 +1,6 @@
 """The straight-through estimator of the quantiser."""
 
-from vqv2.autodiff import differentiable
+from vqv2.operation import differentiable
 
 
 @differentiable

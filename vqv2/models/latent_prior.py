@@ -3,7 +3,8 @@
 import numpy as np
 
 import vqv2.functional as F
-from backends import logistic_mixture, to_device
+from backends import to_device
+from backends.reference.logistic_mixture import bin_centres, parameter_count
 from vqv2 import nn
 from vqv2.errors import InputError
 from vqv2.models.prior import Prior
@@ -15,7 +16,7 @@ class LatentPrior(Prior):
     Two things differ from the prior of codes. The input is a vector of D numbers, each one of
     `bins` bins, so the embedding is a 1x1 convolution. The output is a discretised mixture of
     `components` logistics over the whole vector, with causal linear dependencies between its
-    dimensions (`backends/logistic_mixture.py`), in place of logits over a codebook.
+    dimensions (`backends/reference/logistic_mixture.py`), in place of logits over a codebook.
 
     config  a `PriorConfig`; size  rows and columns of the map; dimensions  D
     """
@@ -24,9 +25,7 @@ class LatentPrior(Prior):
         self.dimensions = dimensions
         self.components = components
         self.bins = bins
-        super().__init__(
-            config, logistic_mixture.parameter_count(dimensions, components), size, rng
-        )
+        super().__init__(config, parameter_count(dimensions, components), size, rng)
         self.embedding = nn.Linear(dimensions, config.hidden_units, rng)
 
     def forward(self, latents, rng=None):
@@ -47,7 +46,7 @@ class LatentPrior(Prior):
         )
 
     def _parameters(self, latents, rng):
-        values = logistic_mixture.bin_centres(latents, self.bins, self.embedding.weight.dtype)
+        values = bin_centres(latents, self.bins, self.embedding.weight.dtype)
         return self._logits(values, None, (), rng)
 
     def _check(self, latents):

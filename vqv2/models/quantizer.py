@@ -3,7 +3,7 @@
 import numpy as np
 
 import vqv2.functional as F
-from backends import array_module, quantize, to_device, to_host
+from backends import array_module, kernels, to_device, to_host
 from vqv2.autodiff import Tensor
 from vqv2.nn import Module
 
@@ -49,7 +49,7 @@ class Quantizer(Module):
 
     def encode(self, h):
         """Equation 1: encoder outputs (..., D), an array -> codes (...), int64."""
-        codes = quantize.nearest_code(h.reshape(-1, h.shape[-1]), self.vectors)
+        codes = kernels.nearest_code(h.reshape(-1, h.shape[-1]), self.vectors)
         return codes.reshape(h.shape[:-1])
 
     def decode(self, codes):
@@ -133,7 +133,7 @@ class Quantizer(Module):
 
     def _statistics(self, outputs, codes):
         """Counts (K,) and sums (K, D) of the encoder outputs of the whole batch by their codes."""
-        counts, sums = quantize.codebook_statistics(outputs, codes, len(self.vectors))
+        counts, sums = kernels.codebook_statistics(outputs, codes, len(self.vectors))
         if self.communicator.size > 1:
             joined = array_module(sums).concatenate([counts[:, None], sums], axis=1)
             joined = self.communicator.all_reduce(joined)

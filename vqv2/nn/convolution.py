@@ -1,7 +1,7 @@
 """Convolutions over maps (N, H, W, C)."""
 
 import vqv2.functional as F
-from backends.causal_conv import tap_count
+from backends.reference.causal_conv import tap_count
 from vqv2.nn.initialization import weight, zeros
 from vqv2.nn.module import Module
 

@@ -3,9 +3,9 @@
 import contextlib
 
 from backends import array_module
-from vqv2.autodiff import watched
 from vqv2.errors import InputError
 from vqv2.nn.module import watching
+from vqv2.operation import watched
 
 
 class NotFiniteError(ArithmeticError):

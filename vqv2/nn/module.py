@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from backends import array_module, to_host
-from backends.communication import Single
+from backends.process.communication import Single
 from vqv2.autodiff import Tensor
 from vqv2.errors import InputError
 from vqv2.recompute import recomputed
@@ -25,7 +25,7 @@ def watching(watch):
     watch(module, inputs, run) stands in the place of the call: `inputs` are its arguments without
     those that are named, run() computes what the module returns, and what `watch` returns is taken
     for that. Layers' names, their outputs, and where time goes are seen in this way; operations are
-    seen by `vqv2.autodiff.watched`.
+    seen by `vqv2.operation.watched`.
     """
     former, _Watching.watches = _Watching.watches, (*_Watching.watches, watch)
     try:
@@ -42,7 +42,8 @@ class Module:
 
     A subclass computes in `forward`; calling the module runs that, and tells who is `watching`.
 
-    `communicator` (`backends.communication`) says who shares a training batch with this process.
+    `communicator` (`backends.process.communication`) says who shares a training batch with this
+    process.
     """
 
     communicator = Single()

@@ -1,8 +1,8 @@
 """One more position as one CUDA graph: what a device runs for up to `FEW_ROWS` images.
 
 The work of a position is a hundred small kernels, and starting them one by one takes longer than
-they do. Here it is written down once as a list of launches (`backends.position_step`), each of
-which reads from and writes to a fixed place, and finds the position in memory:
+they do. Here it is written down once as a list of launches (`backends.reference.position_step`),
+each of which reads from and writes to a fixed place, and finds the position in memory:
 
     embedded code -> first convolution -> blocks -> output stack -> logits -> code -> embedded code
 
@@ -14,18 +14,10 @@ from functools import partial
 import numpy as np
 
 from backends import array_module
-from backends.graph import Graph
-from backends.position_step import (
-    Window,
-    advance,
-    affine_at,
-    affine_gate_at,
-    attend_at,
-    embed_at,
-    sample_at,
-    whole,
-)
-from backends.sampling_step import FEW_ROWS
+from backends.cupy.engine.cuda_graph import Graph
+from backends.cupy.sampling_step import FEW_ROWS
+from backends.kernels import advance, affine_at, affine_gate_at, attend_at, embed_at, sample_at
+from backends.reference.position_step import Window, whole
 from vqv2.sampling.incremental import Attention, CausalConvolution
 
 

@@ -5,19 +5,20 @@ code is added. Each layer keeps what later positions will read of it:
 
 * A causal convolution keeps its input's last rows. Of 13 taps, 10 lie in the rows above, which are
   complete when a row starts: their share of the whole row is one matrix product, and reads those
-  weights once per row (`backends.rows_above`). The taps of the current row are left for each
-  position.
+  weights once per row (`backends.reference.rows_above`). The taps of the current row are left for
+  each position.
 * An attention block keeps keys and values of all earlier positions.
 * What the coarser levels say is computed once per sample, and projected for a row at a time.
 
 The weights are the `Prior`'s; what every position reads of them is laid out anew for that, see
-`backends.sampling_step`. Evaluation only, on arrays, without a tape.
+`backends.reference.sampling_step`. Evaluation only, on arrays, without a tape.
 """
 
 import numpy as np
 
-from backends import array_module, elementwise, rows_above
-from backends.sampling_step import STORAGES, affine, affine_gate, attend, prepare
+from backends import array_module, kernels
+from backends.kernels import affine, affine_gate, attend, prepare_weights
+from backends.reference.packing import STORAGES
 from vqv2.autodiff import no_grad
 from vqv2.errors import InputError
 from vqv2.nn import AttentionBlock, CausalConv2d
@@ -87,7 +88,7 @@ class IncrementalPrior:
         if embedded.size:
             self.first.put(embedded, column)
         x = self.first.step(columns)
-        activation = elementwise.elu(x)
+        activation = kernels.elu(x)
         for layer in (*self.blocks, *self.output):
             x, activation = layer.step(x, activation, columns, embedded)
         self.final.put(activation, column)
@@ -138,7 +139,7 @@ class _Maps:
 
     def prepare(self, weight, halves=1):
         """Weights (K, D) laid out for the kernels of a step."""
-        return prepare(weight, self.storage, halves)
+        return prepare_weights(weight, self.storage, halves)
 
 
 class CausalConvolution:
@@ -155,7 +156,7 @@ class CausalConvolution:
         upper = half * layer.kernel_size
         weight = layer.weight.array
         self.half = half
-        self.above = rows_above.prepare(weight[:upper], maps.storage, maps.size)
+        self.above = kernels.prepare_rows_above(weight[:upper], maps.storage, maps.size)
         self.weight = maps.prepare(weight[upper:].reshape(-1, channels_out), halves)
         self.row_taps = taps - upper
         self.bias = layer.bias.array
@@ -173,7 +174,7 @@ class CausalConvolution:
             self.rows[:, :-1] = self.rows[:, 1:].copy()
             self.rows[:, -1] = 0
         offset = array_module(self.rows).broadcast_to(self.bias + more, self.offsets_shape)
-        self.offsets = rows_above.add(self.rows[:, :-1], self.above, offset)
+        self.offsets = kernels.add_rows_above(self.rows[:, :-1], self.above, offset)
 
     def put(self, x, column):
         """Set the inputs (N * n, C) at n columns of the current row from `column` on."""
@@ -336,7 +337,7 @@ class Attention:
             attend(queries[:, k], self.keys, self.values, place)
             for k, place in enumerate(range(places.start, places.stop))
         ]
-        read = elementwise.elu(xp.stack(reads, axis=1).reshape(len(x), -1))
+        read = kernels.elu(xp.stack(reads, axis=1).reshape(len(x), -1))
         joined = xp.concatenate([activation, read], axis=-1)
         features = affine(joined, self.merge_weight, self.merge_bias[: len(x)], True)
         return affine_gate(features, self.second.weight, self.second.offset(columns), x)

@@ -16,7 +16,7 @@ import dataclasses
 
 import numpy as np
 
-from backends import array_module, sample, to_host
+from backends import array_module, kernels, to_host
 
 
 class RowSampler:
@@ -73,7 +73,7 @@ class RowSampler:
     def _choose(self, logits, given, noise):
         """Codes (N, n): the given ones, and drawn ones where those are -1."""
         flat = (-1, logits.shape[-1])
-        drawn = sample.sample_codes(logits.reshape(flat), noise.reshape(flat), *self.settings)
+        drawn = kernels.sample_codes(logits.reshape(flat), noise.reshape(flat), *self.settings)
         return array_module(given).where(given >= 0, given, drawn.reshape(given.shape))
 
 

@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from backends.communication import Single
+from backends.process.communication import Single
 from vqv2.agreement import check_agreement, images_facts
 from vqv2.data.augment import NONE
 from vqv2.data.augment import PRESETS as AUGMENTATIONS

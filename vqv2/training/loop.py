@@ -14,32 +14,28 @@ import signal
 import sys
 import time
 
-import backends
 from vqv2.agreement import check_agreement
 from vqv2.checkpoint import Checkpoints
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
 from vqv2.files import remove_partial
 from vqv2.nn.finite import NotFiniteError, check_finite
-from vqv2.optim import clip_gradients, gradient_norm
 from vqv2.progress import progress_bar
 from vqv2.run import write_stage
 from vqv2.training import parallel
-from vqv2.training.accumulation import backward
 from vqv2.training.claim import claim
-from vqv2.training.collapse import PATIENCE, collapse_warnings
 from vqv2.training.interruption import Stopped, interruption
-from vqv2.training.log import Log, NoLog, change_in_words, read_log
-from vqv2.training.order import step_generator
+from vqv2.training.log import Log, NoLog
 from vqv2.training.precision import in_its_precision
+from vqv2.training.record import Record
 from vqv2.training.state import (
     ORIGIN,
     TrainingError,
     as_json,
     load_training,
-    lower_the_rate,
     save_training,
 )
+from vqv2.training.step import update
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +155,7 @@ class _Training:
         batches = prefetched(task.batch, range(start + 1, steps + 1))
         with bar, interruption() as interrupted, contextlib.closing(batches):
             log = Log(self._log_path, start) if self.first else NoLog()
-            self._record = _Record(task, log, bar, start)
+            self._record = Record(task, log, bar, start)
             if self.changed:
                 self._record.change(start + 1, self.changed)
             saved_at = time.monotonic()
@@ -188,11 +184,11 @@ class _Training:
 
     def _checked_step(self, step, data):
         if not self.schedule.check_finite:
-            return _step(self.task, step, data, self.seed)
+            return update(self.task, step, data, self.seed)
         try:
             may_overflow = self.task.optimizer.loss_scale.may_overflow
             with check_finite(self.task.model, backward=not may_overflow):
-                return _step(self.task, step, data, self.seed)
+                return update(self.task, step, data, self.seed)
         except NotFiniteError as error:
             raise TrainingError(
                 f"{self.task.stage}, step {step}: {error}; the last checkpoint is unchanged"
@@ -218,85 +214,3 @@ class _Training:
         if self.first:
             self._record.log.flush()
             save_training(self.task, self.checkpoints, self.step, self.seed, self.best)
-
-
-class _Record:
-    """Writes metrics to the log and shows them beside the progress bar."""
-
-    def __init__(self, task, log, bar, start):
-        self.task = task
-        self.log = log
-        self.bar = bar
-        self._step, self._time = start, time.monotonic()
-        self._recent = [line for line in read_log(log.path) if line["split"] == "train"][-PATIENCE:]
-
-    def change(self, step, changed):
-        """Log and say which fields have other values from this step on."""
-        self.log.write(step=step, split="change", changed=changed)
-        rate = self.task.learning_rate(step)
-        words = f"{change_in_words(changed)}; the learning rate is {rate:.3g}"
-        self.bar.write(f"vqv2: from step {step} on {words}", file=sys.stderr)
-
-    def training(self, step, metrics):
-        """Log the metrics of a training step, and the speed since the last time."""
-        now = time.monotonic()
-        images = (step - self._step) * self.task.config.batch
-        metrics["images_per_second"] = images / max(1e-9, now - self._time)
-        self._step, self._time = step, now
-        if (held := backends.pool_bytes()) is not None:
-            metrics["device_memory_bytes"] = held
-        self.log.write(step=step, split="train", **metrics)
-        self.bar.set_postfix(_shown(metrics), refresh=False)
-        self._warn({"step": step, **metrics})
-
-    def _warn(self, line):
-        """Say when codebooks have collapsed; what has been said is in the log, so it is once."""
-        self._recent = [*self._recent[-PATIENCE:], line]
-        if any(name.startswith("perplexity_") for name in line):
-            for sentence in collapse_warnings(self._recent, self.task.config):
-                self.log.write(step=line["step"], split="warning", warning=sentence)
-                self.bar.write(f"vqv2: {sentence}", file=sys.stderr)
-
-    def held_out(self, step):
-        """Validate, and log what came out; the time it took does not count as training."""
-        before = time.monotonic()
-        metrics = self.task.validate()
-        self._time += time.monotonic() - before
-        self.log.write(step=step, split="held_out", **metrics)
-        return metrics
-
-
-def _step(task, step, data, seed):
-    """One update; a function that returns the numbers to show."""
-    loss, metrics = backward(task, step, data, step_generator(seed, step))
-    parallel.average_gradients(task.optimizer.parameters, task.communicator)
-    norm = _limit_gradients(task, step) if task.optimizer.unscale() else {}
-    rate = task.learning_rate(step)
-    task.optimizer.step(rate)
-    rates = {"learning_rate": rate, "average_decay": task.optimizer.average_decay}
-    more = {**rates, **norm, **task.optimizer.loss_scale.metrics()}
-    return lambda: {"loss": loss, **metrics(), **more}
-
-
-def _limit_gradients(task, step):
-    """Clip the gradients where the configuration wants it; {"gradient_norm": before clipping}."""
-    limit = task.config.gradient_clipping
-    if not limit and not task.config.log_gradient_norm:
-        return {}
-    norm = gradient_norm(task.optimizer.parameters)
-    if not math.isfinite(norm):
-        raise TrainingError(
-            f"the gradient of {task.stage} became {norm} at step {step}: "
-            f"{lower_the_rate(task.config)}; the last checkpoint is unchanged"
-        )
-    if limit:
-        clip_gradients(task.optimizer.parameters, norm, limit)
-    return {"gradient_norm": norm}
-
-
-def _shown(metrics):
-    hidden = (
-        "learning_rate", "average_decay", "reconstruction", "commitment", "codebook",
-        "device_memory_bytes",
-    )  # fmt: skip
-    return {name: f"{value:.4g}" for name, value in metrics.items() if name not in hidden}

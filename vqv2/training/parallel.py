@@ -8,7 +8,7 @@ last bit; `check_replicas` makes sure of that.
 import numpy as np
 
 from backends import array_module
-from backends.communication import Single
+from backends.process.communication import Single
 from vqv2.agreement import sum_of_bits
 from vqv2.autodiff import Tensor
 from vqv2.errors import InputError

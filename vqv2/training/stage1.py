@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 
 from backends import to_host
-from backends.communication import Single
+from backends.process.communication import Single
 from vqv2.agreement import images_facts
 from vqv2.autodiff import no_grad
 from vqv2.data.augment import PRESETS as AUGMENTATIONS

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from backends.communication import Single
+from backends.process.communication import Single
 from vqv2.autodiff import no_grad
 from vqv2.consistency import CLASSES
 from vqv2.data.split import spread_indices

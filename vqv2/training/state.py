@@ -15,7 +15,7 @@ class TrainingError(RuntimeError):
 
 
 # Fields that may be others when a training continues. These do not change what a step computes, but
-# for what `vqv2.training.accumulation` says of accumulating, and `changes` of steps.
+# for what `vqv2.training.step` says of accumulating, and `changes` of steps.
 FREE = ("steps", "recompute", "accumulate", "log_gradient_norm")
 # These decide how the steps that follow go on from what has been learned, and weights, averages and
 # moments fit as they are. A change has to be asked for (`adjust`), and stands in the log. What is

@@ -2,8 +2,11 @@
 
 import contextlib
 
-from backends.communication import Single
-from vqv2.training import accumulation, parallel
+import numpy as np
+
+from backends.process.communication import Single
+from vqv2.errors import InputError
+from vqv2.training import parallel
 from vqv2.training.state import PLACE
 
 
@@ -22,8 +25,8 @@ class Task:
     def __init__(self, model, seed, communicator=None):
         """The configuration of `model` gives batch, steps, accumulate and clipping.
 
-        With a `communicator` (`backends.communication`) this process trains on its `share`, a
-        slice, of every batch. Raises `InputError` when the batch cannot be divided like that.
+        With a `communicator` (`backends.process.communication`) this process trains on its `share`,
+        a slice, of every batch. Raises `InputError` when the batch cannot be divided like that.
         """
         self.communicator = communicator or Single()
         self.model = model.distribute(self.communicator)
@@ -36,8 +39,8 @@ class Task:
         return {name: value for name, value in self.metadata.items() if name != PLACE}
 
     def split(self, data, count):
-        """[the data of each of `count` equal parts of a batch] (`vqv2.training.accumulation`)."""
-        return accumulation.split(data, count)
+        """[the data of each of `count` equal parts of a batch] (`vqv2.training.step`)."""
+        return split(data, count)
 
     def whole_batch(self, parts, rng):
         """Context manager around the parts of a step, for what looks at the whole batch."""
@@ -45,4 +48,24 @@ class Task:
 
     def combine(self, metrics):
         """{name: number} of a batch from a list of those of its parts: their means."""
-        return accumulation.mean(metrics)
+        return {name: float(np.mean([one[name] for one in metrics])) for name in metrics[0]}
+
+
+def split(data, count):
+    """[`count` equal parts of a batch, one after the other].
+
+    `data` is an array with one row per image, None, or a tuple or list of such. Raises `InputError`
+    when the parts cannot be equal: the batch is what this process has of it.
+    """
+    if data is None:
+        return [None] * count
+    if isinstance(data, tuple | list):
+        columns = [split(one, count) for one in data]
+        return [type(data)(column[part] for column in columns) for part in range(count)]
+    if len(data) % count:
+        raise InputError(
+            f"{len(data)} images of a batch cannot be computed in {count} equal parts: choose "
+            "another accumulate, which divides each process's share of a batch"
+        )
+    length = len(data) // count
+    return [data[start : start + length] for start in range(0, length * count, length)]

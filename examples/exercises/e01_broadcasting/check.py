@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from examples.exercises.checking import gradient_is_right, same, unchanged
+from examples.exercises.checking import gradient_is_right, nudged, same, unchanged
 from examples.exercises.e01_broadcasting import solution
 
 SHAPES = [((3, 4), (3, 4)), ((4,), (3, 4)), ((3, 1), (3, 4)), ((1, 4), (2, 3, 4)), ((), (2, 3)),
@@ -10,7 +10,7 @@ SHAPES = [((3, 4), (3, 4)), ((4,), (3, 4)), ((3, 1), (3, 4)), ((1, 4), (2, 3, 4)
 
 
 def slow(cotangent, shape):
-    """Every copy sends its cotangent home."""
+    """The cotangent of every copy is added to that of the element it was made from."""
     result = np.zeros(shape)
     for index, value in np.ndenumerate(cotangent):
         home = index[len(index) - len(shape) :]
@@ -19,7 +19,7 @@ def slow(cotangent, shape):
 
 
 def check_undo(answer, rng):
-    """Task 1: copies send their cotangents home, for all kinds of stretching."""
+    """Task 1: the cotangents of all copies are added up, for all kinds of stretching."""
     for shape, stretched in SHAPES:
         cotangent = rng.standard_normal(stretched)
         got = unchanged([cotangent], lambda c, s=shape: answer.undo_broadcasting(c, s), "task 1")
@@ -27,9 +27,9 @@ def check_undo(answer, rng):
 
 
 def check_multiply(answer, rng):
-    """Task 2: the gradients of a product agree with nudging."""
+    """Task 2: the gradients of a product agree with nudging, and are no nudging themselves."""
     for one, other in [((3, 4), (4,)), ((3, 1), (1, 4)), ((2, 3), (2, 3)), ((), (3,))]:
-        a, b = rng.standard_normal(one), rng.standard_normal(other)
+        a, b = (rng.integers(-9, 10, shape) * 1.0 for shape in (one, other))  # products are exact
         gradient_is_right(
             np.multiply,
             lambda dy, a=a, b=b: answer.multiply_gradients(a, b, dy),
@@ -37,6 +37,8 @@ def check_multiply(answer, rng):
             rng,
             "multiply_gradients",
             ["a", "b"],
+            exact=lambda dy, a=a, b=b: solution.multiply_gradients(a, b, dy),
+            tolerance=1e-14,
         )
 
 
@@ -47,6 +49,10 @@ def _mean(cotangent, shape):
 def _front_only(cotangent, shape):
     extra = cotangent.ndim - len(shape)
     return cotangent.sum(axis=tuple(range(extra)))
+
+
+def _nudged(a, b, cotangent):
+    return nudged(np.multiply, (a, b), cotangent)
 
 
 CHECKS = [check_undo, check_multiply]
@@ -63,6 +69,7 @@ MUTANTS = {
             np.zeros(b.shape),
         )
     },
+    "nudging instead of a formula": {"multiply_gradients": _nudged},
     "a and b exchanged": {
         "multiply_gradients": lambda a, b, dy: (
             solution.undo_broadcasting(dy * a, a.shape),

@@ -2,14 +2,19 @@
 
 import numpy as np
 
-from examples.exercises.checking import gradient_is_right, same, unchanged
+from examples.exercises.checking import gradient_is_right, nudged, same, unchanged
 from examples.exercises.e03_convolution_backward import solution
 
 
 def draw(rng):
     """x (N, H, W, C) and w (k, k, C, D) of random sizes, not square."""
     n, k, c, d = (*rng.integers(2, 4, size=2), *rng.integers(1, 4, size=2))
-    return rng.standard_normal((n, k + 2, k + 4, c)), rng.standard_normal((k, k, c, d))
+    return whole(rng, (n, k + 2, k + 4, c)), whole(rng, (k, k, c, d))
+
+
+def whole(rng, shape):
+    """Whole numbers from -9 to 9, as floats: what is computed of them is exact."""
+    return rng.integers(-9, 10, shape) * 1.0
 
 
 def slow(x, w):
@@ -35,22 +40,24 @@ def check_forward(answer, rng):
 
 
 def check_weights(answer, rng):
-    """Task 2: the gradient of the weights agrees with nudging them."""
+    """Task 2: the gradient of the weights agrees with nudging them, without nudging."""
     x, w = draw(rng)
     gradient_is_right(
         lambda w: slow(x, w),
         lambda dy: (unchanged([x], lambda x: answer.weight_gradient(x, w, dy), "weight_gradient"),),
         [w], rng, "weight_gradient", ["the weights"],
+        exact=lambda dy: [solution.weight_gradient(x, w, dy)], tolerance=1e-14,
     )  # fmt: skip
 
 
 def check_input(answer, rng):
-    """Task 3: the gradient of the image agrees with nudging it."""
+    """Task 3: the gradient of the image agrees with nudging it, without nudging."""
     x, w = draw(rng)
     gradient_is_right(
         lambda x: slow(x, w),
         lambda dy: (unchanged([w], lambda w: answer.input_gradient(x, w, dy), "input_gradient"),),
         [x], rng, "input_gradient", ["the image"],
+        exact=lambda dy: [solution.input_gradient(x, w, dy)], tolerance=1e-14,
     )  # fmt: skip
 
 
@@ -69,6 +76,10 @@ def _adds_into_the_image(x, w, dy):
     return x
 
 
+def _nudged(x, w, dy):
+    return nudged(solution.convolution, (x, w), dy)
+
+
 CHECKS = [check_forward, check_weights, check_input]
 MUTANTS = {
     "kernel turned round": {"convolution": lambda x, w: solution.convolution(x, w[::-1, ::-1])},
@@ -83,6 +94,16 @@ MUTANTS = {
     },
     "the image itself takes its gradient": {"input_gradient": _adds_into_the_image},
     "overlaps overwritten": {"input_gradient": _overwritten},
+    "the weights are nudged": {"weight_gradient": lambda *a: _nudged(*a)[1]},
+    "the image is nudged": {"input_gradient": lambda *a: _nudged(*a)[0]},
+    "gradient in float32": {
+        "weight_gradient": lambda x, w, dy: (
+            solution.weight_gradient(
+                x.astype(np.float32), w.astype(np.float32), dy.astype(np.float32) / 3
+            )
+            * 3
+        )
+    },
     "kernel turned round, backward": {
         "input_gradient": lambda x, w, dy: solution.input_gradient(x, -w[::-1, ::-1], dy)
     },

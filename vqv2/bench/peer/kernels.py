@@ -3,6 +3,7 @@
 import numpy as np
 
 from vqv2.bench.kernels import FORWARD_ONLY, arrays, parse
+from vqv2.bench.peer import device
 from vqv2.bench.peer.framework import torch
 from vqv2.bench.peer.layers import MaskedConv2d, conv, conv_transpose
 from vqv2.bench.peer.weights import to_peer
@@ -13,15 +14,15 @@ functional = torch.nn.functional
 
 def prepare(name):
     """Let PyTorch load what it loads late, at a tiny size."""
-    build(name, quick=True).run()
+    build(name, "tiny").run()
 
 
-def build(name, quick=False):
+def build(name, scale="host"):
     """The subject `name` of `vqv2.bench.kernels.names()`; operations are not counted."""
-    case, shapes, direction = parse(name, quick)
+    case, shapes, direction = parse(name, scale)
     inputs = arrays(case, shapes)
     if case in FORWARD_ONLY:
-        return Subject(FUNCTIONS[case](*map(torch.from_numpy, inputs)))
+        return Subject(FUNCTIONS[case](*(device.placed(torch.from_numpy(x)) for x in inputs)))
     run, tensors = operation(case, inputs)
     if direction == "forward":
         return Subject(run)
@@ -41,14 +42,14 @@ def operation(case, inputs):
         x = _leaf(x.transpose(0, 3, 1, 2))
         return (lambda: _gate(x) if case == "gate" else functional.elu(x)), [x]
     if case == "cross-entropy":
-        logits, targets = _leaf(inputs[0]), torch.from_numpy(inputs[1])
+        logits, targets = _leaf(inputs[0]), device.placed(torch.from_numpy(inputs[1]))
         return (lambda: functional.cross_entropy(logits, targets, reduction="none")), [logits]
     tensors = [_leaf(array) for array in inputs]
     return (lambda: _attention(*tensors)), tensors
 
 
 def _leaf(array):
-    return torch.from_numpy(np.ascontiguousarray(array)).requires_grad_()
+    return device.placed(torch.from_numpy(np.ascontiguousarray(array))).requires_grad_()
 
 
 def _convolution(case, x, w, b):
@@ -61,6 +62,7 @@ def _convolution(case, x, w, b):
         layer = conv(*channels, w.shape[0], 2 if "stride 2" in case else 1)
     layer.weight.data.copy_(torch.from_numpy(to_peer(layer, "weight", w)))
     layer.bias.data.copy_(torch.from_numpy(b))
+    layer = device.placed(layer)
     x = _leaf(x.transpose(0, 3, 1, 2))
     return (lambda: layer(x)), [x, layer.weight, layer.bias]
 
@@ -73,10 +75,10 @@ def _gate(x):
 def _attention(queries, keys, values):
     """Strictly causal, without dropout; the first position, which attends to nothing, gets zero."""
     length = queries.shape[1]
-    allowed = torch.ones(length, length, dtype=torch.bool).tril(-1)
+    allowed = torch.ones(length, length, dtype=torch.bool, device=queries.device).tril(-1)
     allowed[0, 0] = True
     read = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=allowed)
-    started = torch.ones(length, 1)
+    started = torch.ones(length, 1, device=queries.device)
     started[0] = 0
     return read * started
 
@@ -105,7 +107,7 @@ def _adam(parameter, gradient):
     parameter = torch.nn.Parameter(parameter)
     parameter.grad = gradient
     average = parameter.detach().clone()
-    optimizer = torch.optim.Adam([parameter], 2e-4)
+    optimizer = torch.optim.Adam([parameter], 2e-4, fused=device.on_device())
 
     def run():
         optimizer.step()

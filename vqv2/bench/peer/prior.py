@@ -91,11 +91,11 @@ class AttentionBlock(nn.Module):
         logits = queries @ keys.transpose(2, 3) / math.sqrt(queries.shape[3])
         if self.dropout_on == "logits":
             logits = functional.dropout(logits, self.dropout, self.training)
-        allowed = torch.ones(length, length, dtype=torch.bool).tril(-1)
+        allowed = torch.ones(length, length, dtype=torch.bool, device=logits.device).tril(-1)
         weights = logits.masked_fill(~allowed, -1e4).softmax(dim=-1)
         if self.dropout_on == "weights":
             weights = functional.dropout(weights, self.dropout, self.training)
-        started = torch.ones(length, 1)
+        started = torch.ones(length, 1, device=values.device)
         started[0] = 0  # the first position attends to nothing
         return weights @ values * started
 

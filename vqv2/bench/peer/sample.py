@@ -1,8 +1,7 @@
 """The peer's side of sampling: a pass over the whole map for every code."""
 
-import time
-
 from vqv2.bench.cases import training_data
+from vqv2.bench.peer import device
 from vqv2.bench.peer.framework import torch
 from vqv2.bench.peer.train import build_model, to_tensors
 from vqv2.bench.sample import chosen_case
@@ -18,11 +17,9 @@ def build(name, model, fraction=1.0, storage="float32", window=1):
     prior, data = build_model(case).eval(), to_tensors(case, training_data(case))
     positions = case.size**2
 
-    def run():
-        begun = time.perf_counter()
+    def draw():
         with torch.no_grad():
             logits = prior(*data)[:, :, -1, -1]
             torch.distributions.Categorical(logits=logits).sample()
-        return (time.perf_counter() - begun) * positions
 
-    return Subject(run, extrapolates=True)
+    return Subject(lambda: device.seconds_of(draw)[0] * positions, extrapolates=True)

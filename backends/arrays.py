@@ -1,0 +1,32 @@
+"""The only place where arrays move between host and device, and where their kind is told apart."""
+
+import sys
+
+import numpy as np
+
+from backends.kernel import on_device
+
+
+def array_module(array=None):
+    """The module that owns `array`: `numpy` or `cupy`; without one, the selected backend's."""
+    if array is None:
+        if on_device():
+            import cupy
+
+            return cupy
+        return np
+    cupy = sys.modules.get("cupy")  # an array of cupy's exists only where cupy was imported
+    if cupy is not None and isinstance(array, cupy.ndarray):
+        return cupy
+    return np
+
+
+def to_host(array):
+    """A NumPy array with the contents of `array`; the same object when it is one already."""
+    module = array_module(array)
+    return np.asarray(array) if module is np else module.asnumpy(array)
+
+
+def to_device(array, dtype=None):
+    """`array` where the selected backend computes, as `dtype` (default: unchanged)."""
+    return array_module().asarray(array, dtype=dtype)

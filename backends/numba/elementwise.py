@@ -1,0 +1,146 @@
+"""Elementwise work on the processor, each chain in one pass over memory."""
+
+import math
+
+import numpy as np
+
+from backends import kernels
+from backends.numba.engine.compiled import compiled, flat, part, prange
+from backends.numba.engine.exponential import ONE, exp
+from backends.reference.elementwise import dropout_numbers
+
+SMALL = 2**14  # numbers that NumPy has added up before a second thread is awake
+
+
+@kernels.add.version("numba")
+def add(a, b):
+    if not _alike(a, b) or a.size < SMALL:
+        return a + b
+    y = np.empty(a.shape, a.dtype)
+    _add_loop(flat(a), flat(b), y.reshape(-1))
+    return y
+
+
+def _alike(a, b):
+    """Whether both are arrays of one shape and dtype."""
+    arrays = isinstance(a, np.ndarray) and isinstance(b, np.ndarray)
+    return arrays and a.shape == b.shape and a.dtype == b.dtype
+
+
+@compiled
+def _add_loop(a, b, y):
+    for i in prange(a.size):
+        y[i] = a[i] + b[i]
+
+
+@kernels.relu.version("numba")
+def relu(x):
+    y = np.empty(x.shape, x.dtype)
+    _relu_loop(flat(x), y.reshape(-1))
+    return y
+
+
+@compiled
+def _relu_loop(x, y):
+    for i in prange(x.size):
+        y[i] = 0 if x[i] <= 0 else x[i]  # NaN stays NaN
+
+
+@kernels.relu_gradient.version("numba")
+def relu_gradient(y, dy):
+    dx = np.empty(y.shape, y.dtype)
+    _relu_gradient_loop(flat(y), flat(dy), dx.reshape(-1))
+    return dx
+
+
+@compiled
+def _relu_gradient_loop(y, dy, dx):
+    for i in prange(y.size):
+        dx[i] = dy[i] if y[i] > 0 else 0
+
+
+@kernels.elu.version("numba")
+def elu(x):
+    y = np.empty(x.shape, x.dtype)
+    _elu_loop(flat(x), y.reshape(-1))
+    return y
+
+
+@compiled
+def _elu_loop(x, y):
+    for i in prange(x.size):
+        below = exp(x[i]) - ONE  # computed always: a branch would often be mispredicted
+        y[i] = x[i] if x[i] > 0 else below
+
+
+@kernels.elu_gradient.version("numba")
+def elu_gradient(y, dy):
+    dx = np.empty(y.shape, y.dtype)
+    _elu_gradient_loop(flat(y), flat(dy), dx.reshape(-1))
+    return dx
+
+
+@compiled
+def _elu_gradient_loop(y, dy, dx):
+    for i in prange(y.size):
+        dx[i] = dy[i] if y[i] > 0 else dy[i] * (y[i] + ONE)
+
+
+@kernels.gate.version("numba")
+def gate(x):
+    rows, channels = math.prod(x.shape[:-1]), x.shape[-1] // 2
+    y = np.empty((*x.shape[:-1], channels), x.dtype)
+    _gate_loop(np.ascontiguousarray(x).reshape(rows, 2, channels), y.reshape(rows, channels))
+    return y
+
+
+@compiled
+def _gate_loop(x, y):
+    rows, channels = y.shape
+    for n in prange(rows):
+        for c in range(channels):
+            y[n, c] = x[n, 0, c] / (ONE + exp(-x[n, 1, c]))
+
+
+@kernels.gate_gradient.version("numba")
+def gate_gradient(x, dy):
+    rows, channels = math.prod(x.shape[:-1]), x.shape[-1] // 2
+    dx = np.empty(x.shape, x.dtype)
+    _gate_gradient_loop(
+        np.ascontiguousarray(x).reshape(rows, 2, channels),
+        np.ascontiguousarray(dy).reshape(rows, channels),
+        dx.reshape(rows, 2, channels),
+    )
+    return dx
+
+
+@compiled
+def _gate_gradient_loop(x, dy, dx):
+    rows, channels = dy.shape
+    for n in prange(rows):
+        for c in range(channels):
+            s = ONE / (ONE + exp(-x[n, 1, c]))
+            dx[n, 0, c] = dy[n, c] * s
+            dx[n, 1, c] = dy[n, c] * x[n, 0, c] * s * (ONE - s)
+
+
+@part
+def hashed(seed, index):
+    """What `keep` compares with rate * 2^24, for compiled loops: uint64 numbers."""
+    z = seed + (index + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (z ^ (z >> np.uint64(31))) >> np.uint64(40)
+
+
+@kernels.dropout.version("numba")
+def dropout(x, rate, seed):
+    y = np.empty(x.shape, x.dtype)
+    _dropout_loop(flat(x), *dropout_numbers(rate, seed, x.dtype), y.reshape(-1))
+    return y
+
+
+@compiled
+def _dropout_loop(x, threshold, seed, scale, y):
+    for i in prange(x.size):
+        y[i] = x[i] * scale if hashed(seed, np.uint64(i)) >= threshold else 0

@@ -1,0 +1,40 @@
+"""What was compiled in this process, what came from disk, and how long that took."""
+
+from pathlib import Path
+
+_functions = []
+
+
+def watch(function):
+    """Count a function's compilations from now on.
+
+    It has `counts()`, (compiled, loaded from disk), `seconds`, and `cache_folder()`, where its
+    machine code is kept, or None.
+    """
+    _functions.append(function)
+
+
+def compilation_counts():
+    """(compiled, loaded): specialisations made in this process, and those found on disk."""
+    counts = [function.counts() for function in _functions]
+    return sum(c for c, _ in counts), sum(loaded for _, loaded in counts)
+
+
+def compilation_seconds():
+    """Seconds that this process spent compiling, the first runs of what it compiled included."""
+    return sum(function.seconds for function in _functions)
+
+
+def compilation_summary():
+    """Counts and seconds in words: "3 compiled in 12 s, 20 loaded from disk"."""
+    made, loaded = compilation_counts()
+    return f"{made} compiled in {compilation_seconds():.0f} s, {loaded} loaded from disk"
+
+
+def cached_kernels():
+    """{folder: number of specialisations} of the disk cache of the backends in use.
+
+    Imports Numba, where its backend is in use, to ask where that is.
+    """
+    folders = {function.cache_folder() for function in _functions} - {None}
+    return {folder: len(list(Path(folder).glob("*.nbc"))) for folder in sorted(folders)}

@@ -1,0 +1,89 @@
+"""Additions, activations, gates and dropout: elementwise work.
+
+Arrays may have any shape; the last axis is the channel axis where there is one. All kernels keep
+the dtype of their first argument.
+"""
+
+import numpy as np
+
+from backends.arrays import array_module
+
+
+def add(a, b):
+    """a + b, of arrays or numbers whose shapes broadcast."""
+    return a + b
+
+
+def relu(x):
+    """max(x, 0), elementwise."""
+    return array_module(x).maximum(x, 0)
+
+
+def relu_gradient(y, dy):
+    """Gradient of `relu` from its output `y`: dy where y > 0, else 0."""
+    return array_module(y).where(y > 0, dy, dy.dtype.type(0))
+
+
+def elu(x):
+    """x where x > 0, else exp(x) - 1 (ELU with alpha = 1), elementwise."""
+    xp = array_module(x)
+    return xp.where(x > 0, x, xp.expm1(xp.minimum(x, 0)))
+
+
+def elu_gradient(y, dy):
+    """Gradient of `elu` from its output `y`: dy * (1 where y > 0, else y + 1)."""
+    return dy * array_module(y).where(y > 0, y.dtype.type(1), y + 1)
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)), elementwise, without overflow for any finite x."""
+    xp = array_module(x)
+    decay = xp.exp(-xp.abs(x))
+    return xp.where(x >= 0, 1 / (1 + decay), decay / (1 + decay))
+
+
+def gate(x):
+    """a * sigmoid(b) for x = [a, b] split in halves along the channels: (..., 2C) -> (..., C)."""
+    a, b = array_module(x).split(x, 2, axis=-1)
+    return a * sigmoid(b)
+
+
+def gate_gradient(x, dy):
+    """Gradient of `gate` with respect to x: (..., 2C), (..., C) -> (..., 2C)."""
+    xp = array_module(x)
+    a, b = xp.split(x, 2, axis=-1)
+    s = sigmoid(b)
+    return xp.concatenate([dy * s, dy * a * s * (1 - s)], axis=-1)
+
+
+def keep(xp, seed, index, rate):
+    """Whether dropout keeps the elements numbered `index` (uint64): a boolean array.
+
+    The decision is a hash of (seed, index), the index-th output of the splitmix64 generator, so
+    that no mask is ever stored: forward and backward pass, and every backend, recompute it.
+    """
+    z = xp.uint64(seed) + (index + xp.uint64(1)) * xp.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> xp.uint64(30))) * xp.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> xp.uint64(27))) * xp.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> xp.uint64(31))
+    return (z >> xp.uint64(40)) >= xp.uint64(int(rate * 2**24))
+
+
+def seed_from(seed, first):
+    """The seed with which `keep` decides about element i as `seed` does about element first + i."""
+    return (seed + first * 0x9E3779B97F4A7C15) % 2**64
+
+
+def dropout_numbers(rate, seed, dtype):
+    """Dropout in numbers for loops: what the hash of `keep` must reach, the seed, the factor."""
+    return np.uint64(int(rate * 2**24)), np.uint64(seed), dtype.type(1 / (1 - rate))
+
+
+def dropout(x, rate, seed):
+    """Zero each element with probability `rate`, scale the others by 1 / (1 - rate).
+
+    Which ones is decided by `keep(seed, position)`; the gradient is the same map applied to dy.
+    """
+    xp = array_module(x)
+    kept = keep(xp, seed, xp.arange(x.size, dtype=xp.uint64), rate).reshape(x.shape)
+    return xp.where(kept, x * x.dtype.type(1 / (1 - rate)), 0)

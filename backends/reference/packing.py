@@ -1,0 +1,62 @@
+"""Weights in the order in which sampling reads them.
+
+At batch 1 a position is one row, and its cost is reading the weights from memory. So they are laid
+out in blocks of columns, each of which one core reads from front to back exactly once. Stored as
+bfloat16 (the upper half of a float32) they are half as many bytes; but on a device one image's
+products wait for each load rather than for all bytes, and may take as long in either.
+"""
+
+import math
+
+import numpy as np
+
+from backends.arrays import array_module
+from backends.precision import bfloat16_bits, widen
+
+STORAGES = ("float32", "bfloat16")
+BLOCK = 64  # columns of a block
+
+
+def prepare_weights(w, storage="float32", halves=1):
+    """Weights (K, D) as the kernels of `sampling_step` and `position_step` read them.
+
+    Float32 weights are packed into column blocks (`pack`, `halves` = 2 for `affine_gate`) of
+    float32, or of the bit patterns of bfloat16, uint16, rounded to nearest. Float64 weights, which
+    only tests sample from, stay a matrix. Raises `ValueError` for an unknown storage.
+    """
+    if storage not in STORAGES:
+        raise ValueError(f"storage {storage!r} must be one of {', '.join(STORAGES)}")
+    if storage == "bfloat16":
+        bits = bfloat16_bits(w.astype(np.float32))
+        return pack(bits, halves) if w.dtype == np.float32 else widen(bits).astype(w.dtype)
+    return pack(w, halves) if w.dtype == np.float32 else w
+
+
+def matrix(prepared, columns, halves=1):
+    """The weights (K, columns) in `prepared`, as they are used: rounded where they were."""
+    return prepared if prepared.ndim == 2 else unpack(widen(prepared), columns, halves)
+
+
+def pack(w, halves=1):
+    """A matrix (K, D) cut into column blocks (D / BLOCK, K, BLOCK), the last filled up with zeros.
+
+    With `halves` = 2 a block holds BLOCK / 2 columns of the first half of D and the same columns of
+    the second, for what combines the two (`sampling_step.affine_gate`).
+    """
+    xp, (length, columns) = array_module(w), w.shape
+    width = BLOCK // halves
+    packed = xp.zeros((math.ceil(columns / halves / width), length, BLOCK), w.dtype)
+    cut = packed.reshape(len(packed), length, halves, width)
+    w = w.reshape(length, halves, columns // halves)
+    for block in range(len(packed)):
+        part = w[:, :, block * width : (block + 1) * width]
+        cut[block, :, :, : part.shape[-1]] = part
+    return packed
+
+
+def unpack(packed, columns, halves=1):
+    """The inverse of `pack`: (K, columns)."""
+    blocks, length, _ = packed.shape
+    cut = packed.reshape(blocks, length, halves, BLOCK // halves)
+    joined = cut.transpose(1, 2, 0, 3).reshape(length, halves, blocks * BLOCK // halves)
+    return joined[:, :, : columns // halves].reshape(length, columns)

@@ -1,0 +1,50 @@
+"""Sampling the paper's two priors: rows in the middle of a map, and what the noise alone takes."""
+
+import dataclasses
+import time
+
+import numpy as np
+
+import backends
+from backends.process import device_memory
+from vqv2.bench.cases import training_case, training_data
+from vqv2.bench.sample import sample_rows
+from vqv2.bench.train import build_model
+from vqv2.sampling import IncrementalPrior, Settings, row_sampler
+
+RECORDED = ((1, "float32"), (1, "bfloat16"), (8, "bfloat16"), (32, "bfloat16"), (64, "bfloat16"))
+BY_KERNELS = (256, "float32")  # more than are recorded: cuBLAS multiplies
+
+
+def measure(report, scale):
+    """Each prior with each number of images; a tiny one with few of them."""
+    counts = (*RECORDED, BY_KERNELS) if scale == "device" else (*RECORDED[:2], (65, "float32"))
+    for name in ("prior", "conditioned prior"):
+        case = training_case(name, scale)
+        prior = build_model(case)
+        for count, storage in counts:
+            several = dataclasses.replace(case, batch=count)
+            measured = lambda p=prior, c=several, s=storage: _row(p, c, s)  # noqa: E731
+            report.tried(name, measured, images=count, storage=storage)
+        del prior
+        device_memory.release()
+
+
+def _row(prior, case, storage):
+    """Seconds of a row, after one that compiles and records."""
+    _, label, coarser = training_data(case)
+    starting, stepper = backends.seconds_of(
+        lambda: IncrementalPrior(prior, case.batch, label, coarser, storage)
+    )
+    sampler = row_sampler(stepper, Settings(), 1)
+    sampler.skip_to(case.size // 2)
+    sample_rows(sampler, case, 1)
+    seconds, _ = backends.seconds_of(lambda: sample_rows(sampler, case, 1))
+    begun = time.perf_counter()
+    np.random.default_rng(0).gumbel(size=(case.batch, case.size, case.codes))
+    noise = time.perf_counter() - begun
+    return {
+        "ms_of_a_position": 1e3 * seconds / case.size,
+        "s_of_an_image": (starting + seconds * case.size) / case.batch,
+        "noise_s_of_an_image": noise * case.size / case.batch,
+    }

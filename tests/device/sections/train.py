@@ -1,0 +1,59 @@
+"""Training steps of the paper's three models, ours."""
+
+import statistics
+import time
+
+import backends
+from backends.process import device_memory
+from tests.device.measure import ROUNDS
+from vqv2 import plan
+from vqv2.bench.cases import training_case, training_data
+from vqv2.bench.train import build_model, training_step
+from vqv2.presets import preset
+
+MODELS = ("autoencoder", "prior", "conditioned prior")
+PRECISIONS = ("bfloat16", "tf32", "float32")  # the likeliest first, should time run out
+
+
+def measure(report, scale):
+    """One model after the other, each in all precisions."""
+    for name in MODELS:
+        case = training_case(name, scale)
+        begun = time.perf_counter()
+        model, data = build_model(case), training_data(case)
+        facts = {"batch": case.batch, "built_s": time.perf_counter() - begun}
+        for precision in PRECISIONS:
+            device_memory.release()
+            measured = lambda m=model, d=data, p=precision: _steps(m, d, p)  # noqa: E731
+            report.tried(name, measured, precision=precision, **facts)
+        del model, data
+    for name, planned in _planned_memory().items():
+        report.say(name=name, planned_GiB=planned)
+
+
+def _steps(model, data, precision):
+    """Milliseconds of a step, the losses, and the memory that the pool holds."""
+    step = training_step(model, data, precision)
+    begun = time.perf_counter()
+    losses = [step().item()]
+    first = time.perf_counter() - begun
+    measured = []
+    for _ in range(ROUNDS):
+        seconds, loss = backends.seconds_of(step)
+        measured.append(seconds)
+        losses.append(loss.item())
+    return {
+        "ms": 1e3 * statistics.median(measured),
+        "first_s": first,
+        "losses": losses,
+        "GiB": backends.pool_bytes() / 2**30,
+    }
+
+
+def _planned_memory():
+    """What `vqv2.plan` says of the models at their batches, GiB."""
+    models = plan.models(preset("imagenet256"), 1000)
+    return {
+        name: plan.peak_bytes(cost, training_case(name, "device").batch) / 2**30
+        for name, (_, cost, *_) in zip(MODELS, models, strict=True)
+    }
