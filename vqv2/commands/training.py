@@ -90,9 +90,10 @@ def check_continues(former, config, arguments, folder):
             )
     asked = {name.rpartition(".")[2] for name in parse_settings(arguments.settings)}
     step = (Checkpoints(folder).metadata() or {"step": 0})["step"]
-    was, now = (autoencoder_learning_rate(step + 1, one) for one in (former, config))
-    leaps = "steps" in changes(former, config) and step and abs(now - was) > _LEAP * was
-    if leaps and not asked & _OF_COSINE:
+    if "steps" in changes(former, config) and step and not asked & _OF_COSINE:
+        was, now = (autoencoder_learning_rate(step + 1, one) for one in (former, config))
+        if abs(now - was) <= _LEAP * was:
+            return
         raise InputError(
             f"the learning rate falls along half a cosine that ends at step {former.steps}; one "
             f"that ends at {config.steps} would have it leap from {was:.2g} to {now:.2g} at step "
