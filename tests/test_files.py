@@ -172,6 +172,8 @@ def test_what_can_be_written_is_known_beforehand(former):
 def test_no_name_is_refused(write):
     with pytest.raises(InputError, match="cannot write '': it names no file"):
         write("")
+    with pytest.raises(InputError, match="samples/: that is the name of a folder; give that of"):
+        write("samples/")
 
 
 def test_a_name_that_promises_something_else_is_refused(former):

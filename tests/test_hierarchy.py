@@ -76,7 +76,7 @@ def test_copies_of_the_training_codes_are_augmented_anew_but_the_first(trained, 
 def test_copies_that_would_all_be_the_same_are_refused(trained, tmp_path):
     run, sources = trained
     model, identity = run.load_autoencoder()
-    with pytest.raises(InputError, match="copies 0 must be at least 1"):
+    with pytest.raises(InputError, match="copies 0 must be from 1 to 10000"):
         encode_dataset(model, identity, sources, tmp_path / "codes", copies=0, progress=False)
     model.config = dataclasses.replace(model.config, augmentation="none")
     with pytest.raises(InputError, match="all be the same.*without augmentation"):

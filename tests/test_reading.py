@@ -51,6 +51,11 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, reader):
         READERS[reader](tmp_path / "a\0b")
 
 
+def test_a_mark_before_the_text_is_passed_over(tmp_path):
+    (tmp_path / "a.toml").write_text("steps = 3", "utf-8-sig")  # as some editors write
+    assert read_toml(tmp_path / "a.toml", REMEDY) == {"steps": 3}
+
+
 def npy(header, numbers=b"", version=b"\1\0"):
     header = header.encode()
     return b"\x93NUMPY" + version + struct.pack("<H", len(header)) + header + numbers
@@ -84,7 +89,7 @@ HOSTILE = [
     ("json", b"[" * 100_000, "nested too deeply"),
     ("json", b'{"a":' * 900 + b"1" + b"}" * 900, "nested more than"),
     ("json", b"[1]", "no JSON object"),
-    ("json", b'{"a": ' + b"9" * 5000 + b"}", "4300 digits"),
+    ("json", b'{"a": ' + b"9" * 5000 + b"}", "it has a number of 5000 digits"),
     ("json", b'{"a": "\xff"}', "utf-8"),
     ("json", b"", "Expecting value"),
     ("toml", b"a = " + b"[" * 100_000, "line 1 has 100004 letters"),
@@ -105,6 +110,7 @@ HOSTILE = [
     ("npy", npy(plain("(1,)"), b"000"), "2 bytes, but 3 follow"),
     ("npy", npy(plain("(1,)"), b"00", b"\7\0"), "unknown version"),
     ("npy", b"\x93NUMPY\1\0", "requires a buffer"),
+    ("npy", npy(plain("(1,)") + " " * 9)[:-5], "it ends within its header"),
     ("npz", npz(npy(plain("(99999999999999999999999,)"))), "its shape is"),
     ("npz", npz(npy(plain("(1000000000000,)"))), "bytes, but 0 follow"),
     ("npz", npz(npy(plain("(5,)"), b"0" * 10), declared=2**31), "as no pictures do"),
@@ -121,6 +127,8 @@ HOSTILE = [
     ("safetensors", safe(entry(), b"000"), "end at byte"),
     ("safetensors", safe({"a": [1]}), "not an object"),
     ("safetensors", safe({"__metadata__": {"a": 1}}), "not text"),
+    ("safetensors", safe({"\ud800": entry()["a"]}, b"0000"), "is no text"),
+    ("safetensors", safe({"__metadata__": {"a": "\udfff"}}), "is no text"),
     ("safetensors", safe(b"[" * 100_000), "nested too deeply"),
     ("safetensors", struct.pack("<Q", 2**63) + b"{}", "cut off"),
 ]  # fmt: skip

@@ -123,6 +123,8 @@ _NOWHERE = "a link that leads nowhere: make the folder that it links to"
 def _file(path):
     if not Path(path).name:
         raise InputError(f"cannot write '{path}': it names no file")
+    if str(path).endswith(("/", os.sep)):
+        raise InputError(f"cannot write {path}: that is the name of a folder; give that of a file")
     if "\0" in str(path):
         raise InputError(f"cannot write {str(path)!r}: there is a zero byte in it")
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):

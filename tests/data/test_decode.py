@@ -68,8 +68,8 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path, ending):
 @pytest.mark.parametrize(
     ("values", "mode", "reason"),
     [
-        (np.array([[70000]], np.int32), None, "more than 16 bits"),
-        (np.array([[-5]], np.int32), None, "more than 16 bits"),
+        (np.array([[70000]], np.int32), None, "from 70000 to 70000: 16 bits"),
+        (np.array([[-5, 3]], np.int32), None, "integers from -5 to 3: 16 bits"),
         (np.array([[0.5]], np.float32), None, "floating-point"),
         (np.zeros((1, 1, 3), np.uint8), "LAB", "colours are given as LAB: convert it to RGB"),
     ],
@@ -120,8 +120,13 @@ def packed_tiff(path, values, bits=12):
         (None, lambda path: deep_png(path, DEEP << 4 | DEEP >> 8, significant=12)),
         (None, lambda path: deep_png(path, np.stack([DEEP] * 3, -1), significant=12)),
         (None, lambda path: write(path, b"P5 3 1 4095 " + DEEP.astype(">u2").tobytes())),
+        (None, lambda path: deep_tiff(path, 4095 - DEEP, {341: (4095,), 262: 0})),
         # What its owner says.
         (12, lambda path: deep_png(path, DEEP)),
+        (12, lambda path: deep_png(path, DEEP, significant=20)),
+        (12, lambda path: write(path, b"P5 3 1 65535 " + DEEP.astype(">u2").tobytes())),
+        (12, lambda path: write(path, b"P2 3 1 65535 0 2048 4095")),
+        (12, lambda path: save(path, Image.fromarray(DEEP), format="JPEG2000")),
         (12, lambda path: deep_png(path, np.stack([DEEP] * 3, -1))),
         (12, lambda path: deep_tiff(path, DEEP, {281: (2048,)})),
         (14, lambda path: deep_png(path, DEEP * 4)),

@@ -94,6 +94,8 @@ def test_links_to_folders_are_followed_once_and_the_others_listed(tmp_path):
 def test_what_cannot_be_listed_or_is_no_file_is_left_out_with_its_reason(animals, monkeypatch):
     os.symlink("self.png", animals / "cat" / "self.png")
     os.symlink("nothing", animals / "cat" / "dangling.png")
+    os.symlink("not/mounted", animals / "wolf")
+    os.symlink("fox", animals / "fox")
     os.mkfifo(animals / "cat" / "fifo.png")
     scandir = os.scandir
 
@@ -102,7 +104,16 @@ def test_what_cannot_be_listed_or_is_no_file_is_left_out_with_its_reason(animals
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
+    realpath = os.path.realpath
+
+    def denied(path, **how):
+        if str(path).endswith("hidden"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return realpath(path, **how)
+
     monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os.path, "realpath", denied)
+    os.symlink("cat", animals / "hidden")
     source = FolderImages(animals, 16)
     assert len(source) == 10
     reasons = {os.path.basename(path): reason for path, reason in source.skipped}
@@ -111,7 +122,11 @@ def test_what_cannot_be_listed_or_is_no_file_is_left_out_with_its_reason(animals
         "dangling.png": "it cannot be read (No such file or directory)",
         "fifo.png": "it is a FIFO, not a file",
         "big": "it cannot be listed: Permission denied",
+        "hidden": "it cannot be followed: Permission denied",
+        "wolf": "it cannot be listed: No such file or directory",
+        "fox": "it cannot be listed: Too many levels of symbolic links",
     }
+    assert "no images in dog, fox, wolf: no classes" in source.remarks
     (animals / "cat" / "3.png").unlink()
     os.mkfifo(animals / "cat" / "3.png")  # since it has been looked into
     source.batch([3])

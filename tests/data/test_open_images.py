@@ -20,7 +20,7 @@ def place(tmp_path, monkeypatch):
     for number in range(3):
         Image.new("RGB", (20, 20)).save(tmp_path / "photos" / f"{number}.png")
     np.save(tmp_path / "faces.npy", np.zeros((30, 8, 8), np.uint8))
-    for name in ("notes.txt", "photos.tar", "photos.h5"):
+    for name in ("notes.txt", "scan.dcm", "photos.tar", "photos.h5"):
         (tmp_path / name).write_text("no images")
     os.mkfifo(tmp_path / "fifo")
     monkeypatch.chdir(tmp_path)
@@ -107,6 +107,7 @@ def test_fashion_mnist_is_looked_for_in_the_folder_given(place):
         ("notes.txt", 64, "'notes.txt' is not a kind of file that can be used: the data may be"),
         ("zzz", 64, "a folder of images, a .npy or .npz file, emoji:SIZE, fashion-mnist or"),
         ("gone.npy", 64, "does not exist|there is no file gone.npy"),
+        ("scan.dcm", 64, "'scan.dcm' is an image of a kind that is not read: convert it to PNG"),
         ("photos.tar", 64, "'photos.tar' is packed: unpack it, and give the folder"),
         ("photos.h5", 64, "'photos.h5' is a container of arrays .*numpy.savez"),
         ("fifo", 64, "'fifo' is not a file or a folder"),

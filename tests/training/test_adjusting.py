@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.small import CONFIG, write_images
 from tests.training.killed import differences
 from vqv2 import checkpoint, cli, pipeline, presets
+from vqv2.commands.training import check_continues
 from vqv2.errors import InputError
 from vqv2.run import Run
 from vqv2.training import Schedule, loop
@@ -114,6 +116,10 @@ def test_the_length_of_a_cosine_is_changed_only_where_that_is_asked_for(begun, t
     assert "has all its steps already" in capsys.readouterr().out
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     opened = Run.open(run)
+    long = dataclasses.replace(opened.config.autoencoder, steps=100_000)
+    check_continues(  # where the rate hardly differs
+        long, dataclasses.replace(long, steps=100_001), Namespace(settings=()), run / "autoencoder"
+    )
     longer = dataclasses.replace(opened.config.autoencoder, steps=12)
     opened.config = opened.config.with_autoencoder(longer)
     sources = pipeline.open_splits(str(tmp_path / "images.npz"), longer)

@@ -77,7 +77,8 @@ def fields(arguments):
 def check_continues(former, config, arguments, folder):
     """Raise `InputError` when the training in `folder` is given what it cannot go on with.
 
-    Another length of a cosine, along which the rate falls, has to be asked for: see `changes`.
+    Another length of a cosine, along which the rate falls, has to be asked for where the rate would
+    leap: see `changes`.
     """
     for field in dataclasses.fields(former):
         old, new = getattr(former, field.name), getattr(config, field.name)
@@ -92,6 +93,8 @@ def check_continues(former, config, arguments, folder):
     goes_on = 0 < step < config.steps
     if goes_on and "steps" in changes(former, config) and not asked & _OF_COSINE:
         was, now = (autoencoder_learning_rate(step + 1, one) for one in (former, config))
+        if abs(now - was) <= _LEAP * was:
+            return
         raise InputError(
             f"the learning rate falls along half a cosine that ends at step {former.steps}; one "
             f"that ends at {config.steps} would have it leap from {was:.2g} to {now:.2g} at step "
@@ -102,6 +105,7 @@ def check_continues(former, config, arguments, folder):
 
 
 _OF_COSINE = {"learning_rate", "decay_learning_rate"}
+_LEAP = 0.01  # of the rate: less than that is none
 
 
 def seed(arguments, begun):

@@ -7,20 +7,21 @@ bits there are (`vqv2.data.images`): that is never guessed from a single image.
 What files say themselves: a TIFF by BitsPerSample and SMaxSampleValue (its MaxSampleValue is only
 the largest value that occurs), a PNG by its chunk sBIT. That one means values that were scaled up
 to 16 bits, so that the lower bits are zero or repeat the upper ones; where they are neither, the
-values were not scaled. Pillow itself scales PPM and JPEG 2000.
+values were not scaled. A PGM and a JPEG 2000 always say it, and Pillow scales them: but the whole
+range of 16 bits is what programs write there that know of none.
 """
 
 import sys
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
-from vqv2.data.headers import png_significant_bits
+from vqv2.data.headers import jpeg2000_bits, png_significant_bits
 
 FULL = 16  # bits
 WHITE = 2**FULL - 1
-_BITS_PER_SAMPLE, _SAMPLE_MAXIMUM = 258, 341  # tags of a TIFF
-_SCALED_BY_PILLOW = ("PPM", "JPEG2000")
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_MAXIMUM = 258, 262, 341  # tags of a TIFF
+_WHITE_IS_ZERO = 0
 _NATIVE = "L" if sys.byteorder == "little" else "B"
 _OTHER_BYTE = {"L": "B", "B": "L", "N": "B" if _NATIVE == "L" else "L"}
 
@@ -60,7 +61,13 @@ def picture_of_deep(image, file, bits=None):
         values = _colour_values(image, file)
     if significant:
         largest = _meant_by(values[..., :3] if values.ndim == 3 else values, significant)
-    return _to_8_bits(values, largest)
+    picture = _to_8_bits(values, largest)
+    return ImageOps.invert(picture) if _is_negative(image) else picture
+
+
+def _is_negative(image):
+    """Whether black is the largest value: of a grey TIFF, which Pillow inverts up to 8 bits."""
+    return image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
 
 
 def _is_colour(image):
@@ -74,8 +81,10 @@ def _raw(tile):
 
 def _declared(image, file):
     """(largest value or None, significant bits of a PNG's values or None): what the file says."""
-    if image.format in _SCALED_BY_PILLOW:
-        return WHITE, None
+    if image.format == "PPM":
+        return (None if _pnm_maximum(image) == WHITE else WHITE), None
+    if image.format == "JPEG2000":
+        return (None if jpeg2000_bits(file) == FULL else WHITE), None
     if image.format == "PNG":
         return None, png_significant_bits(file)
     if image.format != "TIFF":
@@ -88,10 +97,18 @@ def _declared(image, file):
     return (2**bits - 1 if bits < FULL else None), None
 
 
+def _pnm_maximum(image):
+    args = image.tile[0].args
+    return WHITE if isinstance(args, str) else args[1]  # Pillow has a decoder for just that one
+
+
 def _grey_values(image):
     values = np.asarray(image)
-    if values.dtype.itemsize > 2 and (values.min() < 0 or values.max() > WHITE):
-        raise ValueError("its pixels are integers of more than 16 bits")
+    lowest, highest = int(values.min()), int(values.max())
+    if lowest < 0 or highest > WHITE:
+        raise ValueError(
+            f"its pixels are integers from {lowest} to {highest}: {FULL} bits are from 0 to {WHITE}"
+        )
     return values.astype(np.uint16)
 
 

@@ -18,6 +18,9 @@ _ENDINGS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9", "GIF": b";"}
 _PNG_SIGNATURE_LENGTH = 8
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are BigTIFF
 _EXIF = b"Exif\0\0"
+_JPEG2000_SIZE = b"\xff\x4f\xff\x51"  # the markers SOC and SIZ, with which a codestream begins
+_JPEG2000_PRECISION = 38  # bytes after these: of the first component
+_JPEG2000_HEADERS = 2**16  # bytes that are searched for them
 
 
 class BusyDecoder(ValueError):
@@ -90,7 +93,7 @@ def is_complete(file, file_format):
 def png_significant_bits(file):
     """The least number of significant bits that a PNG's sBIT chunk names; None without one.
 
-    The open file stays at the place where it is.
+    So it is for a number that no PNG can have. The open file stays at the place where it is.
     """
     here, place, found = file.tell(), _PNG_SIGNATURE_LENGTH, None
     while found is None:
@@ -102,7 +105,19 @@ def png_significant_bits(file):
             break
         place += length + 12
     file.seek(here)
-    return found
+    return found if found in range(1, 17) else None
+
+
+def jpeg2000_bits(file):
+    """The number of bits of a JPEG 2000's first component; None where its header is not found.
+
+    The open file stays at the place where it is.
+    """
+    here = file.tell()
+    _, found, size = _beginning(file, _JPEG2000_HEADERS).partition(_JPEG2000_SIZE)
+    file.seek(here)
+    precision = size[_JPEG2000_PRECISION : _JPEG2000_PRECISION + 1]
+    return (precision[0] & 0x7F) + 1 if precision else None
 
 
 def _beginning(file, count):

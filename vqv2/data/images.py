@@ -10,7 +10,7 @@ from vqv2.data.emoji import EmojiImages
 from vqv2.data.fashion_mnist import SIZE as FASHION_SIZE
 from vqv2.data.fashion_mnist import FashionMNIST
 from vqv2.data.folder import FolderImages
-from vqv2.data.formats import endings
+from vqv2.data.formats import OTHER_IMAGES, endings
 from vqv2.data.picture import PictureFile
 from vqv2.data.source import ImageSource
 from vqv2.data.split import check_split
@@ -145,8 +145,10 @@ def _unknown(path):
             f"'{path}' is a container of arrays that is not read: save its images with "
             "numpy.savez(FILE, images=..., labels=...), and give that .npz file"
         )
+    if path.suffix.lower() in OTHER_IMAGES:
+        return f"'{path}' is an image of a kind that is not read: convert it to PNG or JPEG"
     kind = "a kind of file that can be used" if path.is_file() else "a file or a folder"
-    return f"'{path}' is not {kind}{_meant(path)}: the data may be {_CHOICES}"
+    return f"'{path}' is not {kind}: the data may be {_CHOICES}"
 
 
 def _meant(path):

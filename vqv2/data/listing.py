@@ -129,7 +129,7 @@ def _content(path):
                     continue
                 if _is_folder(entry):
                     subfolders.append((entry.name, entry.is_symlink()))
-                elif entry.name.lower().endswith(endings()):
+                elif _is_image(entry):
                     files.append((os.fsencode(entry.name), *_state(entry)))
                 else:
                     passed_over[_ending(entry.name)] += 1
@@ -149,10 +149,16 @@ def _content(path):
 
 
 def _is_folder(entry):
+    """A link to nowhere may be meant as one, unless it is named like an image: listed, it says."""
     try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself: as a file it has a reason
-        return False
+        is_folder = entry.is_dir()
+    except OSError:  # a link that leads to itself
+        is_folder = False
+    return is_folder or entry.is_symlink() and not _is_image(entry) and not os.path.exists(entry)
+
+
+def _is_image(entry):
+    return entry.name.lower().endswith(endings())
 
 
 def _ending(name):
@@ -176,7 +182,11 @@ def _subfolders(path, real, content, seen, left_out):
     below = []
     for name, is_link in content.subfolders:
         there, here = os.path.join(real, name), f"{path}/{name}" if path else name
-        there = os.path.realpath(there) if is_link else there
+        try:
+            there = os.path.realpath(there) if is_link else there
+        except OSError as error:
+            left_out.append((here, f"it cannot be followed: {error.strerror}"))
+            continue
         if there not in seen:
             seen[there] = here
             below.append((here, there))

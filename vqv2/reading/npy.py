@@ -88,6 +88,8 @@ def read_header(file):
     if length > LONGEST_HEADER:
         raise ValueError(f"its header has {length} bytes, more than that of an array of numbers")
     text = file.read(length).decode("ascii")
+    if len(text) < length:
+        raise ValueError("it ends within its header")
     dtype, shape, order = _parse(text.replace('"', "'"))
     return Header(dtype, shape, order, len(MAGIC) + 2 + width + length)
 

@@ -60,6 +60,7 @@ class Tensors:
         header = parse_json(file.read(start - 8))
         self.metadata = header.pop(_METADATA, {})
         Each(Text()).check(self.metadata, "metadata")
+        _check_text(*header, *self.metadata, *self.metadata.values())
         self.entries = {name: _entry(name, fields, start) for name, fields in header.items()}
         _check_places(self.entries.values(), start, length)
 
@@ -78,6 +79,15 @@ def tensors(path, remedy):
     """Context manager: the `Tensors` at `path`. Raises as `vqv2.reading.file.reading` does."""
     with reading(path, remedy) as file:
         yield Tensors(file)
+
+
+def _check_text(*texts):
+    """JSON can escape halves of letters, which no program can write down."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{shown(text)} in it is no text") from None
 
 
 def _entry(name, fields, start):

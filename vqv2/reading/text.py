@@ -9,6 +9,7 @@ from vqv2.reading.file import content_of, reading, shortened
 LARGEST = 2**26  # bytes of a JSON file: the manifest of a store with 65536 classes has 2**21
 LARGEST_TOML = 2**20
 LONGEST_LINE = 2**16  # bytes of a line of a log
+LONGEST_NUMBER = 400  # digits of a whole number: more than any that a float can be
 LONGEST_TOML_LINE = 2000  # letters; the standard library's parser is quadratic in dots of a key
 DEEPEST = 24  # levels of lists and objects
 
@@ -36,7 +37,7 @@ def check_json(found, schema, path, remedy):
 def parse_json(content, schema=None):
     """The JSON object in text or bytes as a dictionary. Raises `ValueError` for anything else."""
     try:
-        found = json.loads(content)
+        found = json.loads(content, parse_int=_whole)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(found, dict):
@@ -62,7 +63,7 @@ def read_toml(path, remedy):
     """A TOML file as a dictionary. Raises as `vqv2.reading.file.reading` does."""
     content = content_of(path, remedy, LARGEST_TOML)
     try:
-        return _parse_toml(content.decode())
+        return _parse_toml(content.decode("utf-8-sig"))
     except RecursionError:
         reason = "it is nested too deeply"
     except ValueError as error:  # TOML's or the encoding's
@@ -77,6 +78,12 @@ def _parse_toml(text):
     found = tomllib.loads(text)
     _check_depth(found)
     return found
+
+
+def _whole(digits):
+    if len(digits) > LONGEST_NUMBER:
+        raise ValueError(f"it has a number of {len(digits)} digits")
+    return int(digits)
 
 
 def _line(text):

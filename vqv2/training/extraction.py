@@ -16,6 +16,8 @@ from vqv2.plan import images_at_once
 from vqv2.progress import progress_bar
 from vqv2.training.order import copy_generator
 
+_MOST_COPIES = 10_000
+
 
 def encode_dataset(
     model,
@@ -127,8 +129,8 @@ def _left(parts, length, arrays, communicator):
 
 
 def _check_copies(copies, augmentation):
-    if copies < 1:
-        raise InputError(f"copies {copies} must be at least 1")
+    if not 1 <= copies <= _MOST_COPIES:
+        raise InputError(f"copies {copies} must be from 1 to {_MOST_COPIES}")
     if copies > 1 and augmentation == "none":
         raise InputError(
             f"{copies} copies would all be the same: this autoencoder was trained without "
