@@ -29,7 +29,7 @@ MORE = {
     "memory": ["--full"],
     "sample": ["--batch", "2", "--storage", "bfloat16", "--window", "1,4"],
     "train": ["--precision", "bfloat16"],
-    "encode": ["--batch", "1,2"],
+    "encode": ["--batch", "1,2", "--busy", "1"],
 }
 BRIEFLY = ("--quick", "--repetitions", "1", "--warmup", "0", "--threads", "1")
 

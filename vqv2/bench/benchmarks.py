@@ -112,7 +112,7 @@ def encode(settings, limits, preset_name, batches=(4,)):
     """Images to the codes of all levels of a preset, with random weights. Ours only."""
     alone = dataclasses.replace(settings, peer=None)
     for batch in batches:
-        options = {"preset_name": preset_name, "batch": batch, "quick": settings.quick}
+        options = {"preset_name": preset_name, "batch": batch, "scale": settings.scale}
         with workers(alone) as pair:
             arguments = (options, alone, limits, f"encoding, batch {batch}")
             yield compare(pair, "encode", "codes", *arguments)

@@ -12,12 +12,15 @@ from vqv2.presets import preset
 
 def prepare(name):
     """Compile or load the kernels on a small model: that is no part of its time or memory."""
-    build(name, batch=2, quick=True).run()
+    build(name, batch=2, scale="tiny").run()
 
 
-def build(name, preset_name=None, batch=4, quick=False):
-    """ "codes" of `batch` images by a preset's autoencoder; `quick` takes a tiny one instead."""
-    config = training_case("autoencoder", True).config if quick else preset(preset_name).autoencoder
+def build(name, preset_name=None, batch=4, scale="host"):
+    """ "codes" of `batch` images by a preset's autoencoder; a tiny one where `scale` is "tiny"."""
+    if scale == "tiny":
+        config = training_case("autoencoder", scale).config
+    else:
+        config = preset(preset_name).autoencoder
     model, rng = Autoencoder(config, QuickNormal()), np.random.default_rng(0)
     size = config.image_size
     images = rng.random((batch, size, size, config.channels), dtype=np.float32)

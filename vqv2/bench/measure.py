@@ -83,10 +83,11 @@ class Settings:
     peer: str | None = None
     scale: str = "host"  # of the cases (`cases.py`); figures of "tiny" ones mean nothing
     only: str = ""  # part of the names of what is wanted
+    busy: int = 0  # other processes that compute beside the measurement
 
     def check(self):
         """Raise `InputError` for settings that mean nothing; returns self."""
-        for name, least in (("threads", 1), ("repetitions", 1), ("warmup", 0)):
+        for name, least in (("threads", 1), ("repetitions", 1), ("warmup", 0), ("busy", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"--{name} {getattr(self, name)} must be at least {least}")
         if self.peer not in (None, *PEERS):

@@ -7,6 +7,7 @@ import backends
 from backends import PRECISIONS
 from backends.reference.packing import STORAGES
 from vqv2.bench import benchmarks
+from vqv2.bench.busy import busy
 from vqv2.bench.first_use import IMPORTS, demo_compilations, import_seconds
 from vqv2.bench.machine import measure_limits
 from vqv2.bench.measure import PEERS, Settings, Spread
@@ -19,6 +20,7 @@ from vqv2.report import format_table
 EXAMPLES = (
     "vqv2 bench kernels --peer torch",
     "vqv2 bench train --peer torch --json train.json",
+    "vqv2 bench train --busy 1",
     "vqv2 --backend cupy bench train --size device --precision bfloat16 --peer torch",
     "vqv2 bench sample --preset imagenet256 --classes 1000 --batch 1,32 --fraction 0.05",
     "vqv2 bench sample --storage both --window 1,4,8",
@@ -69,6 +71,13 @@ def _add(kinds, name, summary, run):
     parser.add_argument("--warmup", type=int, default=1, metavar="N", help="runs before them (1)")
     parser.add_argument(
         "--threads", type=int, default=os.cpu_count(), metavar="N", help="default: all cores"
+    )
+    parser.add_argument(
+        "--busy",
+        type=int,
+        default=0,
+        metavar="N",
+        help="processes that compute beside the measurement, as a browser may (0)",
     )
     parser.add_argument(
         "--size",
@@ -129,15 +138,19 @@ def _measure(arguments):
         arguments.peer,
         "tiny" if arguments.quick else arguments.size,
         getattr(arguments, "only", ""),
+        arguments.busy,
     ).check()
     limits = measure_limits(settings, getattr(arguments, "precision", "float32"))
     print(limits_line(limits, settings.threads))
+    if settings.busy:
+        print(f"That was alone. All that follows is beside other work: --busy {settings.busy}")
     rows = []
-    for row in arguments.measure(arguments, settings, limits):
-        rows.append(row)
-        print(f"{row.name}: {row.ours_s:.4g} s", file=sys.stderr)
-        if arguments.json:  # after each row: what is interrupted later keeps what it has measured
-            write_json(arguments.json, arguments.name, rows, limits, settings)
+    with busy(settings.busy):
+        for row in arguments.measure(arguments, settings, limits):
+            rows.append(row)
+            print(f"{row.name}: {row.ours_s:.4g} s", file=sys.stderr)
+            if arguments.json:  # after each row: what is interrupted later keeps what is measured
+                write_json(arguments.json, arguments.name, rows, limits, settings)
     if not rows:
         raise InputError(f"--only {settings.only}: no row has that in its name")
     print(costs(rows) if arguments.name == "scaling" else table(rows))
