@@ -1,10 +1,11 @@
 """Ctrl-C while the command is still being imported: one line and the status of an interruption."""
 
 import os
-import subprocess
 import sys
 
 import pytest
+
+from tests import processes
 
 # Sends itself the signal at the moment when NumPy is about to be imported.
 INTERRUPTED = """
@@ -40,8 +41,9 @@ sys.exit(vqv2.cli.main())
 
 def run(program):
     program = f"import os, signal, sys\n{program}"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    return done.returncode, done.stderr
+    with processes.started([sys.executable, "-c", program]) as process:
+        status, _, error = processes.finish(process)
+    return status, error
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
