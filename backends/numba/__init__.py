@@ -24,6 +24,7 @@ from backends.numba import (  # noqa: F401  (each registers its versions)
 )
 
 BY_REFERENCE = (
+    kernels.factor,  # x itself
     kernels.sigmoid,  # of small maps only: gates have one of their own
     kernels.unscale,  # float16, whose losses are scaled, is for devices
     kernels.sample_codes,  # one row per image

@@ -69,52 +69,71 @@ def _sum_squares_loop(x, mean, partial):
                 total[c] += (x[m, c] - mean[c]) * (x[m, c] - mean[c])
 
 
-@kernels.normalize.version("numba")
-def normalize(x, mean, factor, offset):
-    y = np.empty(x.shape, x.dtype)
-    _normalize_loop(np.ascontiguousarray(x), *_contiguous(mean, factor, offset), y)
-    return y
+def _constants(x, mean, variance, scale, offset, epsilon):
+    """(mean, 1 / deviation, scale / deviation, offset), each without gaps."""
+    inverse = 1 / np.sqrt(variance + epsilon)
+    return _contiguous(mean, inverse, scale * inverse, offset)
 
 
 def _contiguous(*arrays):
     return [np.ascontiguousarray(array) for array in arrays]
 
 
+@kernels.normalize.version("numba")
+def normalize(x, mean, variance, scale, offset, epsilon, relu):
+    y = np.empty(x.shape, x.dtype)
+    mean, _, factor, offset = _constants(x, mean, variance, scale, offset, epsilon)
+    _normalize_loop(np.ascontiguousarray(x), mean, factor, offset, relu, y)
+    return y
+
+
 @compiled
-def _normalize_loop(x, mean, factor, offset, y):
+def _normalize_loop(x, mean, factor, offset, relu, y):
     for m in prange(len(x)):
         for c in range(len(mean)):
-            y[m, c] = (x[m, c] - mean[c]) * factor[c] + offset[c]
+            value = (x[m, c] - mean[c]) * factor[c] + offset[c]
+            y[m, c] = 0 if relu and value <= 0 else value  # NaN stays NaN
 
 
-@kernels.correlate.version("numba")
-def correlate(x, mean, dy):
+@kernels.normalize_parameter_gradient.version("numba")
+def normalize_parameter_gradient(x, mean, variance, scale, offset, epsilon, relu, dy):
     partial = np.zeros((2, _parts(x), x.shape[1]), x.dtype)
-    _correlate_loop(*_contiguous(x, mean, dy), partial)
-    plain, products = partial.sum(axis=1)
-    return plain, products
+    mean, inverse, factor, offset = _constants(x, mean, variance, scale, offset, epsilon)
+    _parameter_gradient_loop(*_contiguous(x, dy), mean, factor, offset, relu, partial)
+    d_offset, d_centred = partial.sum(axis=1)
+    return d_centred * inverse, d_offset
 
 
 @compiled
-def _correlate_loop(x, mean, dy, partial):
+def _parameter_gradient_loop(x, dy, mean, factor, offset, relu, partial):
     parts = partial.shape[1]
     for part in prange(parts):
         plain, products = partial[0, part], partial[1, part]
         for m in range(len(x) * part // parts, len(x) * (part + 1) // parts):
             for c in range(len(mean)):
-                plain[c] += dy[m, c]
-                products[c] += dy[m, c] * (x[m, c] - mean[c])
+                open = not relu or (x[m, c] - mean[c]) * factor[c] + offset[c] > 0
+                d = dy[m, c] if open else 0
+                plain[c] += d
+                products[c] += d * (x[m, c] - mean[c])
 
 
-@kernels.combine.version("numba")
-def combine(x, mean, dy, factor, slope, offset):
-    y = np.empty(x.shape, x.dtype)
-    _combine_loop(*_contiguous(x, mean, dy, factor, slope, offset), y)
-    return y
+@kernels.normalize_input_gradient.version("numba")
+def normalize_input_gradient(
+    x, mean, variance, scale, offset, epsilon, relu, dy, d_scale, d_offset, count
+):
+    dx = np.empty(x.shape, x.dtype)
+    mean, inverse, factor, offset = _constants(x, mean, variance, scale, offset, epsilon)
+    slope, constant = -(factor * inverse * d_scale / count), -(factor * d_offset / count)
+    rows = _contiguous(x, dy)
+    _input_gradient_loop(*rows, mean, factor, offset, relu, slope, constant, dx)
+    return dx
 
 
 @compiled
-def _combine_loop(x, mean, dy, factor, slope, offset, y):
+def _input_gradient_loop(x, dy, mean, factor, offset, relu, slope, constant, dx):
     for m in prange(len(x)):
         for c in range(len(mean)):
-            y[m, c] = dy[m, c] * factor[c] + (x[m, c] - mean[c]) * slope[c] + offset[c]
+            open = not relu or (x[m, c] - mean[c]) * factor[c] + offset[c] > 0
+            dx[m, c] = dy[m, c] if open else 0
+        for c in range(len(mean)):
+            dx[m, c] = dx[m, c] * factor[c] + (x[m, c] - mean[c]) * slope[c] + constant[c]

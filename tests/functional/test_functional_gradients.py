@@ -62,10 +62,17 @@ CASES = {
     ],
     "split": [(lambda x: F.split(x, sections=3), array(2, 6))],
     "upsample": [(lambda x: F.upsample(x, factor=3), array(2, 2, 3, 4))],
-    "relu": [(F.relu, away_from_zero(3, 4))],
-    "elu": [(F.elu, away_from_zero(3, 4))],
+    "relu": [
+        (F.relu, away_from_zero(3, 4)), (F.relu, away_from_zero(2, 3, 4), array(4) * 0.01),
+    ],
+    "elu": [(F.elu, away_from_zero(3, 4)), (F.elu, away_from_zero(2, 3, 4), array(4) * 0.01)],
     "sigmoid": [(F.sigmoid, array(3, 4) * 5)],
     "gate": [(F.gate, array(2, 3, 8))],
+    "gate_block": [
+        (dropped(lambda *x, rng: F.gate_block(*x, rate=0.4, rng=rng)), array(2, 3, 3, 4),
+         array(2, 3, 3, 8), array(8), array(2, 3, 3, 8), array(2, 8)),
+        (F.gate_block, array(2, 3, 3, 4), array(2, 3, 3, 8), array(8)),
+    ],
     "dropout": [(dropped(lambda x, rng: F.dropout(x, rate=0.4, rng=rng)), array(5, 7))],
     "conv2d": [
         (lambda x, w, b: F.conv2d(x, w, b, stride=2, padding=1), array(2, 6, 8, 3),
@@ -105,7 +112,10 @@ CASES = {
          array(3, parameter_count(4, 3))),
     ],
     "mean_squared_error": [(F.mean_squared_error, array(3, 4), array(3, 4))],
-    "batch_norm": [(F.batch_norm, array(4, 3, 3, 5) * 2 + 1, array(5), array(5))],
+    "batch_norm": [
+        (F.batch_norm, array(4, 3, 3, 5) * 2 + 1, array(5), array(5)),
+        (lambda *x: F.batch_norm(*x, relu=True), array(4, 3, 3, 5) * 2 + 1, array(5), array(5)),
+    ],
 }  # fmt: skip
 
 NOT_A_DERIVATIVE = {"straight_through"}  # its gradient is not that of its value, by design

@@ -20,6 +20,20 @@ class Launch(NamedTuple):
 
 FAMILIES = {  # of the project's kernels; those of sampling are the rest
     "adam": "Adam",
+    "add_parts_of_columns": "sums over rows",
+    "biased_elu": "elementwise",
+    "biased_elu_gradient": "elementwise",
+    "biased_relu": "elementwise",
+    "biased_relu_gradient": "elementwise",
+    "gate_block": "elementwise",
+    "gate_block_gradient": "elementwise",
+    "join_moments": "sums over rows",
+    "normalize": "batch norm",
+    "normalize_input_gradient": "batch norm",
+    "part_moments": "batch norm",
+    "part_parameter_gradients": "batch norm",
+    "part_sums": "sums over rows",
+    "widen": "halves",
     "add_by_code": "codebook statistics",
     "add_parts": "codebook statistics",
     "attention": "attention",
@@ -39,7 +53,6 @@ FAMILIES = {  # of the project's kernels; those of sampling are the rest
     "sigmoid": "elementwise",
     "to_halves": "halves",
     "unfold": "unfold",
-    "unfold_halves": "unfold",
     "unscale": "unscale",
 }
 TRANSFERS = "transfers"  # copies from and to the host: no launches of kernels
@@ -78,7 +91,8 @@ def launch_of(name, declared, arguments):
 def _unfold(given):
     """A block of lines of patches, from its share of the maps."""
     x = given["x"]
-    images = x.size / math.prod(int(given[name]) for name in ("height", "width", "channels"))
+    image = math.prod(int(given[name]) for name in ("height", "width", "channels", "word_bytes"))
+    images = x.nbytes / image
     share = given["lines"] / (given["rows"] * images)
     return share * x.nbytes, given["patches"].nbytes
 
@@ -87,10 +101,10 @@ def _fold(given):
     """A block of patches, added to the images that they lie in."""
     sizes = (int(given[name]) for name in ("images", "height", "width", "channels"))
     region = math.prod(sizes) * given["x"].itemsize
-    return given["patches"].nbytes + region, region
+    return given["patches"].nbytes + int(given["add"]) * region, region
 
 
-_MOVED = {"unfold": _unfold, "unfold_halves": _unfold, "fold": _fold}
+_MOVED = {"unfold": _unfold, "fold": _fold}
 
 
 def _attention(products):

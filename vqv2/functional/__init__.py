@@ -4,7 +4,7 @@ Operations take tensors, arrays or numbers and return tensors. Images and maps a
 Importing this package also gives `Tensor` its operators.
 """
 
-from vqv2.functional.activation import dropout, elu, gate, relu, sigmoid
+from vqv2.functional.activation import dropout, elu, gate, gate_block, relu, sigmoid
 from vqv2.functional.arithmetic import add, divide, exp, log, multiply, power, sqrt, subtract
 from vqv2.functional.attention import causal_attention
 from vqv2.functional.convolution import causal_conv2d, conv2d, conv_transpose2d
@@ -36,6 +36,7 @@ __all__ = [
     "embedding",
     "exp",
     "gate",
+    "gate_block",
     "index",
     "linear",
     "log",

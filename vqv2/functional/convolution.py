@@ -1,9 +1,11 @@
 """Convolutions over maps (N, H, W, C); the kernels' files say how they number their weights.
 
-All raise `ValueError` for shapes that do not fit, `TypeError` for whole numbers.
+`rounded` is as in `backends.reference.matmul`, for a convolution without bias. All raise `ValueError`
+for shapes that do not fit, `TypeError` for whole numbers.
 """
 
 from backends import kernels
+from backends.arrays import is_rounded, widened
 from vqv2.functional.requirements import require_floats, require_shape
 from vqv2.operation import differentiable
 
@@ -16,28 +18,30 @@ def _with_bias(y, b):
 
 
 def _bias_gradient(dy):
-    return kernels.sum_rows(dy.reshape(-1, dy.shape[-1]))
+    return kernels.sum_rows(widened(dy).reshape(-1, dy.shape[-1]))
 
 
-@differentiable
-def conv2d(x, w, b=None, stride=1, padding=0):
+@differentiable(halves=True)
+def conv2d(x, w, b=None, stride=1, padding=0, rounded=False):
     """Convolution (N, H, W, C), (k, k, C, D), (D,) -> (N, H', W', D), H' = (H + 2p - k) / s + 1."""
     require_floats(x=x, w=w)
     require_shape("w", w, (None, None, x.shape[-1], None), beside={"x": x})
-    y = _with_bias(kernels.conv2d(x, w, stride, padding), b)
+    keeps, x = is_rounded(x), kernels.factor(x)
+    y = _with_bias(kernels.conv2d(x, w, stride, padding, rounded=rounded), b)
 
     def gradient(dy):
+        d, size = kernels.factor(dy), x.shape[1:3]
         return (
-            lambda: kernels.conv2d_input_gradient(dy, w, stride, padding, *x.shape[1:3]),
-            lambda: kernels.conv2d_weight_gradient(x, dy, w.shape[0], stride, padding),
+            lambda: kernels.conv2d_input_gradient(d, w, stride, padding, *size, rounded=keeps),
+            lambda: kernels.conv2d_weight_gradient(x, d, w.shape[0], stride, padding),
             lambda: _bias_gradient(dy),
         )[: 2 if b is None else 3]
 
     return y, gradient
 
 
-@differentiable
-def conv_transpose2d(x, w, b=None, stride=1, padding=0):
+@differentiable(halves=True)
+def conv_transpose2d(x, w, b=None, stride=1, padding=0, rounded=False):
     """Transposed convolution, the transpose of `conv2d` as a linear map.
 
     (N, H, W, D), (k, k, C, D), (C,) -> (N, H', W', C), H' = (H - 1) s - 2p + k. The weights are
@@ -46,20 +50,23 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0):
     require_floats(x=x, w=w)
     require_shape("w", w, (None, None, None, x.shape[-1]), beside={"x": x})
     size = [(n - 1) * stride - 2 * padding + w.shape[0] for n in x.shape[1:3]]
-    y = _with_bias(kernels.conv2d_input_gradient(x, w, stride, padding, *size), b)
+    keeps, x = is_rounded(x), kernels.factor(x)
+    y = kernels.conv2d_input_gradient(x, w, stride, padding, *size, rounded=rounded)
+    y = _with_bias(y, b)
 
     def gradient(dy):
+        d = kernels.factor(dy)
         return (
-            lambda: kernels.conv2d(dy, w, stride, padding),
-            lambda: kernels.conv2d_weight_gradient(dy, x, w.shape[0], stride, padding),
+            lambda: kernels.conv2d(d, w, stride, padding, rounded=keeps),
+            lambda: kernels.conv2d_weight_gradient(d, x, w.shape[0], stride, padding),
             lambda: _bias_gradient(dy),
         )[: 2 if b is None else 3]
 
     return y, gradient
 
 
-@differentiable
-def causal_conv2d(x, w, b=None, kernel_size=5):
+@differentiable(halves=True)
+def causal_conv2d(x, w, b=None, kernel_size=5, rounded=False):
     """Causal convolution of the same size: (N, H, W, C), (taps, C, D), (D,) -> (N, H, W, D).
 
     Position (i, j) sees rows above and columns to its left only, and itself when w has the centre
@@ -67,12 +74,14 @@ def causal_conv2d(x, w, b=None, kernel_size=5):
     """
     require_floats(x=x, w=w)
     require_shape("w", w, (None, x.shape[-1], None), beside={"x": x})
-    y = _with_bias(kernels.causal_conv2d(x, w, kernel_size), b)
+    keeps, x = is_rounded(x), kernels.factor(x)
+    y = _with_bias(kernels.causal_conv2d(x, w, kernel_size, rounded=rounded), b)
 
     def gradient(dy):
+        d = kernels.factor(dy)
         return (
-            lambda: kernels.causal_conv2d_input_gradient(dy, w, kernel_size),
-            lambda: kernels.causal_conv2d_weight_gradient(x, dy, kernel_size, len(w)),
+            lambda: kernels.causal_conv2d_input_gradient(d, w, kernel_size, rounded=keeps),
+            lambda: kernels.causal_conv2d_weight_gradient(x, d, kernel_size, len(w)),
             lambda: _bias_gradient(dy),
         )[: 2 if b is None else 3]
 

@@ -1,6 +1,7 @@
 """Matrix products."""
 
 from backends import kernels
+from backends.arrays import is_rounded, widened
 from vqv2.autodiff import Tensor
 from vqv2.functional.requirements import require_floats, require_shape
 from vqv2.operation import differentiable
@@ -12,31 +13,34 @@ def matmul(a, b):
     return a @ b, lambda dy: (lambda: dy @ b.swapaxes(-1, -2), lambda: a.swapaxes(-1, -2) @ dy)
 
 
-@differentiable
-def linear(x, w, b=None):
+@differentiable(halves=True)
+def linear(x, w, b=None, rounded=False):
     """x w + b along the last axis: (..., C), (C, D), (D,) -> (..., D).
 
     On a map (N, H, W, C) this is the 1x1 convolution. With the leading axes flattened to rows:
-    dx = dy w^T, dw = x^T dy, db = sum of dy over the rows. Raises `ValueError` for shapes that do
-    not fit, `TypeError` for whole numbers.
+    dx = dy w^T, dw = x^T dy, db = sum of dy over the rows. `rounded` as in
+    `backends.reference.matmul`, without bias only. Raises `ValueError` for shapes that do not fit,
+    `TypeError` for whole numbers.
     """
     require_floats(x=x, w=w)
     require_shape("w", w, (x.shape[-1], None), beside={"x": x})
-    rows = x.reshape(-1, x.shape[-1])
-    y = kernels.matmul(rows, w)
+    shape, rows = x.shape, kernels.factor(x.reshape(-1, x.shape[-1]))
+    keeps = is_rounded(x)
+    y = kernels.matmul(rows, w, rounded=rounded)
     if b is not None:
         require_shape("b", b, w.shape[1:], beside={"w": w})
         kernels.add_bias(y, b)
 
     def gradient(dy):
-        d_rows = dy.reshape(-1, dy.shape[-1])
+        dy = dy.reshape(-1, dy.shape[-1])
+        d_rows = kernels.factor(dy)
         return (
-            lambda: kernels.matmul(d_rows, w.T).reshape(x.shape),
+            lambda: kernels.matmul(d_rows, w.T, rounded=keeps).reshape(shape),
             lambda: kernels.matmul(rows.T, d_rows),
-            lambda: kernels.sum_rows(d_rows),
+            lambda: kernels.sum_rows(widened(dy)),
         )[: 2 if b is None else 3]
 
-    return y.reshape(*x.shape[:-1], w.shape[-1]), gradient
+    return y.reshape(*shape[:-1], w.shape[-1]), gradient
 
 
 Tensor.__matmul__ = matmul

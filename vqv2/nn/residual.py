@@ -15,7 +15,8 @@ class ResidualBlock(Module):
 
     def forward(self, x):
         """(N, H, W, hidden_units) -> the same shape."""
-        return x + self.pointwise(F.relu(self.spatial(F.relu(x))))
+        hidden = F.relu(self.spatial(F.relu(x), biased=False), self.spatial.bias)
+        return x + self.pointwise(hidden)
 
 
 class ResidualStack(Module):

@@ -80,10 +80,10 @@ class Source:
         passed = tuple(_argument(kernel, a, dtype) for a in arguments)
         function((blocks,), threads, passed, shared_mem=shared)
 
-    def each(self, kernel, count, *arguments):
+    def each(self, kernel, count, *arguments, dtype=None):
         """Start `kernel` with one thread for each of `count` elements; `count` goes last."""
         blocks = min(blocks_of(count, THREADS), MOST_BLOCKS)
-        self.launch(kernel, blocks, THREADS, *arguments, np.int64(count))
+        self.launch(kernel, blocks, THREADS, *arguments, np.int64(count), dtype=dtype)
 
 
 def _granted(function, kernel, shared):
