@@ -41,10 +41,13 @@ causal_conv2d_weight_gradient = ProductKernel(reference.causal_conv.causal_conv2
 
 add_bias = Kernel(reference.batch_norm.add_bias)
 sum_rows = Kernel(reference.batch_norm.sum_rows)
+factor_and_sum = Kernel(reference.batch_norm.factor_and_sum)
+add_biased = Kernel(reference.batch_norm.add_biased)
 moments = Kernel(reference.batch_norm.moments)
 normalize = Kernel(reference.batch_norm.normalize)
 normalize_parameter_gradient = Kernel(reference.batch_norm.normalize_parameter_gradient)
 normalize_input_gradient = Kernel(reference.batch_norm.normalize_input_gradient)
+follow_moments = Kernel(reference.batch_norm.follow_moments)
 
 causal_attention = Kernel(reference.attention.causal_attention)
 causal_attention_gradient = Kernel(reference.attention.causal_attention_gradient)

@@ -243,7 +243,9 @@ def _deliver(parent, cotangent, pending):
 
 
 def _add_to_leaf(leaf, cotangent):
-    cotangent = widened(cotangent).astype(leaf.dtype, copy=False)  # beside float64 constants it may be that
+    cotangent = widened(cotangent).astype(
+        leaf.dtype, copy=False
+    )  # beside float64 constants it may be that
     leaf.grad = cotangent if leaf.grad is None else kernels.add(leaf.grad, cotangent)
 
 

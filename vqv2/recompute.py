@@ -45,7 +45,9 @@ def recomputed(function, *inputs, parts=1, **settings):
     state = rng.bit_generator.state if rng is not None else None
     slices = _slices([len(i) for i in inputs], parts) if parts > 1 else [...]
     with no_grad():
-        output = _joined([widened(function(*_part(inputs, one), **settings).array) for one in slices])
+        output = _joined(
+            [widened(function(*_part(inputs, one), **settings).array) for one in slices]
+        )
 
     def gradient(cotangent):
         gradients = []

@@ -5,13 +5,55 @@
 // read.
 
 extern "C" __global__ void part_sums(
-    const Real* x, Real* sums, long long groups, long long length, int channels, int part_rows)
+    const Any* x, int format, Real* sums, long long groups, long long length, int channels,
+    int part_rows)
 {
     Part part = part_of(groups, length, channels, part_rows);
     if (!part.inside) return;
     Real sum = 0;
-    for (long long m = part.first; m < part.last; m++) sum += x[m * channels + part.column];
+    for (long long m = part.first; m < part.last; m++)
+        sum += read(x, m * channels + part.column, format);
     sums[part.number * channels + part.column] = sum;
+}
+
+// The same, and x rounded to half precision on the way.
+extern "C" __global__ void halves_and_part_sums(
+    const Real* x, unsigned short* halves, int format, Real* sums, long long groups, long long length,
+    int channels, int part_rows)
+{
+    Part part = part_of(groups, length, channels, part_rows);
+    if (!part.inside) return;
+    Real sum = 0;
+    for (long long m = part.first; m < part.last; m++) {
+        Real value = x[m * channels + part.column];
+        halves[m * channels + part.column] = half_bits(value, format);
+        sum += value;
+    }
+    sums[part.number * channels + part.column] = sum;
+}
+
+extern "C" __global__ void add_biased(
+    const Real* x, const Any* y, int y_format, const Real* bias, Real* total, long long groups,
+    long long length, int channels, int part_rows)
+{
+    Part part = part_of(groups, length, channels, part_rows);
+    if (!part.inside) return;
+    Real shift = bias[part.column];
+    for (long long m = part.first; m < part.last; m++) {
+        long long i = m * channels + part.column;
+        total[i] = x[i] + (read(y, i, y_format) + shift);
+    }
+}
+
+extern "C" __global__ void follow_moments(
+    Real* mean, Real* variance, const Real* new_mean, const Real* new_variance, Real share,
+    long long count)
+{
+    EACH(i, count)
+    {
+        mean[i] += share * (new_mean[i] - mean[i]);
+        variance[i] += share * (new_variance[i] - variance[i]);
+    }
 }
 
 // Of each part the mean of a column, and the sum of the squared distances from it. Distances from the
@@ -110,7 +152,8 @@ extern "C" __global__ void part_parameter_gradients(
 extern "C" __global__ void normalize_input_gradient(
     const Real* x, const Real* mean, const Real* variance, const Real* scale, const Real* offset,
     Real epsilon, int relu, const Any* dy, int dy_format, const Real* d_offset, const Real* d_scale,
-    Real count, Real* dx, long long groups, long long length, int channels, int part_rows)
+    Real count, const Real* onto, int adds, Real* dx, long long groups, long long length, int channels,
+    int part_rows)
 {
     Part part = part_of(groups, length, channels, part_rows);
     if (!part.inside) return;
@@ -120,6 +163,7 @@ extern "C" __global__ void normalize_input_gradient(
     for (long long m = part.first; m < part.last; m++) {
         long long i = m * channels + part.column;
         Real d = normalized.open(x[i], relu) ? read(dy, i, dy_format) : Real(0);
-        dx[i] = d * normalized.factor - (x[i] - normalized.mean) * slope - constant;
+        d = d * normalized.factor - (x[i] - normalized.mean) * slope - constant;
+        dx[i] = adds ? onto[i] + d : d;
     }
 }

@@ -6,7 +6,7 @@ from backends import kernels
 from backends.cupy.engine import cublas, cuda, half
 from backends.reference.conv import is_pointwise, output_size
 
-PATCH_BYTES = 2**28  # patches of one block: long products, bounded memory
+PATCH_BYTES = 2**29  # patches of one block: long products, bounded memory
 _cuda = cuda.Source(__file__)
 
 
@@ -95,17 +95,18 @@ def weight_gradient(patches, x, dy):
     """Gradient of `convolve` with respect to its matrix: (taps * C, D)."""
     xp = half.module_of(x)
     x, dy = half.halved(x), half.halved(dy).reshape(-1, dy.shape[-1])
-    dw = xp.zeros((patches.taps * patches.channels, dy.shape[-1]), x.dtype)
-    for positions, first, block in patches.blocks(x.dtype):
+    shape, blocks = (patches.taps * patches.channels, dy.shape[-1]), list(patches.blocks(x.dtype))
+    dw = xp.empty(shape, x.dtype) if blocks else xp.zeros(shape, x.dtype)
+    for positions, first, block in blocks:
         patches.unfold(x, first, block)
-        cublas.multiply(block.T, dy[positions], out=dw, add=True)
+        cublas.multiply(block.T, dy[positions], out=dw, add=first > 0)
     return dw
 
 
 @kernels.conv2d.version("cupy")
 def conv2d(x, w, stride, padding, rounded=False):
     kernel_size, _, channels, channels_out = w.shape
-    matrix = cuda.contiguous(w).reshape(-1, channels_out)
+    matrix = half.contiguous(w).reshape(-1, channels_out)
     if is_pointwise(kernel_size, stride, padding):
         y = cublas.multiply(x.reshape(-1, channels), matrix, rounded=rounded)
         return y.reshape(*x.shape[:3], channels_out)
@@ -117,10 +118,14 @@ def conv2d(x, w, stride, padding, rounded=False):
 @kernels.conv2d_input_gradient.version("cupy")
 def conv2d_input_gradient(dy, w, stride, padding, height, width, rounded=False):
     kernel_size, _, channels, channels_out = w.shape
-    matrix = cuda.contiguous(w).reshape(-1, channels_out)
+    matrix = half.contiguous(w).reshape(-1, channels_out)
     if is_pointwise(kernel_size, stride, padding):
         dx = cublas.multiply(dy.reshape(-1, channels_out), matrix.T, rounded=rounded)
         return dx.reshape(*dy.shape[:3], channels)
+    if _turns(kernel_size, stride, padding, channels, channels_out):
+        taps = half.contiguous(half.contiguous(w)[::-1, ::-1].swapaxes(2, 3))
+        matrix = taps.reshape(-1, channels)
+        return convolve(_turned(dy, height, width, kernel_size, padding), dy, matrix, rounded)
     shape, window = (len(dy), height, width, channels), (kernel_size**2, stride, padding)
     patches = Patches(shape, *dy.shape[1:3], kernel_size, *window)
     return input_gradient(patches, dy, matrix, rounded)
@@ -132,7 +137,24 @@ def conv2d_weight_gradient(x, dy, kernel_size, stride, padding):
     if is_pointwise(kernel_size, stride, padding):
         dw = cublas.multiply(x.reshape(-1, channels).T, dy.reshape(-1, channels_out))
         return dw.reshape(1, 1, channels, channels_out)
-    window = (kernel_size**2, stride, padding)
-    patches = Patches(x.shape, *dy.shape[1:3], kernel_size, *window)
-    dw = weight_gradient(patches, x, dy)
-    return dw.reshape(kernel_size, kernel_size, channels, channels_out)
+    shape = (kernel_size, kernel_size, channels, channels_out)
+    if _turns(kernel_size, stride, padding, channels, channels_out):
+        patches = _turned(dy, *x.shape[1:3], kernel_size, padding)
+        turned = weight_gradient(patches, dy, x).reshape(*shape[:2], channels_out, channels)
+        return turned[::-1, ::-1].swapaxes(2, 3)
+    patches = Patches(x.shape, *dy.shape[1:3], kernel_size, kernel_size**2, stride, padding)
+    return weight_gradient(patches, x, dy).reshape(shape)
+
+
+def _turns(kernel_size, stride, padding, channels, channels_out):
+    """Whether gradients are taken from patches of dy, which then are no larger than those of x.
+
+    The transpose of a convolution without strides is one with its taps turned round.
+    """
+    return stride == 1 and padding < kernel_size and channels_out <= channels
+
+
+def _turned(dy, height, width, kernel_size, padding):
+    """Patches of dy (N, H', W', D) for each pixel of x (N, height, width, C), taps turned round."""
+    window = (kernel_size, kernel_size**2, 1, kernel_size - 1 - padding)
+    return Patches(dy.shape, height, width, *window)

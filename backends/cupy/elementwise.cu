@@ -25,15 +25,25 @@ extern "C" __global__ void elu(const Any* x, int x_format, Any* y, int y_format,
 }
 
 extern "C" __global__ void relu_gradient(
-    const Any* y, int y_format, const Any* dy, int dy_format, Real* dx, long long count)
+    const Any* y, int y_format, const Any* dy, int dy_format, const Real* onto, int adds, Real* dx,
+    long long count)
 {
-    EACH(i, count) dx[i] = Relu().gradient(read(y, i, y_format), read(dy, i, dy_format));
+    EACH(i, count)
+    {
+        Real d = Relu().gradient(read(y, i, y_format), read(dy, i, dy_format));
+        dx[i] = adds ? onto[i] + d : d;
+    }
 }
 
 extern "C" __global__ void elu_gradient(
-    const Any* y, int y_format, const Any* dy, int dy_format, Real* dx, long long count)
+    const Any* y, int y_format, const Any* dy, int dy_format, const Real* onto, int adds, Real* dx,
+    long long count)
 {
-    EACH(i, count) dx[i] = Elu().gradient(read(y, i, y_format), read(dy, i, dy_format));
+    EACH(i, count)
+    {
+        Real d = Elu().gradient(read(y, i, y_format), read(dy, i, dy_format));
+        dx[i] = adds ? onto[i] + d : d;
+    }
 }
 
 // Activations of x + bias, (rows, channels), and their gradients with that of the bias: `sums` are those

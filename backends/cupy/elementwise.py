@@ -20,9 +20,10 @@ def _activate(kernel, x):
     return y
 
 
-def _activate_gradient(kernel, y, dy):
+def _activate_gradient(kernel, y, dy, onto):
     dx = half.module_of(y).empty(y.shape, y.dtype)
-    _cuda.each(kernel, y.size, *half.parts(y), *half.parts(dy), dx, dtype=y.dtype)
+    arguments = (*half.parts(y), *half.parts(dy), *cuda.optional(onto, dx), dx)
+    _cuda.each(kernel, y.size, *arguments, dtype=y.dtype)
     return dx
 
 
@@ -32,8 +33,8 @@ def relu(x):
 
 
 @kernels.relu_gradient.version("cupy")
-def relu_gradient(y, dy):
-    return _activate_gradient("relu_gradient", y, dy)
+def relu_gradient(y, dy, onto=None):
+    return _activate_gradient("relu_gradient", y, dy, onto)
 
 
 @kernels.elu.version("cupy")
@@ -42,8 +43,8 @@ def elu(x):
 
 
 @kernels.elu_gradient.version("cupy")
-def elu_gradient(y, dy):
-    return _activate_gradient("elu_gradient", y, dy)
+def elu_gradient(y, dy, onto=None):
+    return _activate_gradient("elu_gradient", y, dy, onto)
 
 
 def _activate_biased(kernel, x, bias):
@@ -129,13 +130,12 @@ def gate_block(x, features, bias, condition, label, rate, seed):
     xp = array_module(x)
     inside = half.empty(xp, features.shape, features.dtype)
     y = xp.empty(x.shape, x.dtype)
-    nothing = cuda.contiguous(bias)  # for what is not there
+    given = bias if condition is None else condition
     _positions(x).launch(
         _cuda,
         "gate_block",
         *(cuda.contiguous(x), *half.parts(features), cuda.contiguous(bias)),
-        *(*half.parts(nothing if condition is None else condition), int(condition is not None)),
-        *(nothing if label is None else cuda.contiguous(label), int(label is not None)),
+        *(*half.parts(given), int(condition is not None), *cuda.optional(label, bias)),
         *(*dropout_numbers(rate, seed, x.dtype), *half.parts(inside), y),
         dtype=x.dtype,
     )

@@ -1,21 +1,11 @@
-"""Sums over the rows, and what is the same for every row, on the processor.
-
-The rows are cut into parts in a way that depends on their number alone, so that no result depends
-on the number of threads.
-"""
+"""Biases and batch normalisation on the processor: what is the same for every row."""
 
 import numpy as np
 
 from backends import kernels
+from backends.arrays import rows_of
+from backends.numba.addition import add, parts_of, sum_rows
 from backends.numba.engine.compiled import compiled, prange
-
-PARTS = 64  # at most, that the rows are cut into
-PART_ROWS = 32  # of a part at least
-
-
-def _parts(x):
-    """How many parts the rows of x are cut into."""
-    return max(1, min(PARTS, len(x) // PART_ROWS))
 
 
 @kernels.add_bias.version("numba")
@@ -33,28 +23,33 @@ def _add_bias_loop(x, bias):
             x[m, c] += bias[c]
 
 
-@kernels.sum_rows.version("numba")
-def sum_rows(x):
-    partial = np.zeros((_parts(x), x.shape[1]), x.dtype)
-    _sum_rows_loop(np.ascontiguousarray(x), partial)
-    return partial.sum(axis=0)
+@kernels.factor_and_sum.version("numba")
+def factor_and_sum(x):
+    return x, sum_rows(x)
+
+
+@kernels.add_biased.version("numba")
+def add_biased(x, y, bias):
+    total = np.empty(x.shape, x.dtype)
+    arrays = [rows_of(np.ascontiguousarray(array)) for array in (x, y)]
+    _add_biased_loop(*arrays, np.ascontiguousarray(bias), rows_of(total))
+    return total
 
 
 @compiled
-def _sum_rows_loop(x, partial):
-    parts = len(partial)
-    for part in prange(parts):
-        total = partial[part]
-        for m in range(len(x) * part // parts, len(x) * (part + 1) // parts):
-            for c in range(len(total)):
-                total[c] += x[m, c]
+def _add_biased_loop(x, y, bias, total):
+    for m in prange(len(x)):
+        for c in range(len(bias)):
+            total[m, c] = y[m, c] + bias[c]
+        for c in range(len(bias)):
+            total[m, c] += x[m, c]
 
 
 @kernels.moments.version("numba")
 def moments(x):
     x = np.ascontiguousarray(x)
     mean = sum_rows(x) / x.dtype.type(len(x))
-    squares = np.zeros((_parts(x), x.shape[1]), x.dtype)
+    squares = np.zeros((parts_of(x), x.shape[1]), x.dtype)
     _sum_squares_loop(x, mean, squares)
     return mean, squares.sum(axis=0) / x.dtype.type(len(x))
 
@@ -97,7 +92,7 @@ def _normalize_loop(x, mean, factor, offset, relu, y):
 
 @kernels.normalize_parameter_gradient.version("numba")
 def normalize_parameter_gradient(x, mean, variance, scale, offset, epsilon, relu, dy):
-    partial = np.zeros((2, _parts(x), x.shape[1]), x.dtype)
+    partial = np.zeros((2, parts_of(x), x.shape[1]), x.dtype)
     mean, inverse, factor, offset = _constants(x, mean, variance, scale, offset, epsilon)
     _parameter_gradient_loop(*_contiguous(x, dy), mean, factor, offset, relu, partial)
     d_offset, d_centred = partial.sum(axis=1)
@@ -119,14 +114,14 @@ def _parameter_gradient_loop(x, dy, mean, factor, offset, relu, partial):
 
 @kernels.normalize_input_gradient.version("numba")
 def normalize_input_gradient(
-    x, mean, variance, scale, offset, epsilon, relu, dy, d_scale, d_offset, count
+    x, mean, variance, scale, offset, epsilon, relu, dy, d_scale, d_offset, count, onto=None
 ):
     dx = np.empty(x.shape, x.dtype)
     mean, inverse, factor, offset = _constants(x, mean, variance, scale, offset, epsilon)
     slope, constant = -(factor * inverse * d_scale / count), -(factor * d_offset / count)
     rows = _contiguous(x, dy)
     _input_gradient_loop(*rows, mean, factor, offset, relu, slope, constant, dx)
-    return dx
+    return dx if onto is None else add(onto, dx)
 
 
 @compiled

@@ -6,33 +6,10 @@ import numpy as np
 
 from backends import kernels
 from backends.arrays import rows_of
-from backends.numba.batch_norm import sum_rows
+from backends.numba.addition import add, sum_rows
 from backends.numba.engine.compiled import compiled, flat, part, prange
 from backends.numba.engine.exponential import ONE, exp
 from backends.reference.elementwise import dropout_numbers
-
-SMALL = 2**14  # numbers that NumPy has added up before a second thread is awake
-
-
-@kernels.add.version("numba")
-def add(a, b):
-    if not _alike(a, b) or a.size < SMALL:
-        return a + b
-    y = np.empty(a.shape, a.dtype)
-    _add_loop(flat(a), flat(b), y.reshape(-1))
-    return y
-
-
-def _alike(a, b):
-    """Whether both are arrays of one shape and dtype."""
-    arrays = isinstance(a, np.ndarray) and isinstance(b, np.ndarray)
-    return arrays and a.shape == b.shape and a.dtype == b.dtype
-
-
-@compiled
-def _add_loop(a, b, y):
-    for i in prange(a.size):
-        y[i] = a[i] + b[i]
 
 
 @kernels.relu.version("numba")
@@ -49,10 +26,10 @@ def _relu_loop(x, y):
 
 
 @kernels.relu_gradient.version("numba")
-def relu_gradient(y, dy):
+def relu_gradient(y, dy, onto=None):
     dx = np.empty(y.shape, y.dtype)
     _relu_gradient_loop(flat(y), flat(dy), dx.reshape(-1))
-    return dx
+    return dx if onto is None else add(onto, dx)
 
 
 @compiled
@@ -76,10 +53,10 @@ def _elu_loop(x, y):
 
 
 @kernels.elu_gradient.version("numba")
-def elu_gradient(y, dy):
+def elu_gradient(y, dy, onto=None):
     dx = np.empty(y.shape, y.dtype)
     _elu_gradient_loop(flat(y), flat(dy), dx.reshape(-1))
-    return dx
+    return dx if onto is None else add(onto, dx)
 
 
 @compiled

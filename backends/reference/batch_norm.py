@@ -17,6 +17,16 @@ def sum_rows(x):
     return x.sum(axis=0)
 
 
+def factor_and_sum(x):
+    """`matmul.factor` of x and `sum_rows` of x, from one pass over it: (M, C) -> (M, C), (C,)."""
+    return x, x.sum(axis=0)
+
+
+def add_biased(x, y, bias):
+    """x + (y + bias): (..., C), (..., C), (C,) -> (..., C)."""
+    return x + (y + bias)
+
+
 def moments(x):
     """Mean and variance of every channel over the rows: (M, C) -> (C,), (C,). For M > 0."""
     mean = x.mean(axis=0)
@@ -53,14 +63,21 @@ def normalize_parameter_gradient(x, mean, variance, scale, offset, epsilon, relu
 
 
 def normalize_input_gradient(
-    x, mean, variance, scale, offset, epsilon, relu, dy, d_scale, d_offset, count
+    x, mean, variance, scale, offset, epsilon, relu, dy, d_scale, d_offset, count, onto=None
 ):
     """Gradient with respect to x, where mean and variance are those of x among `count` rows.
 
-    dx = scale / deviation * (dy - d_offset / count - n * d_scale / count)
+    dx = scale / deviation * (dy - d_offset / count - n * d_scale / count), added to `onto` (M, C)
     """
     dy = _through_relu(x, mean, variance, scale, offset, epsilon, relu, dy)
     inverse = _inverse(x, variance, epsilon)
     factor = scale * inverse
     slope, constant = -(factor * inverse * d_scale / count), -(factor * d_offset / count)
-    return dy * factor + (x - mean) * slope + constant
+    dx = dy * factor + (x - mean) * slope + constant
+    return dx if onto is None else onto + dx
+
+
+def follow_moments(mean, variance, new_mean, new_variance, decay):
+    """In place, all (C,): average += (1 - decay) * (new - average), of mean and variance."""
+    mean += (1 - decay) * (new_mean - mean)
+    variance += (1 - decay) * (new_variance - variance)

@@ -19,9 +19,10 @@ def relu(x):
     return array_module(x).maximum(x, 0)
 
 
-def relu_gradient(y, dy):
-    """Gradient of `relu` from its output `y`: dy where y > 0, else 0."""
-    return array_module(y).where(y > 0, dy, dy.dtype.type(0))
+def relu_gradient(y, dy, onto=None):
+    """Gradient of `relu` from its output `y`, added to `onto`: dy where y > 0, else 0."""
+    dx = array_module(y).where(y > 0, dy, dy.dtype.type(0))
+    return dx if onto is None else onto + dx
 
 
 def elu(x):
@@ -30,9 +31,10 @@ def elu(x):
     return xp.where(x > 0, x, xp.expm1(xp.minimum(x, 0)))
 
 
-def elu_gradient(y, dy):
-    """Gradient of `elu` from its output `y`: dy * (1 where y > 0, else y + 1)."""
-    return dy * array_module(y).where(y > 0, y.dtype.type(1), y + 1)
+def elu_gradient(y, dy, onto=None):
+    """Gradient of `elu` from its output `y`, added to `onto`: dy * (1 where y > 0, else y + 1)."""
+    dx = dy * array_module(y).where(y > 0, y.dtype.type(1), y + 1)
+    return dx if onto is None else onto + dx
 
 
 def biased_relu(x, bias):
@@ -114,8 +116,8 @@ def dropout(x, rate, seed):
 def gate_block(x, features, bias, condition, label, rate, seed):
     """x + dropout(gate(z)) and z = features + bias + condition + label, of maps.
 
-    x (N, H, W, C), features (N, H, W, 2C), bias (2C,); condition (N, H, W, 2C) and label (N, 2C) may
-    be None. The gradient is one of z.
+    x (N, H, W, C), features (N, H, W, 2C), bias (2C,); condition (N, H, W, 2C) and label (N, 2C)
+    may be None. The gradient is one of z.
     """
     inside = features + bias
     if condition is not None:
@@ -126,6 +128,6 @@ def gate_block(x, features, bias, condition, label, rate, seed):
 
 
 def gate_block_gradient(inside, dy, rate, seed):
-    """Gradients of `gate_block` with respect to z, bias and label: (N, H, W, 2C), (2C,), (N, 2C)."""
+    """Gradients with respect to z, the bias and the label: (N, H, W, 2C), (2C,), (N, 2C)."""
     d_inside = gate_gradient(inside, dropout(dy, rate, seed))
     return d_inside, rows_of(d_inside).sum(axis=0), d_inside.sum(axis=(1, 2))

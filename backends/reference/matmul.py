@@ -1,8 +1,8 @@
 """Matrix products.
 
-Of all products here, and in `conv` and `causal_conv`: with `rounded` the result may be rounded to the
-selected precision, too (`backends.precision`), for one that only another product or a fused kernel
-reads. A device does so, and saves half of the memory; the processor does not.
+Of all products here, and in `conv` and `causal_conv`: with `rounded` the result may be rounded to
+the selected precision, too (`backends.precision`), for one that only another product or a fused
+kernel reads. A device does so, and saves half of the memory; the processor does not.
 """
 
 

@@ -108,7 +108,16 @@ POISONED = [
     (kernels.gate_gradient, "images", 0),
     (kernels.gate_gradient, "images", 1),
     (kernels.dropout, "images", 0),
-    *((kernel, "images", i) for kernel in (kernels.biased_relu, kernels.biased_elu) for i in (0, 1)),
+    *(
+        (kernel, "images", i)
+        for kernel in (kernels.biased_relu, kernels.biased_elu)
+        for i in (0, 1)
+    ),
+    (kernels.elu_gradient, "onto", 2),
+    (kernels.relu_gradient, "onto", 2),
+    (kernels.normalize_input_gradient, "onto", 11),
+    *((kernels.add_biased, "rows", i) for i in range(3)),
+    (kernels.factor_and_sum, "several-parts", 0),
     (kernels.biased_elu_gradient, "images", 0),
     (kernels.biased_elu_gradient, "images", 1),
     *((kernels.gate_block, "everything", i) for i in range(5)),

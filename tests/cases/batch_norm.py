@@ -32,7 +32,17 @@ def _normalized(letters, more, relu, rows, count, draw):
     x = draw.place(_away_from_the_edge_of_relu(x, mean))
     variance, scale = draw.place(0.5 + variance * variance), draw.place(1 + scale * scale)
     offset = draw.place(offset * x.dtype.type(1e-3))
-    return x, mean, variance, scale, offset, 1e-5, relu, *_channels(letters, rows, count, draw), *more
+    return (
+        x,
+        mean,
+        variance,
+        scale,
+        offset,
+        1e-5,
+        relu,
+        *_channels(letters, rows, count, draw),
+        *more,
+    )
 
 
 def _away_from_the_edge_of_relu(x, mean):
@@ -57,7 +67,16 @@ CASES = {
     kernels.moments: _channel_cases("R", with_empty=False),
     kernels.normalize: _normalize_cases(""),
     kernels.normalize_parameter_gradient: _normalize_cases("R"),
-    kernels.normalize_input_gradient: _normalize_cases("RCC", 11.0),
+    kernels.normalize_input_gradient: {
+        **_normalize_cases("RCC", 11.0),
+        "onto": lambda draw: (*_normalized("RCC", [11.0], True, 40, 3, draw), draw(40, 3)),
+    },
+    kernels.factor_and_sum: _channel_cases("R"),
+    kernels.add_biased: {
+        **_channel_cases("RRC"),
+        "images": lambda draw: (draw(2, 3, 5, 6), draw(2, 3, 5, 6), draw(6)),
+    },
+    kernels.follow_moments: {"channels": lambda draw: (*(draw(5) for _ in range(4)), 0.9)},
 }
 
-CHANGED = {kernels.add_bias: (0,)}
+CHANGED = {kernels.add_bias: (0,), kernels.follow_moments: (0, 1)}

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from backends import kernels
-from backends.numba.elementwise import SMALL
+from backends.numba.addition import SMALL
 from tests.cases.draw import table
 
 SHAPES = {
@@ -123,9 +123,9 @@ CASES = {
         "many-and-a-number": lambda draw: (draw(SMALL), 0.5),
     },
     kernels.relu: {**_cases(1), "extremes": _extremes},
-    kernels.relu_gradient: _cases(2),
+    kernels.relu_gradient: {**_cases(2), "onto": partial(_elementwise, (7, 2), 3)},
     kernels.elu: {**_cases(1), "extremes": _extremes},
-    kernels.elu_gradient: _cases(2),
+    kernels.elu_gradient: {**_cases(2), "onto": partial(_elementwise, (7, 2), 3)},
     kernels.biased_relu: _biased_cases(_biased),
     kernels.biased_relu_gradient: _biased_cases(_pair),
     kernels.biased_elu: _biased_cases(_biased),

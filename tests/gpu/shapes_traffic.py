@@ -20,13 +20,16 @@ class Launch(NamedTuple):
 
 FAMILIES = {  # of the project's kernels; those of sampling are the rest
     "adam": "Adam",
+    "add_biased": "elementwise",
     "add_parts_of_columns": "sums over rows",
     "biased_elu": "elementwise",
     "biased_elu_gradient": "elementwise",
     "biased_relu": "elementwise",
     "biased_relu_gradient": "elementwise",
+    "follow_moments": "batch norm",
     "gate_block": "elementwise",
     "gate_block_gradient": "elementwise",
+    "halves_and_part_sums": "sums over rows",
     "join_moments": "sums over rows",
     "normalize": "batch norm",
     "normalize_input_gradient": "batch norm",
@@ -59,7 +62,14 @@ TRANSFERS = "transfers"  # copies from and to the host: no launches of kernels
 
 _CHANGED_IN_PLACE = {
     "adam": ("parameter", "mean", "square", "average"),
+    "follow_moments": ("mean", "variance"),
     "unscale": ("gradient",),
+}
+_OPTIONAL = {  # {whether it is there: an array that otherwise stands for nothing}
+    "elu_gradient": {"adds": "onto"},
+    "gate_block": {"conditioned": "condition", "labelled": "label"},
+    "normalize_input_gradient": {"adds": "onto"},
+    "relu_gradient": {"adds": "onto"},
 }
 _TILE = 32  # positions in a tile of attention; those on the diagonal are computed whole
 
@@ -79,6 +89,9 @@ def launch_of(name, declared, arguments):
     """
     given = dict(zip(declared, arguments, strict=True))
     arrays = {key: value for key, value in given.items() if hasattr(value, "strides")}
+    for there, array in _OPTIONAL.get(name, {}).items():
+        if not given[there]:
+            del arrays[array]
     in_place = _CHANGED_IN_PLACE.get(name, ())
     read = sum(unique_bytes(a) for key, a in arrays.items() if declared[key] or key in in_place)
     written = sum(a.nbytes for key, a in arrays.items() if not declared[key])

@@ -37,7 +37,11 @@ def module(counts):
         ldc, compute, algorithm,
     ):  # fmt: skip
         """C = alpha op(A) op(B) + beta C, all of them stored column by column."""
-        if min(m, n, k) < 1 or c_kind not in (0, a_kind) or compute not in (COMPUTE_32F, COMPUTE_32F_FAST_TF32):
+        if (
+            min(m, n, k) < 1
+            or c_kind not in (0, a_kind)
+            or compute not in (COMPUTE_32F, COMPUTE_32F_FAST_TF32)
+        ):
             raise ValueError(f"CUBLAS_STATUS_NOT_SUPPORTED: {m, n, k, c_kind, compute}")
         if a_kind != b_kind or (a_kind != 0 and compute != COMPUTE_32F):
             raise ValueError("CUBLAS_STATUS_NOT_SUPPORTED: two kinds of factors")

@@ -5,7 +5,7 @@ import pytest
 
 import backends
 from backends import PRECISIONS, to_host
-from backends.cupy.engine import cublas
+from backends.cupy.engine import half
 from backends.precision import rounded
 from tests.backends.test_precision import (
     CASES_OF_PRODUCTS,
@@ -52,7 +52,7 @@ def test_a_convolution_in_several_blocks(precision, device, monkeypatch):
 def test_halves_have_the_bits_of_the_rounded_numbers(precision, device):
     x = numbers()
     with backends.use(precision=precision):
-        bits = to_host(cublas.factor(upload(x)))
+        bits = to_host(half.halved(upload(x)).bits)
     expected = rounded(x, precision)
     if precision == "float16":
         found = bits.view(np.float16).astype(np.float32)
@@ -62,8 +62,17 @@ def test_halves_have_the_bits_of_the_rounded_numbers(precision, device):
     np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
 
 
-def test_halves_take_half_the_memory_of_patches(device):
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_halves_are_widened_to_the_rounded_numbers(precision, device):
+    with backends.use(precision=precision):
+        np.testing.assert_array_equal(
+            to_host(half.halved(upload(numbers()))), rounded(numbers(), precision)
+        )
+
+
+def test_what_is_in_half_precision_takes_half_the_memory(device):
     for precision, size in (("float32", 4), ("tf32", 4), ("float16", 2), ("bfloat16", 2)):
         with backends.use(precision=precision):
-            assert cublas.factor_dtype(np.float32).itemsize == size
-            assert cublas.factor_dtype(np.float64).itemsize == 8
+            made = half.halved(device.zeros(3, np.float32))
+            assert half.parts(made)[0].itemsize == size
+            assert half.parts(half.halved(device.zeros(3)))[0].itemsize == 8

@@ -11,29 +11,40 @@ from vqv2.operation import differentiable
 
 
 @differentiable(halves=True)
-def relu(x, bias=None):
+def relu(x, bias=None, skip=False):
     """max(x, 0), or with a bias max(x + bias, 0): (..., C), (C,); dx = dy where the result is > 0.
 
-    The bias is the one that a product before it has left out (`biased=False` of the layers in `vqv2.nn`).
+    The bias is the one that a product before it has left out (`biased=False` of the layers in
+    `vqv2.nn`). With `skip`, which takes no bias, the outputs are (relu(x), x): what goes around a
+    residual layer. Both cotangents are then added in the pass that computes one of them.
     """
-    if bias is None:
-        y = kernels.relu(x)
-        return y, lambda dy: kernels.relu_gradient(y, dy)
-    require_shape("bias", bias, x.shape[-1:], beside={"x": x})
-    y = kernels.biased_relu(x, bias)
-    return y, lambda dy: kernels.biased_relu_gradient(y, dy)
+    return _activated(kernels.relu, kernels.biased_relu, x, bias, skip)
 
 
 @differentiable(halves=True)
-def elu(x, bias=None):
-    """x where x > 0, else e^x - 1, of x or of x + bias as in `relu`; dx = dy * (1 or y + 1)."""
+def elu(x, bias=None, skip=False):
+    """x where x > 0, else e^x - 1, of x or x + bias, as in `relu`; dx = dy * (1 or y + 1)."""
     require_floats(x=x)
-    if bias is None:
-        y = kernels.elu(x)
-        return y, lambda dy: kernels.elu_gradient(y, dy)
-    require_shape("bias", bias, x.shape[-1:], beside={"x": x})
-    y = kernels.biased_elu(x, bias)
-    return y, lambda dy: kernels.biased_elu_gradient(y, dy)
+    return _activated(kernels.elu, kernels.biased_elu, x, bias, skip)
+
+
+_GRADIENTS = {
+    kernels.relu: kernels.relu_gradient,
+    kernels.elu: kernels.elu_gradient,
+    kernels.biased_relu: kernels.biased_relu_gradient,
+    kernels.biased_elu: kernels.biased_elu_gradient,
+}
+
+
+def _activated(plain, biased, x, bias, skip):
+    if bias is not None:
+        require_shape("bias", bias, x.shape[-1:], beside={"x": x})
+        y = biased(x, bias)
+        return y, lambda dy: _GRADIENTS[biased](y, dy)
+    y = plain(x)
+    if not skip:
+        return y, lambda dy: _GRADIENTS[plain](y, dy)
+    return (y, x), lambda dy, onto: onto if dy is None else _GRADIENTS[plain](y, dy, onto)
 
 
 @differentiable
@@ -54,8 +65,8 @@ def gate(x):
 def gate_block(x, features, bias, condition=None, label=None, rate=0.0, rng=None, share=0):
     """x + dropout(gate(features + bias + condition + label)): the end of a gated residual layer.
 
-    x (N, H, W, C), features (N, H, W, 2C), bias (2C,), and either or none of condition (N, H, W, 2C)
-    and label (N, 2C). `rate`, `rng` and `share` as in `dropout`. The gradient needs the gate's input
+    x (N, H, W, C), features (N, H, W, 2C), bias (2C,); condition (N, H, W, 2C) and label (N, 2C)
+    are there or not. `rate`, `rng` and `share` as in `dropout`. The gradient needs the gate's input
     alone. Raises `ValueError` for shapes that do not fit.
     """
     require_floats(x=x, features=features)

@@ -1,24 +1,14 @@
 """Convolutions over maps (N, H, W, C); the kernels' files say how they number their weights.
 
-`rounded` is as in `backends.reference.matmul`, for a convolution without bias. All raise `ValueError`
-for shapes that do not fit, `TypeError` for whole numbers.
+`rounded` is as in `backends.reference.matmul`, for a convolution without bias. All raise
+`ValueError` for shapes that do not fit, `TypeError` for whole numbers.
 """
 
 from backends import kernels
-from backends.arrays import is_rounded, widened
+from backends.arrays import is_rounded
+from vqv2.functional.bias import factor_and_bias_gradient, with_bias
 from vqv2.functional.requirements import require_floats, require_shape
 from vqv2.operation import differentiable
-
-
-def _with_bias(y, b):
-    if b is not None:
-        require_shape("b", b, y.shape[-1:], beside={"y": y})
-        kernels.add_bias(y, b)
-    return y
-
-
-def _bias_gradient(dy):
-    return kernels.sum_rows(widened(dy).reshape(-1, dy.shape[-1]))
 
 
 @differentiable(halves=True)
@@ -26,15 +16,16 @@ def conv2d(x, w, b=None, stride=1, padding=0, rounded=False):
     """Convolution (N, H, W, C), (k, k, C, D), (D,) -> (N, H', W', D), H' = (H + 2p - k) / s + 1."""
     require_floats(x=x, w=w)
     require_shape("w", w, (None, None, x.shape[-1], None), beside={"x": x})
-    keeps, x = is_rounded(x), kernels.factor(x)
-    y = _with_bias(kernels.conv2d(x, w, stride, padding, rounded=rounded), b)
+    keeps, x, w = is_rounded(x), kernels.factor(x), kernels.factor(w)
+    y = with_bias(kernels.conv2d(x, w, stride, padding, rounded=rounded), b)
 
     def gradient(dy):
-        d, size = kernels.factor(dy), x.shape[1:3]
+        d, d_bias = factor_and_bias_gradient(dy, b)
+        size = x.shape[1:3]
         return (
             lambda: kernels.conv2d_input_gradient(d, w, stride, padding, *size, rounded=keeps),
             lambda: kernels.conv2d_weight_gradient(x, d, w.shape[0], stride, padding),
-            lambda: _bias_gradient(dy),
+            d_bias,
         )[: 2 if b is None else 3]
 
     return y, gradient
@@ -50,16 +41,16 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, rounded=False):
     require_floats(x=x, w=w)
     require_shape("w", w, (None, None, None, x.shape[-1]), beside={"x": x})
     size = [(n - 1) * stride - 2 * padding + w.shape[0] for n in x.shape[1:3]]
-    keeps, x = is_rounded(x), kernels.factor(x)
+    keeps, x, w = is_rounded(x), kernels.factor(x), kernels.factor(w)
     y = kernels.conv2d_input_gradient(x, w, stride, padding, *size, rounded=rounded)
-    y = _with_bias(y, b)
+    y = with_bias(y, b)
 
     def gradient(dy):
-        d = kernels.factor(dy)
+        d, d_bias = factor_and_bias_gradient(dy, b)
         return (
             lambda: kernels.conv2d(d, w, stride, padding, rounded=keeps),
             lambda: kernels.conv2d_weight_gradient(d, x, w.shape[0], stride, padding),
-            lambda: _bias_gradient(dy),
+            d_bias,
         )[: 2 if b is None else 3]
 
     return y, gradient
@@ -74,15 +65,15 @@ def causal_conv2d(x, w, b=None, kernel_size=5, rounded=False):
     """
     require_floats(x=x, w=w)
     require_shape("w", w, (None, x.shape[-1], None), beside={"x": x})
-    keeps, x = is_rounded(x), kernels.factor(x)
-    y = _with_bias(kernels.causal_conv2d(x, w, kernel_size, rounded=rounded), b)
+    keeps, x, w = is_rounded(x), kernels.factor(x), kernels.factor(w)
+    y = with_bias(kernels.causal_conv2d(x, w, kernel_size, rounded=rounded), b)
 
     def gradient(dy):
-        d = kernels.factor(dy)
+        d, d_bias = factor_and_bias_gradient(dy, b)
         return (
             lambda: kernels.causal_conv2d_input_gradient(d, w, kernel_size, rounded=keeps),
             lambda: kernels.causal_conv2d_weight_gradient(x, d, kernel_size, len(w)),
-            lambda: _bias_gradient(dy),
+            d_bias,
         )[: 2 if b is None else 3]
 
     return y, gradient

@@ -1,8 +1,9 @@
 """Matrix products."""
 
 from backends import kernels
-from backends.arrays import is_rounded, widened
+from backends.arrays import is_rounded
 from vqv2.autodiff import Tensor
+from vqv2.functional.bias import factor_and_bias_gradient, with_bias
 from vqv2.functional.requirements import require_floats, require_shape
 from vqv2.operation import differentiable
 
@@ -24,20 +25,16 @@ def linear(x, w, b=None, rounded=False):
     """
     require_floats(x=x, w=w)
     require_shape("w", w, (x.shape[-1], None), beside={"x": x})
-    shape, rows = x.shape, kernels.factor(x.reshape(-1, x.shape[-1]))
-    keeps = is_rounded(x)
-    y = kernels.matmul(rows, w, rounded=rounded)
-    if b is not None:
-        require_shape("b", b, w.shape[1:], beside={"w": w})
-        kernels.add_bias(y, b)
+    shape, keeps = x.shape, is_rounded(x)
+    rows, w = kernels.factor(x.reshape(-1, x.shape[-1])), kernels.factor(w)
+    y = with_bias(kernels.matmul(rows, w, rounded=rounded), b)
 
     def gradient(dy):
-        dy = dy.reshape(-1, dy.shape[-1])
-        d_rows = kernels.factor(dy)
+        d_rows, d_bias = factor_and_bias_gradient(dy.reshape(-1, dy.shape[-1]), b)
         return (
             lambda: kernels.matmul(d_rows, w.T, rounded=keeps).reshape(shape),
             lambda: kernels.matmul(rows.T, d_rows),
-            lambda: kernels.sum_rows(widened(dy)),
+            d_bias,
         )[: 2 if b is None else 3]
 
     return y.reshape(*shape[:-1], w.shape[-1]), gradient

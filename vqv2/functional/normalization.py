@@ -8,12 +8,12 @@ from vqv2.operation import differentiable
 
 
 @differentiable(halves=True)
-def batch_norm(x, scale, offset, epsilon=1e-5, communicator=None, relu=False):
+def batch_norm(x, scale, offset, epsilon=1e-5, communicator=None, relu=False, skip=False):
     """Normalise every channel over all positions: (..., C) -> ((..., C), mean (C,), variance (C,)).
 
     y = scale * n + offset, n = (x - mean) / sqrt(variance + epsilon); the variance divides by the
-    number of positions M. With `relu` the first output is max(y, 0). Three outputs, three
-    cotangents:
+    number of positions M. With `relu` the first output is max(y, 0); with `skip` x is a fourth one,
+    as in `activation.relu`. Of the first three outputs' cotangents comes
 
         dx = scale / deviation * (dy - mean(dy) - n * mean(dy * n))
              + dmean / M + 2 * dvariance * (x - mean) / M
@@ -34,13 +34,15 @@ def batch_norm(x, scale, offset, epsilon=1e-5, communicator=None, relu=False):
     settings = (mean, variance, scale, offset, epsilon, relu)
     count = max(1, len(rows) * communicator.size)
 
-    def gradient(dy, d_mean, d_variance):
-        dx, d_scale, d_offset = 0, None, None
+    def gradient(dy, d_mean, d_variance, d_skip=None):
+        dx, d_scale, d_offset = 0 if d_skip is None else d_skip.reshape(rows.shape), None, None
         if dy is not None:
             d_rows = dy.reshape(rows.shape)
             d_scale, d_offset = kernels.normalize_parameter_gradient(rows, *settings, d_rows)
             totals = _sum(communicator, d_scale, d_offset)
-            dx = kernels.normalize_input_gradient(rows, *settings, d_rows, *totals, count)
+            onto = None if d_skip is None else widened(d_skip).reshape(rows.shape)
+            cotangents = (d_rows, *totals, count, onto)
+            dx = kernels.normalize_input_gradient(rows, *settings, *cotangents)
         if d_mean is not None:
             dx = dx + xp.broadcast_to(communicator.all_reduce(d_mean) / count, rows.shape)
         if d_variance is not None:
@@ -48,7 +50,7 @@ def batch_norm(x, scale, offset, epsilon=1e-5, communicator=None, relu=False):
         return dx.reshape(x.shape), d_scale, d_offset
 
     y = kernels.normalize(rows, *settings).reshape(x.shape)
-    return (y, mean, variance), gradient
+    return (y, mean, variance, *([x] if skip else [])), gradient
 
 
 def _of_all_shares(xp, mean, variance, communicator):

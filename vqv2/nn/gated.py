@@ -10,9 +10,9 @@ from vqv2.nn.module import Module
 class Gate(Module):
     """x + dropout(a sigmoid(b)), [a, b] = features + bias + projected condition + class bias.
 
-    features: (N, H, W, 2 * hidden_units), from a product whose bias is added here. The condition (N, H, W, condition_units) goes through a
-    1x1 convolution without bias; the class bias is one learned vector per class, small at first.
-    Both are optional: pass 0 units, 0 classes.
+    features: (N, H, W, 2 * hidden_units), from a product whose bias is added here. The condition
+    (N, H, W, condition_units) goes through a 1x1 convolution without bias; the class bias is one
+    learned vector per class, small at first. Both are optional: pass 0 units, 0 classes.
     """
 
     def __init__(self, hidden_units, dropout, rng, condition_units=0, classes=0):
@@ -58,7 +58,8 @@ class GatedResidual(Module):
 
     def forward(self, x, condition=None, label=None, rng=None):
         """(N, H, W, hidden_units) -> the same shape."""
-        hidden = F.elu(self.first(F.elu(x), biased=False), self.first.bias)
+        hidden, x = F.elu(x, skip=True)
+        hidden = F.elu(self.first(hidden, biased=False), self.first.bias)
         features = self.second(hidden, biased=False)
         return self.gate(x, features, self.second.bias, condition, label, rng)
 

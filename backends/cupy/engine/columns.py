@@ -1,8 +1,8 @@
 """Work on the columns of a matrix (rows, channels), whose rows are cut into parts.
 
-One thread looks at one column of one part (`part_of` in prelude.cuh), so that a sum over the rows is
-one of a part first, and then one over parts (columns.cu). How the rows are cut depends on the shape
-alone, and so do the bits of the sums.
+One thread looks at one column of one part (`part_of` in prelude.cuh), so that a sum over the rows
+is one of a part first, and then one over parts (columns.cu). How the rows are cut depends on the
+shape alone, and so do the bits of the sums.
 """
 
 import numpy as np
@@ -49,4 +49,3 @@ def add_parts(partial):
     threads = (ACROSS, ACROSS)
     _cuda.launch("add_parts_of_columns", blocks, threads, partial, total, parts, channels)
     return total
-

@@ -3,9 +3,9 @@
     multiply(a, b)                  a and b float32; rounded as the precision says
     multiply(halved(a), b)          the same, for a matrix that is rounded once and used often
 
-In half precision both factors are a `Half` (half.py), or become one here; the tensor cores add up in
-float32. cuBLAS counts columns first: to it a row-major matrix is its own transpose, so that it is
-asked for (a b)^T = b^T a^T.
+In half precision both factors are a `Half` (half.py), or become one here; the tensor cores add up
+in float32. cuBLAS counts columns first: to it a row-major matrix is its own transpose, so that it
+is asked for (a b)^T = b^T a^T.
 """
 
 import numpy as np
@@ -20,8 +20,8 @@ _ONE_AND_ZERO = np.array([1, 0], np.float32)  # read by cuBLAS, on the host
 def multiply(a, b, out=None, add=False, rounded=False):
     """a b, float32 or float64: (M, K), (K, N) -> (M, N), written (or with `add` added) to `out`.
 
-    `out` is without gaps. Each of a, b and out may be a `Half`; without `out` the result is one with
-    `rounded`, in half precision.
+    `out` is without gaps. Each of a, b and out may be a `Half`; without `out` the result is one
+    with `rounded`, in half precision.
     """
     if out is None:
         out = half.empty(half.module_of(a), (len(a), b.shape[1]), a.dtype, rounded)
@@ -81,7 +81,7 @@ def _gemm(a, b, out, add, in_tf32):
 
 
 def _layout(x):
-    """Whether x is the transpose of a row-major matrix; its address, kind of number, and row step."""
+    """(Whether x is a row-major matrix's transpose, its address, kind of numbers, row's length)."""
     import cupy
 
     numbers, kind = x, "CUDA_R_32F"

@@ -122,6 +122,11 @@ def threads_along(length):
     return along, THREADS // along
 
 
+def optional(array, other):
+    """(array, 1), or where it is None (`other`, which the kernel then does not touch, 0)."""
+    return (contiguous(other), 0) if array is None else (contiguous(array), 1)
+
+
 def contiguous(array, dtype=None):
     """`array` without gaps between its elements, copied only where that is needed."""
     import cupy

@@ -38,6 +38,10 @@ class Half:
     def __len__(self):
         return len(self.bits)
 
+    def swapaxes(self, a, b):
+        """As an array's."""
+        return Half(self.bits.swapaxes(a, b), self.precision)
+
     def __getitem__(self, key):
         return Half(self.bits[key], self.precision)
 
@@ -76,6 +80,11 @@ def parts(x):
     if isinstance(x, Half):
         return cuda.contiguous(x.bits), FORMATS[x.precision]
     return cuda.contiguous(x), EXACT
+
+
+def contiguous(x):
+    """x without gaps between its elements, copied only where that is needed."""
+    return Half(cuda.contiguous(x.bits), x.precision) if isinstance(x, Half) else cuda.contiguous(x)
 
 
 def halved(x, precision=None):

@@ -5,7 +5,7 @@ import numpy as np
 import backends
 from backends import kernels
 from backends.cupy import conv
-from backends.cupy.engine import cublas
+from backends.cupy.engine import half
 from backends.process import device_memory
 from backends.reference.causal_conv import tap_count
 from backends.reference.packing import STORAGES
@@ -98,8 +98,11 @@ def _elementwise(maps, size, wide, **_):
     x = normal(maps * size**2, wide)
     yield "elu", lambda: kernels.elu(x), {"traffic": 2 * x.nbytes}
     yield "gate", lambda: kernels.gate(x), {"traffic": 1.5 * x.nbytes}
+    features = x.reshape(maps, size, size, wide)
+    block = (features[..., : wide // 2].copy(), features, normal(wide), None, None, 0.1, 1)
+    yield "gate_block", lambda: kernels.gate_block(*block), {"traffic": 3 * x.nbytes}
     with backends.use(precision="bfloat16"):
-        yield "to_halves", lambda: cublas.factor(x), {"traffic": 1.5 * x.nbytes}
+        yield "to_halves", lambda: half.halved(x), {"traffic": 1.5 * x.nbytes}
 
 
 def _channels(maps, size, wide, **_):
@@ -109,10 +112,12 @@ def _channels(maps, size, wide, **_):
     yield "add_bias", lambda: kernels.add_bias(rows, vector), twice
     yield "sum_rows", lambda: kernels.sum_rows(rows), once
     yield "moments", lambda: kernels.moments(rows), once
-    yield "normalize", lambda: kernels.normalize(rows, vector, vector, vector), twice
-    yield "correlate", lambda: kernels.correlate(rows, vector, rows), twice
-    combine = lambda: kernels.combine(rows, vector, rows, vector, vector, vector)  # noqa: E731
-    yield "combine", combine, thrice
+    settings = (rows, vector, vector**2, vector, vector, 1e-5, True)
+    yield "normalize", lambda: kernels.normalize(*settings), twice
+    sums = lambda: kernels.normalize_parameter_gradient(*settings, rows)  # noqa: E731
+    yield "normalize_parameter_gradient", sums, twice
+    gradient = (*settings, rows, vector, vector, 1.0)
+    yield "normalize_input_gradient", lambda: kernels.normalize_input_gradient(*gradient), thrice
 
 
 def _attention(maps, size, width, **_):
