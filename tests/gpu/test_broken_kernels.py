@@ -31,7 +31,7 @@ from tests.gpu.test_kernels import (
 from tests.gpu.test_kernels import (
     test_reading_from_many_positions_of_any_width as many_positions,
 )
-from tests.gpu.test_precision import check_products
+from tests.gpu.test_precision import FUSED, check_fused, check_products
 
 FAULTS = [
     ("adam.cu", "i, count)", "i, count - 1)"),
@@ -71,6 +71,10 @@ FAULTS = [
     ("conv.cu", "i * stride != row + padding - a ||", ""),
     ("conv.cu", "add ? read(x, place, format) : Real(0)", "Real(0)"),
     ("conv.cu", "add ? read(x, place, format) : Real(0)", "read(x, place, format)"),
+    ("half.cu", "half_value(halves[i], format)", "half_value(halves[i], 1 - format)"),
+    ("batch_norm.cu", "half_bits(value, format)", "half_bits(value, 1 - format)"),
+    ("batch_norm.cu", "read(dy, i, dy_format)", "read(dy, i, EXACT)"),
+    ("elementwise.cu", "write(inside, i, inside_format", "write(inside, i, features_format"),
     ("half.cu", "half_bits(x[i], format)", "half_bits(x[i], BFLOAT16)"),
     ("half.cu", "half_bits(x[i], format)", "half_bits(x[i], FLOAT16)"),
     ("half.cu", "i, count) halves", "i, count - 1) halves"),
@@ -169,6 +173,10 @@ def run_checks(family):
     if family in ("conv", "half"):
         for precision in ("float16", "bfloat16"):
             check_products("3x3", precision)
+    if family in ("batch_norm", "elementwise", "half"):
+        for kernel in (k for k in FUSED if test_kernels.family(k) in (family, "matmul")):
+            for given in ("float32", "halves"):
+                check_fused(kernel, given, "float16")
     if family == "adam":
         find_overflow()
     if family == "conv":

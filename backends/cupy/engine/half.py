@@ -97,7 +97,6 @@ def halved(x, precision=None):
         return x
     if x.T.flags.c_contiguous and not x.flags.c_contiguous:
         return halved(x.T, precision).T
-    x = cuda.contiguous(x)
     y = Half(array_module(x).empty(x.shape, np.uint16), precision)
-    _cuda.each("to_halves", x.size, x, *parts(y))
+    _cuda.each("to_halves", x.size, cuda.contiguous(x), *parts(y))
     return y
