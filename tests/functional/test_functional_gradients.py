@@ -76,7 +76,7 @@ CASES = {
     "gate_block": [
         (dropped(lambda *x, rng: F.gate_block(*x, rate=0.4, rng=rng)), array(2, 3, 3, 4),
          array(2, 3, 3, 8), array(8), array(2, 3, 3, 8), array(2, 8)),
-        (F.gate_block, array(2, 3, 3, 4), array(2, 3, 3, 8), array(8)),
+        (lambda *x: F.gate_block(*x, None, None), array(2, 3, 3, 4), array(2, 3, 3, 8), array(8)),
     ],
     "dropout": [(dropped(lambda x, rng: F.dropout(x, rate=0.4, rng=rng)), array(5, 7))],
     "conv2d": [

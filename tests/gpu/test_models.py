@@ -116,9 +116,10 @@ def test_reduced_precision_trains_as_its_emulation_on_the_processor(precision, d
             losses, state = trained()
         np.testing.assert_allclose(losses, expected[0], rtol=2e-3)
         assert state.keys() == expected[1].keys()
-        for name in (name for name in state if name.startswith("average.")):
-            differences = np.abs(state[name] - expected[1][name])
-            assert differences.max() <= most and differences.mean() <= 4e-4, name
+        averages = [name for name in state if name.startswith("average.")]
+        differences = [np.abs(state[name] - expected[1][name]).ravel() for name in averages]
+        differences = np.concatenate(differences)
+        assert differences.max() <= most and differences.mean() <= 3e-4
 
 
 def test_activation_recomputation_changes_nothing_but_rounding(device):

@@ -44,7 +44,13 @@ def _activated(plain, biased, x, bias, skip):
     y = plain(x)
     if not skip:
         return y, lambda dy: _GRADIENTS[plain](y, dy)
-    return (y, x), lambda dy, onto: onto if dy is None else _GRADIENTS[plain](y, dy, onto)
+
+    def gradient(dy, around):
+        if dy is None:
+            return around
+        return _GRADIENTS[plain](y, dy, None if around is None else widened(around))
+
+    return (y, x), gradient
 
 
 @differentiable
@@ -62,11 +68,11 @@ def gate(x):
 
 
 @differentiable(halves=True)
-def gate_block(x, features, bias, condition=None, label=None, rate=0.0, rng=None, share=0):
+def gate_block(x, features, bias, condition, label, rate=0.0, rng=None, share=0):
     """x + dropout(gate(features + bias + condition + label)): the end of a gated residual layer.
 
     x (N, H, W, C), features (N, H, W, 2C), bias (2C,); condition (N, H, W, 2C) and label (N, 2C)
-    are there or not. `rate`, `rng` and `share` as in `dropout`. The gradient needs the gate's input
+    may be None. `rate`, `rng` and `share` as in `dropout`. The gradient needs the gate's input
     alone. Raises `ValueError` for shapes that do not fit.
     """
     require_floats(x=x, features=features)
