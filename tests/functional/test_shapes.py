@@ -22,10 +22,41 @@ CALLS = {  # operation, shapes of its arguments or codes, the one that does not 
     "cross_entropy": (F.cross_entropy, [(6, 5), CODES], "targets"),
     "mean_squared_error": (F.mean_squared_error, [(3, 4), (3, 5)], "b"),
     "mean_squared_error, stretched": (F.mean_squared_error, [(3, 4), (3, 1)], "b"),
+    "straight_through": (F.straight_through, [(3, 4), (4,)], "quantized"),
     "discretized_logistic_mixture": (
         F.discretized_logistic_mixture, [(6, 100), CODES[:, None]], "targets"
     ),
 }  # fmt: skip
+
+
+MAPS = {  # operations on maps, given one map alone
+    "conv2d": lambda x: F.conv2d(x, np.ones((3, 3, 2, 4))),
+    "conv_transpose2d": lambda x: F.conv_transpose2d(x, np.ones((3, 3, 4, 2))),
+    "causal_conv2d": lambda x: F.causal_conv2d(x, np.ones((13, 2, 4))),
+    "upsample": F.upsample,
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_a_map_without_its_batch_is_refused(name):
+    with pytest.raises(
+        ValueError, match=r"^x has shape \(6, 5, 2\), expected \(N, H, W, C\): .* x\["
+    ):
+        MAPS[name](np.ones((6, 5, 2)))
+
+
+@pytest.mark.parametrize(
+    ("codes", "error", "words"),
+    [
+        (np.array([0, 5]), IndexError, "codes run from 0 to 5, outside 0 to 4"),
+        (np.array([-1, 2]), IndexError, "codes run from -1 to 2"),  # NumPy takes the last row
+        (np.array([1.0]), TypeError, "codes holds float64"),
+        (np.array([True, False]), TypeError, "codes holds bool"),
+    ],
+)
+def test_codes_that_a_table_has_not_are_refused(codes, error, words):
+    with pytest.raises(error, match=words):
+        F.embedding(codes, np.ones((5, 2)))
 
 
 INTEGERS = {  # operation, arguments of which one is whole numbers, which one

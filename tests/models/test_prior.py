@@ -166,6 +166,7 @@ def test_dropout_and_batch_statistics_only_in_training():
     [
         ({"codes": np.zeros((2, 4, 4), int)}, r"\(2, 4, 4\)"),
         ({"codes": np.full((2, SIZE, SIZE), K)}, f"from 0 to {K - 1}"),
+        ({"codes": np.zeros((2, SIZE, SIZE))}, "codes hold float64"),
         ({"label": None}, "needs a class"),
         ({"label": np.array([0, 3])}, "0 to 2"),
         ({"label": np.array([0])}, "2 whole numbers"),

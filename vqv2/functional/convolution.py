@@ -4,7 +4,7 @@ All raise `ValueError` for shapes that do not fit, `TypeError` for whole numbers
 """
 
 from backends import kernels
-from vqv2.functional.requirements import require_floats, require_shape
+from vqv2.functional.requirements import require_floats, require_maps, require_shape
 from vqv2.operation import differentiable
 
 
@@ -23,6 +23,7 @@ def _bias_gradient(dy):
 def conv2d(x, w, b=None, stride=1, padding=0):
     """Convolution (N, H, W, C), (k, k, C, D), (D,) -> (N, H', W', D), H' = (H + 2p - k) / s + 1."""
     require_floats(x=x, w=w)
+    require_maps(x=x)
     require_shape("w", w, (None, None, x.shape[-1], None), beside={"x": x})
     y = _with_bias(kernels.conv2d(x, w, stride, padding), b)
 
@@ -44,6 +45,7 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0):
     those of the convolution that leads back, so its gradients are that convolution's kernels.
     """
     require_floats(x=x, w=w)
+    require_maps(x=x)
     require_shape("w", w, (None, None, None, x.shape[-1]), beside={"x": x})
     size = [(n - 1) * stride - 2 * padding + w.shape[0] for n in x.shape[1:3]]
     y = _with_bias(kernels.conv2d_input_gradient(x, w, stride, padding, *size), b)
@@ -66,6 +68,7 @@ def causal_conv2d(x, w, b=None, kernel_size=5):
     tap: `backends.reference.causal_conv.tap_count`.
     """
     require_floats(x=x, w=w)
+    require_maps(x=x)
     require_shape("w", w, (None, x.shape[-1], None), beside={"x": x})
     y = _with_bias(kernels.causal_conv2d(x, w, kernel_size), b)
 

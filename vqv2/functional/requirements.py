@@ -16,6 +16,21 @@ def require_floats(**arrays):
             )
 
 
+def require_integers(**arrays):
+    """Raise `TypeError` unless these arguments {name: array} hold whole numbers."""
+    for name, array in arrays.items():
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"{name} holds {array.dtype}, but must be whole numbers")
+
+
+def require_maps(**arrays):
+    """Raise `ValueError` unless these arguments {name: array} are maps (N, H, W, C)."""
+    for name, array in arrays.items():
+        if array.ndim != 4:
+            alone = f": a map alone is {name}[None]" if array.ndim == 3 else ""
+            raise ValueError(f"{name} has shape {array.shape}, expected (N, H, W, C){alone}")
+
+
 def require_shape(name, array, shape, beside):
     """Raise `ValueError` unless the argument `name` has `shape`, in which None is any length.
 

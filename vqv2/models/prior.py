@@ -100,11 +100,13 @@ class Prior(nn.Module):
     def check(self, codes, label):
         """(codes (N, H, W), label (N,) or None) on the device as int64.
 
-        Raises `InputError` for codes or classes that do not fit, and without classes where they are
-        needed.
+        Raises `InputError` for codes or classes that do not fit, without classes where they are
+        needed, and with classes where there are none.
         """
         _check_codes(codes, self.codebook_size, self.size, "codes")
         codes = to_device(codes, np.int64)
+        if not self.classes and label is not None:
+            raise InputError("this prior has no classes: leave the label out")
         if not self.classes:
             return codes, None
         if label is None:
@@ -198,6 +200,8 @@ def _attention_block(config, rng, classes, conditioned):
 
 
 def _check_codes(codes, count, size, name):
+    if codes.dtype.kind not in "iu":
+        raise InputError(f"{name} hold {codes.dtype}, but must be whole numbers")
     if codes.ndim != 3 or codes.shape[1:] != (size, size):
         raise InputError(f"{name} have shape {codes.shape}, expected (N, {size}, {size})")
     if codes.size and (int(codes.max()) >= count or int(codes.min()) < 0):
