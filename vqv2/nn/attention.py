@@ -4,6 +4,7 @@ import numpy as np
 
 import vqv2.functional as F
 from backends import array_module
+from vqv2.errors import InputError
 from vqv2.nn.gated import Gate
 from vqv2.nn.linear import Linear
 from vqv2.nn.module import Module
@@ -40,6 +41,8 @@ class AttentionBlock(Module):
         classes=0,
     ):
         width = hidden_units // 2
+        if width % heads:
+            raise InputError(f"{heads} attention heads do not divide {width} channels, half of x's")
         self.heads = heads
         self.dropout = dropout
         self.dropout_on = dropout_on
