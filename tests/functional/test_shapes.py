@@ -13,6 +13,7 @@ CALLS = {  # operation, shapes of its arguments or codes, the one that does not 
     "linear, bias": (F.linear, [(9, 5), (5, 4), (3,)], "b"),
     "conv2d": (F.conv2d, [(1, 6, 6, 3), (3, 3, 8, 4)], "w"),
     "conv2d, bias": (F.conv2d, [(1, 6, 6, 3), (3, 3, 3, 4), (2,)], "b"),
+    "conv2d, a kernel that is not square": (F.conv2d, [(1, 6, 6, 3), (3, 2, 3, 4)], "w"),
     "conv_transpose2d": (F.conv_transpose2d, [(1, 6, 6, 3), (4, 4, 3, 8)], "w"),
     "causal_conv2d": (F.causal_conv2d, [(1, 6, 6, 3), (12, 5, 8)], "w"),
     "causal_conv2d, a matrix": (F.causal_conv2d, [(1, 6, 6, 3), (12, 3)], "w"),
@@ -43,6 +44,26 @@ def test_a_map_without_its_batch_is_refused(name):
         ValueError, match=r"^x has shape \(6, 5, 2\), expected \(N, H, W, C\): .* x\["
     ):
         MAPS[name](np.ones((6, 5, 2)))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: F.conv2d(np.ones((1, 2, 9, 1)), np.ones((3, 3, 1, 1))), ValueError,
+         "a kernel of 3x3 with stride 1 and padding 0 has no place on a map of 2x9"),
+        (lambda: F.conv2d(np.ones((1, 9, 9, 1)), np.ones((3, 3, 1, 1)), stride=0), ValueError,
+         "with stride 0 and"),
+        (lambda: F.causal_conv2d(np.ones((1, 4, 4, 2)), np.ones((4, 2, 3))), ValueError,
+         "w has 4 taps, but a causal kernel of 5x5 has 12, or 13 with its centre"),
+        (lambda: F.split(np.ones((2, 5))), ValueError, "cannot be cut into 2 equal parts"),
+        (lambda: F.concatenate([np.ones(2), np.ones(2)]), TypeError, "one after another"),
+        (lambda: F.linear([[1.0, 2.0]], np.ones((2, 3))), TypeError,
+         r"x is of type list, not an array: give numpy\.asarray\(x\)"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_computed_is_refused(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,7 @@ def test_dropout_and_batch_statistics_only_in_training():
         ({"label": np.array([0, 3])}, "0 to 2"),
         ({"label": np.array([0])}, "2 whole numbers"),
         ({"coarser": []}, "1 coarser"),
+        ({"coarser": [np.zeros((1, 4, 4), int)]}, "2 maps of codes, but of coarser codes 1"),
     ],
 )
 def test_wrong_inputs_are_refused(change, message):

@@ -271,6 +271,13 @@ def test_codes_that_cannot_be_appended_are_refused(asked, codes, message):
         stepper.append(np.array(codes))
 
 
+def test_no_position_follows_the_last():
+    stepper = IncrementalPrior(prior("top", classes=0), 1)
+    stepper.skip_to(SIZE)
+    with pytest.raises(InputError, match="all positions of the map have their codes"):
+        stepper.logits()
+
+
 def test_a_label_is_refused_where_there_are_no_classes():
     with pytest.raises(InputError, match="no classes: leave the label out"):
         IncrementalPrior(prior("top", classes=0), 2, np.array([0, 0]))

@@ -8,6 +8,7 @@ dtype of what they are given: of whole numbers that would be a result cut to who
 
 def require_floats(**arrays):
     """Raise `TypeError` unless these arguments {name: array} hold floating-point numbers."""
+    _require_arrays(arrays)
     for name, array in arrays.items():
         if array.dtype.kind != "f":
             raise TypeError(
@@ -18,6 +19,7 @@ def require_floats(**arrays):
 
 def require_integers(**arrays):
     """Raise `TypeError` unless these arguments {name: array} hold whole numbers."""
+    _require_arrays(arrays)
     for name, array in arrays.items():
         if array.dtype.kind not in "iu":
             raise TypeError(f"{name} holds {array.dtype}, but must be whole numbers")
@@ -45,6 +47,13 @@ def require_shape(name, array, shape, beside):
             f"{name} has shape {found}, but beside {other} of shape {_shape(decisive)} it must "
             f"have ({expected}{',' if len(shape) == 1 else ''})"
         )
+
+
+def _require_arrays(arrays):
+    for name, array in arrays.items():
+        if not hasattr(array, "dtype"):
+            kind = type(array).__name__
+            raise TypeError(f"{name} is of type {kind}, not an array: give numpy.asarray({name})")
 
 
 def _shape(array):

@@ -22,7 +22,12 @@ def transpose(x, axes=None):
 
 @differentiable
 def concatenate(*arrays, axis=-1):
-    """Arrays joined along `axis`; each gets its part of the cotangent."""
+    """Arrays joined along `axis`; each gets its part of the cotangent.
+
+    Raises `TypeError` for a list of them: they are given one after another.
+    """
+    if any(isinstance(array, list | tuple) for array in arrays):
+        raise TypeError("give the arrays one after another, as in concatenate(a, b, axis=-1)")
     xp = array_module(arrays[0])
     ends = []
     for array in arrays:

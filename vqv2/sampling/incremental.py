@@ -42,7 +42,7 @@ class IncrementalPrior:
         if storage not in STORAGES:
             raise InputError(f"storage {storage!r} must be one of {', '.join(STORAGES)}")
         codes = np.zeros((count, prior.size, prior.size), np.int64)
-        _, label = prior.check(codes, label)
+        _, label = prior.check(codes, label, coarser)
         condition = _condition(prior, count, coarser)
         self.prior = prior
         self.count = count
@@ -81,6 +81,8 @@ class IncrementalPrior:
 
     def _logits(self, embedded):
         """Logits of the next position and of as many more as have `embedded` codes (N, n, C)."""
+        if self.position == self.prior.size**2:
+            raise InputError("all positions of the map have their codes: begin another map")
         self.asked = 1 + embedded.shape[1]
         row, column = divmod(self.position, self.prior.size)
         columns = slice(column, column + self.asked)
@@ -103,6 +105,7 @@ class IncrementalPrior:
         Raises `InputError` before `logits` of these positions were asked for, and for codes that
         do not fit.
         """
+        codes = array_module(self.table).asarray(codes)
         self._check_appended(codes)
         column = self.position % self.prior.size
         embedded = self.table[codes.reshape(self.count, -1)]
