@@ -84,6 +84,8 @@ SAYS = {  # what does not work, and what it says
     "no attribute anywhere": (lambda x: x.nothing, r"no attribute 'nothing'$"),
     "np.tanh(x)": (lambda x: np.tanh(x), r"numpy\.tanh would lose the gradient"),
     "np.stack of several": (lambda x: np.stack([x, x]), r"numpy\.stack would lose the gradient"),
+    "2 ** x": (lambda x: 2**x, r"write F\.exp\(exponent \* F\.log\(base\)\)"),
+    "x ** x": (lambda x: x**x, "an exponent has no gradient here"),
     "array += x": (lambda x: B.copy().__iadd__(x), r"numpy\.add would lose the gradient"),
     "np.asarray(x)": (np.asarray, r"use\s+vqv2\.functional"),
     "rows of a number": (lambda x: list(x.sum()), "has no len"),

@@ -16,12 +16,22 @@ from vqv2.functional.lookup import index
 from vqv2.functional.reduction import mean, sum
 from vqv2.functional.shape import concatenate, reshape, transpose
 
+
+def _powered(base, exponent):
+    """base ** exponent. Raises `GradientError` for an exponent whose gradient would be lost."""
+    if isinstance(exponent, Tensor) and exponent.requires_grad:
+        raise GradientError(
+            "an exponent has no gradient here: write F.exp(exponent * F.log(base)), for base > 0"
+        )
+    return power(base, exponent)
+
+
 NUMPY = {
     np.add: add,
     np.subtract: subtract,
     np.multiply: multiply,
     np.divide: divide,
-    np.power: power,
+    np.power: _powered,
     np.negative: lambda x: multiply(x, -1),
     np.matmul: matmul,
     np.exp: exp,
@@ -46,7 +56,7 @@ ELSEWHERE = {  # what other libraries call what is here
     "matmul": "tensor @ other",
     "dot": "tensor @ other",
     "pow": "tensor ** exponent",
-    "zero_grad": "optimizer.zero_grad(), or tensor.grad = None",
+    "zero_grad": "tensor.grad = None, which Adam's step does by itself",
 }
 
 
@@ -148,7 +158,8 @@ METHODS = {
     "__itruediv__": _in_place(divide),
     "__matmul__": matmul,
     "__rmatmul__": lambda self, other: matmul(other, self),
-    "__pow__": power,
+    "__pow__": _powered,
+    "__rpow__": lambda self, other: _powered(other, self),
     "__neg__": lambda self: multiply(self, -1),
     "__getitem__": index,
     "__iter__": _rows,
