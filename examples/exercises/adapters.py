@@ -162,13 +162,15 @@ ADAPTERS = {
 
 
 class _InFloat64:
-    """An answer whose functions are given float64 for float32."""
+    """An answer whose functions are given float64 for float32; one that is missing is "not yet"."""
 
     def __init__(self, answer):
         self._answer = answer
 
     def __getattr__(self, name):
-        function = getattr(self._answer, name)
+        function = getattr(self._answer, name, None)
+        if function is None:
+            raise NotImplementedError(f"there is no `{name}` in the file")
         return lambda *arguments: function(*(_as_dtype(a, np.float64) for a in arguments))
 
 
