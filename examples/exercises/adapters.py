@@ -24,9 +24,9 @@ def convolutions(answer):
         return np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
 
     def spread(dy, stride, height, width):
-        spread = np.zeros((len(dy), height, width, dy.shape[-1]), dy.dtype)
-        spread[:, ::stride, ::stride][:, : dy.shape[1], : dy.shape[2]] = dy
-        return spread
+        wide = np.zeros((len(dy), height, width, dy.shape[-1]), dy.dtype)
+        wide[:, ::stride, ::stride][:, : dy.shape[1], : dy.shape[2]] = dy
+        return wide
 
     def conv2d(x, w, stride, padding):
         return answer.convolution(padded(x, padding), w)[:, ::stride, ::stride]

@@ -182,6 +182,11 @@ def test_wrong_inputs_are_refused(change, message):
         prior(coarser)(**arguments)
 
 
+def test_heads_that_cannot_share_the_channels_are_refused():
+    with pytest.raises(InputError, match="3 attention heads do not divide 4 channels"):
+        AttentionBlock(8, 8, 3, 0.0, np.random.default_rng(0))
+
+
 def test_it_learns_a_pattern():
     model = prior(classes=0, dropout=0.0)
     codes = (np.arange(SIZE * SIZE).reshape(1, SIZE, SIZE) * 3 % K).repeat(4, axis=0)

@@ -26,7 +26,8 @@ class AttentionBlock(Module):
     key may see its own code, since only later positions attend to it. The first position attends
     to nothing and reads exactly zero.
 
-    Merging: [a, b] = conv1x1(ELU(conv1x1(ELU(x)) + conv1x1(ELU(read)))), then a `Gate`.
+    Merging: [a, b] = conv1x1(ELU(conv1x1(ELU(x)) + conv1x1(ELU(read)))), then a `Gate`. Raises
+    `InputError` for heads that cannot share the channels evenly.
     """
 
     def __init__(
