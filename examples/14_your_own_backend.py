@@ -1,7 +1,7 @@
 """Lesson 14: your own backend.
 
 You will learn  that what you wrote for the exercises trains the library's models, and samples them
-Minutes         15 (and about 1 of training; without --quick about 4)
+Minutes         15 (and about 1 of training; without --quick some)
 Needs           lesson 12, and as many of e03, e04, e06, e07, e10, e11, e16 as you have solved
 
     python examples/14_your_own_backend.py --quick

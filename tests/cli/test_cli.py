@@ -352,8 +352,10 @@ def test_the_backend_is_chosen_for_one_command(capsys, monkeypatch):
         ("tarin autoencoder", ", did you mean 'train'?"),
         ("train autoencodr", "among autoencoder, prior, classifier, did you mean 'autoencoder'?"),
         ("info --backend refrence", "did you mean 'reference'?"),
-        ("info --clases 3", "vqv2 info: error: unrecognized arguments: --clases 3, did you mean "
-         "'--classes'?"),
+        ("info --clases=3", "vqv2 info: error: unrecognized arguments: --clases=3 (--clases, did "),
+        ("info --clases=3", "did you mean '--classes'?)"),
+        ("train prior x --levle top", "are required: --level (--levle, did you mean '--level'?)"),
+        ("--bakend reference info", "(--bakend, did you mean '--backend'?)"),
         ("info xyzzy", "unrecognized arguments: xyzzy\n"),
     ],
 )  # fmt: skip

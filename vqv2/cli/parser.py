@@ -1,6 +1,7 @@
 """The parser of `vqv2` and of its commands: what all of them take, and the nearest right word."""
 
 import argparse
+import sys
 
 import backends
 from backends.process import device_memory
@@ -34,12 +35,19 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         """What argparse parses, of which nothing may be left that this parser does not know."""
+        self._given = sys.argv[1:] if args is None else args
         namespace, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            options = [name for action in self._actions for name in action.option_strings]
-            meant = nearest(unknown[0].partition("=")[0], options)
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return namespace, unknown
+
+    def error(self, message):
+        """End with a message, and the neighbour of the first option that is none."""
+        options = [name for action in self._actions for name in action.option_strings]
+        names = [word.partition("=")[0] for word in self._given if word.startswith("--")]
+        mistyped = (n for n in names if not any(option.startswith(n) for option in options))
+        meant = next((f" ({n}{nearest(n, options)})" for n in mistyped if nearest(n, options)), "")
+        super().error(message + meant)
 
     def _check_value(self, action, value):
         if action.choices is not None and value not in action.choices:
