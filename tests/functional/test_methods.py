@@ -1,6 +1,7 @@
 """What someone who knows NumPy or PyTorch types first works, or says what to type instead."""
 
 import copy
+import operator
 
 import numpy as np
 import pytest
@@ -68,8 +69,9 @@ def test_in_place_operators_make_results_and_leave_parameters_alone():
     loss -= 1
     loss.sum().backward()
     np.testing.assert_array_equal(x.grad, 3 * np.ones((2, 3)))
-    with pytest.raises(GradientError, match=r"tensor\.array -= rate \* tensor\.grad"):
-        x -= 0.1 * x.grad
+    for change in (operator.iadd, operator.isub, operator.imul, operator.itruediv):
+        with pytest.raises(GradientError, match=r"tensor\.array -= rate \* tensor\.grad"):
+            change(x, 0.1)
     array = B.copy()
     array += Tensor(A)
     np.testing.assert_array_equal(array, A + B)
