@@ -5,8 +5,8 @@ import argparse
 from vqv2.errors import InputError
 
 DATA_HELP = (
-    "a folder of images (its sub-folders are the splits, or the classes), 12-bit:FOLDER, a .npy or "
-    ".npz file, emoji:SIZE, or fashion-mnist[:FOLDER]"
+    "a folder of images (its sub-folders are the splits, or the classes), 12-bit:FOLDER, a pack "
+    "(`vqv2 data pack`), a .npy or .npz file, emoji:SIZE, or fashion-mnist[:FOLDER]"
 )
 
 CLASS_HELP = "a name, or a number from 0 up where no class is called by a number"
@@ -27,13 +27,14 @@ def add_command(subparsers, name, summary, examples, run):
     return parser
 
 
-def add_workers(parser):
-    """Add `--workers`."""
+def add_workers(parser, **settings):
+    """Add `--workers`; `settings` as of `add_argument`, for a command that takes several."""
     parser.add_argument(
         "--workers",
         type=int,
         metavar="N",
         help="processes that read a folder's images, 0 for none (default: by cores and images)",
+        **settings,
     )
 
 
