@@ -27,14 +27,13 @@ def add_command(subparsers, name, summary, examples, run):
     return parser
 
 
-def add_workers(parser, **settings):
-    """Add `--workers`; `settings` as of `add_argument`, for a command that takes several."""
+def add_workers(parser):
+    """Add `--workers`."""
     parser.add_argument(
         "--workers",
         type=int,
         metavar="N",
         help="processes that read a folder's images, 0 for none (default: by cores and images)",
-        **settings,
     )
 
 

@@ -32,7 +32,7 @@ EXAMPLES = (
     "vqv2 data index photos/",
     "vqv2 data preview photos/ --size 256 --augmentation ffhq --out preview.png",
     "vqv2 data pack photos/ --size 256 --out packs/photos256",
-    "vqv2 data speed photos/ packs/photos256 --preset imagenet256 --workers 0 4 8",
+    "vqv2 data speed photos/ packs/photos256 --preset imagenet256 --workers 0,4,8",
     "vqv2 data speed emoji:64 --preset demo --train",
     "vqv2 data verify runs/photos",
     "vqv2 data verify packs/photos256",
@@ -112,7 +112,11 @@ def _add_speed(kinds):
         action="store_true",
         help="take training steps, too, and say how long they wait for their images",
     )
-    add_workers(parser, nargs="+", default=[None])
+    parser.add_argument(
+        "--workers",
+        metavar="N,N,...",
+        help="numbers of processes that read the images, to be compared; 0 for none",
+    )
 
 
 def _add_verify(kinds):
@@ -208,12 +212,20 @@ def _speed(arguments):
     if arguments.batches < 1:
         raise InputError(f"--batches {arguments.batches} must be at least 1")
     for data in arguments.data:
-        for workers in arguments.workers:
+        for number, workers in enumerate(_numbers(arguments.workers)):
             sources = open_splits(data, config.image_size, config.channels, workers)
-            if workers == arguments.workers[0]:
+            if not number:
                 print_overview(sources)
                 print_skipped(sources)
             _print_speed(sources["train"], config, arguments.batches, arguments.train)
+
+
+def _numbers(text):
+    """[number of workers] of "0,4,8"; [None] of None."""
+    try:
+        return [None] if text is None else [int(number) for number in text.split(",")]
+    except ValueError:
+        raise InputError(f"--workers {text} cannot be read: give numbers, as in 0,4,8") from None
 
 
 def _print_speed(source, config, batches, trains):

@@ -27,7 +27,7 @@ import numpy as np
 
 from vqv2.data.checksum import file_checksum, seal
 from vqv2.data.index import WORKERS_FROM
-from vqv2.data.shard import CENTRE, REMEDY, RENDITIONS, Shard, shard_files
+from vqv2.data.shard import CENTRE, REMEDY, Shard, shard_files
 from vqv2.data.workers import Workers, automatic_count, check_count
 from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.progress import progress_bar
@@ -38,14 +38,8 @@ MANIFEST = "vqv2-pack.json"
 FORMAT = "vqv2 pack 1"
 _OPEN_AT_ONCE = 128  # shards: each takes a descriptor, and 80 bytes for each picture
 _RESTORE = "restore it, or remove the whole folder and pack the images again"
-_SHARD = Table(
-    {
-        "rows": Whole(1),
-        "bytes": Whole(),
-        "checksum": Text(),
-        "damaged": Each(Text()),
-    }
-)
+_DAMAGED = Table({"row": Whole(), "reason": Text()})
+_SHARD = Table({"rows": Whole(1), "bytes": Whole(), "checksum": Text(), "damaged": Many(_DAMAGED)})
 _MANIFEST = Table(
     {
         "size": Whole(1, 2**16),
@@ -111,15 +105,17 @@ class Pack:
         entries = self.manifest["shards"]
         self._ends = np.cumsum([entry["rows"] for entry in entries])
         self._check_files()
-        self.labels = self._array("labels") if self.manifest["class_names"] else None
-        self.held_out = self._array("held_out")
-        self._names = self._opened("names")
-        self._name_ends = self._opened("name_ends")
+        count = len(self)
+        self.labels = self._read_labels() if self.manifest["class_names"] else None
+        self.held_out = self._opened("held_out", bool, count)[:]
+        self._name_ends = self._opened("name_ends", np.int64, count)
+        self._names = self._opened("names", np.uint8, int(self._name_ends[-1]))
         self._shard = functools.lru_cache(_OPEN_AT_ONCE)(self._open_shard)
+        starts = [0, *self._ends.tolist()]
         self.damaged = {
-            start + int(row): reason
-            for start, entry in zip(self._ends - [e["rows"] for e in entries], entries, strict=True)
-            for row, reason in entry["damaged"].items()
+            start + one["row"]: one["reason"]
+            for start, entry in zip(starts, entries, strict=False)
+            for one in entry["damaged"]
         }
 
     def __len__(self):
@@ -153,10 +149,8 @@ class Pack:
     def verify(self, progress=False):
         """Read all pictures. Raise `InputError` when they are not what was written."""
         with progress_bar(len(self), "verify", "image", progress) as bar:
-            for row in range(len(self)):
-                for rendition in RENDITIONS if row not in self.damaged else ():
-                    self.picture(row, rendition)
-                bar.update()
+            for number in range(len(self.manifest["shards"])):
+                self._shard(number).verify(bar.update)
 
     def _open_shard(self, number):
         entry = self.manifest["shards"][number]
@@ -176,11 +170,19 @@ class Pack:
         for number, entry in enumerate(self.manifest["shards"]):
             check_length(shard_files(self.folder, number)[0], entry["bytes"])
 
-    def _opened(self, name):
-        return open_array(self.folder / f"{name}.npy", REMEDY)
+    def _read_labels(self):
+        labels = self._opened("labels", np.int64, len(self))[:]
+        if not 0 <= labels.min() <= labels.max() < len(self.manifest["class_names"]):
+            raise DamagedError(f"{self.folder} has images of classes without a name: {_RESTORE}")
+        return labels
 
-    def _array(self, name):
-        return self._opened(name)[:]
+    def _opened(self, name, dtype, length):
+        """The array (length,) in a small file."""
+        path = self.folder / f"{name}.npy"
+        array = open_array(path, REMEDY)
+        if (array.dtype, array.shape) != (dtype, (length,)):
+            raise DamagedError(f"{path} is damaged, it holds {array.dtype} {array.shape}: {REMEDY}")
+        return array
 
 
 def check_length(path, length):

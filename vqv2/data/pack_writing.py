@@ -35,7 +35,8 @@ class Packing:
     sources      {split: `FolderImages`}, which decide on what is packed
 
     A shard that is named by the manifest is kept, unless it is not there any more; so nothing but
-    the shard that was being written is lost when this is ended, even by `kill -9`. Raises
+    the shard that was being written is lost when this is ended, even by `kill -9`. Only one process
+    may write in a folder (`vqv2.training.claim`); others may read a pack that is mended. Raises
     `InputError`, and changes nothing, where `folder` holds something else, or a pack of other
     images, another size or another kind of crops.
     """
@@ -80,6 +81,8 @@ class Packing:
     def write(self, progress=True):
         """Write what is missing. Raises `InputError` where that cannot be, or all are damaged."""
         remove_partial(self.folder)
+        if not is_pack(self.folder):
+            self._save()  # from now on the folder is known for what it is
         self._write_small_files()
         self._save()
         lengths = [entry["rows"] for entry in self._manifest["shards"]]
@@ -101,9 +104,9 @@ class Packing:
         starts = np.cumsum([0, *(entry["rows"] for entry in entries)]).tolist()
         places = self.sources["all"].places
         return [
-            (self.tree.path(places[start + int(row)]), reason)
+            (self.tree.path(places[start + one["row"]]), one["reason"])
             for start, entry in zip(starts, entries, strict=False)
-            for row, reason in entry["damaged"].items()
+            for one in entry["damaged"]
         ]
 
     def _check_some(self):
@@ -154,13 +157,14 @@ class Packing:
 
     def _write_shard(self, number, loaded, bar, rows=None):
         """Write a shard of what is loaded: of so many rows, or until it is full."""
-        damaged = {}
+        damaged = []
 
         def pictures():
             for row, found in enumerate(loaded):
                 bar.update()
                 if isinstance(found, UnreadableImage):
-                    damaged[str(row)], found = str(found), []
+                    damaged.append({"row": row, "reason": str(found)})
+                    found = []
                 yield found
 
         def is_full(count, length):

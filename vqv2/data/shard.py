@@ -53,9 +53,18 @@ class Shard:
         """
         start, height, width, channels, checksum = self.table[row, rendition].tolist()
         pixels = self._pixels[start : start + height * width * channels]
-        if zlib.crc32(pixels) != checksum:
+        if zlib.crc32(pixels) != checksum or not height:
             raise DamagedError(f"{self.path} is damaged in picture {row}: {REMEDY}")
         return pixels.reshape(height, width, channels)
+
+    def verify(self, update):
+        """Read all pictures; raises as `picture`. `update` is called after each row."""
+        for row, (centre, random) in enumerate(self.table):
+            if centre.any():  # else it is damaged
+                self.picture(row, CENTRE)
+            if not np.array_equal(centre, random):
+                self.picture(row, RANDOM)
+            update()
 
 
 def _check(table, shape, size, pixels):
