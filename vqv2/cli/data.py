@@ -198,8 +198,9 @@ def _pack(arguments):
 
 def _print_need(packing):
     need, free = packing.expected_bytes() / 1e9, shutil.disk_usage(packing.folder).free / 1e9
-    if packing.packed:
-        print(f"{packing.packed} images are there already")
+    there = len(packing.sources["all"]) - len(packing.rows)
+    if there:
+        print(f"{there} images are there already")
     if need > free:
         print(f"note: about {need:.1f} GB are to be written, but only {free:.1f} GB are free: when "
               "the disk is full, make room, and the same command goes on")  # fmt: skip

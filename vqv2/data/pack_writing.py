@@ -33,6 +33,7 @@ class Packing:
     random_crop  whether to keep, of each picture, what may be cropped at random; otherwise only
                  what is cropped at the centre
     sources      {split: `FolderImages`}, which decide on what is packed
+    rows         places, among all images, of those that are still to be packed
 
     A shard that is named by the manifest is kept, unless it is not there any more; so nothing but
     the shard that was being written is lost when this is ended, even by `kill -9`. Only one process
@@ -57,16 +58,19 @@ class Packing:
             "remarks": [*everything.remarks, *_remark(everything.skipped)],
             "checksums": {},
         }
-        self._manifest["shards"] = self._shards_before(self._manifest)
+        shards = self._manifest["shards"] = self._shards_before(self._manifest)
+        self._missing = [number for number in range(len(shards)) if not self._is_there(number)]
+        self.rows = self._rows_to_do()
 
-    @property
-    def packed(self):
-        """How many images are there already."""
-        return packed_rows(self._manifest)
+    def _rows_to_do(self):
+        """Of the shards that are missing, and those beyond the last one."""
+        ends = np.cumsum([0, *(entry["rows"] for entry in self._manifest["shards"])]).tolist()
+        rows = [row for number in self._missing for row in range(*ends[number : number + 2])]
+        return rows + list(range(ends[-1], self._manifest["count"]))
 
     def expected_bytes(self):
-        """About how many bytes are still to be written, were all pictures in colour."""
-        places = self.sources["all"].places[self.packed :]
+        """About how many bytes are to be written, were all pictures in colour."""
+        places = self.sources["all"].places[self.rows]
         width, height = (
             side[places].astype(np.float64)
             for side in (self.tree.index.width, self.tree.index.height)
@@ -85,17 +89,13 @@ class Packing:
             self._save()  # from now on the folder is known for what it is
         self._write_small_files()
         self._save()
-        lengths = [entry["rows"] for entry in self._manifest["shards"]]
-        ends = np.cumsum(lengths, dtype=int).tolist()
-        missing = [n for n, entry in enumerate(self._manifest["shards"]) if not self._is_there(n)]
-        rows = [row for n in missing for row in range(ends[n] - lengths[n], ends[n])]
-        rows += range(self.packed, self._manifest["count"])
-        loaded = self._loaded(rows)
-        with contextlib.closing(loaded), progress_bar(len(rows), "pack", "image", progress) as bar:
-            for number in missing:
-                self._write_shard(number, loaded, bar, lengths[number])
-            while self.packed < self._manifest["count"]:
-                self._write_shard(len(self._manifest["shards"]), loaded, bar)
+        shards, loaded = self._manifest["shards"], self._loaded()
+        total = len(self.rows)
+        with contextlib.closing(loaded), progress_bar(total, "pack", "image", progress) as bar:
+            for number in self._missing:
+                self._write_shard(number, loaded, bar, shards[number]["rows"])
+            while packed_rows(self._manifest) < self._manifest["count"]:
+                self._write_shard(len(shards), loaded, bar)
         self._check_some()
 
     def damaged(self):
@@ -111,7 +111,7 @@ class Packing:
 
     def _check_some(self):
         damaged = self.damaged()
-        if len(damaged) == self.packed:
+        if len(damaged) == self._manifest["count"]:
             raise InputError(
                 f"none of the {len(damaged)} images could be decoded: {commonest(damaged)}"
             )
@@ -145,15 +145,15 @@ class Packing:
         except InputError:
             return False
 
-    def _loaded(self, rows):
-        """Iterator over what `resized_for_crops` says of each row's file."""
-        places, sizes = self.sources["all"].places, self.tree.index.listing.sizes
+    def _loaded(self):
+        """Iterator over what `resized_for_crops` says of the file of each row to be written."""
+        places, sizes = self.sources["all"].places[self.rows], self.tree.index.listing.sizes
         size, random_crop = self._manifest["size"], self._manifest["random_crop"]
         calls = (
             (self.tree.path(place), size, random_crop, self.tree.bits, int(sizes[place]))
-            for place in (places[row] for row in rows)
+            for place in places
         )
-        return self.tree.map(resized_for_crops, calls, len(rows))
+        return self.tree.map(resized_for_crops, calls, len(places))
 
     def _write_shard(self, number, loaded, bar, rows=None):
         """Write a shard of what is loaded: of so many rows, or until it is full."""
