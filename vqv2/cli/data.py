@@ -202,7 +202,7 @@ def _print_need(packing):
     if there:
         print(f"{there} images are there already")
     if need > free:
-        print(f"note: about {need:.1f} GB are to be written, but only {free:.1f} GB are free: when "
+        print(f"note: about {need:.3f} GB are to be written, but only {free:.3f} GB are free: when "
               "the disk is full, make room, and the same command goes on")  # fmt: skip
 
 
