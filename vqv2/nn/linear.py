@@ -21,6 +21,5 @@ class Linear(Module):
         With `biased=False` x W, for an operation that adds the bias, `F.elu(y, layer.bias)`, or has
         none to add: in half precision a device may then round the result.
         """
-        if biased and self.bias:
-            return F.linear(x, self.weight, self.bias)
-        return F.linear(x, self.weight, rounded=not biased)
+        bias = self.bias if biased else None
+        return F.linear(x, self.weight, bias, rounded=not biased)
