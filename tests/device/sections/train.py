@@ -6,8 +6,7 @@ import time
 import backends
 from backends.process import device_memory
 from tests.device.measure import ROUNDS
-from vqv2.lab.bench.cases import training_case, training_data
-from vqv2.lab.bench.train import build_model, training_step
+from vqv2.lab.bench.cases import build_model, training_case, training_data, training_step
 from vqv2.lab.plan import device as plan
 from vqv2.presets import preset
 

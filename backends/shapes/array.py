@@ -1,4 +1,4 @@
-"""Arrays without numbers, for the device of shapes only (`shapes_only.py`).
+"""Arrays without numbers, and the device that they are on.
 
 Shapes, dtypes and memory layouts are NumPy's own, worked out on addresses that have no memory
 behind them. What allocates, copies or computes notes what it moves.
@@ -11,8 +11,8 @@ import types
 
 import numpy as np
 
-from tests.gpu.shapes_pool import Pool
-from tests.gpu.shapes_traffic import TRANSFERS, Launch, unique_bytes
+from backends.shapes.launch import TRANSFERS, Launch, unique_bytes
+from backends.shapes.pool import Pool
 
 _ADDRESSES = 2**40  # bytes, which are never touched, and so take no memory
 _nothing = np.frombuffer(
@@ -33,16 +33,16 @@ class Device:
         self.pool.forget_peaks()
 
 
-class Installed:
-    """The device that `cupy` is at the moment."""
+class Selected:
+    """The device that counts at the moment."""
 
     device = Device()
 
 
 def note(family, name, read, written, operations=0):
-    """Write down that the device was asked for something (`shapes_traffic.Launch`)."""
+    """Write down that the device was asked for something (`Launch`)."""
     launch = Launch(family, name, read, written, operations)
-    Installed.device.launches.append(launch)
+    Selected.device.launches.append(launch)
 
 
 class _Held:
@@ -51,7 +51,7 @@ class _Held:
     __slots__ = ("block", "pool")
 
     def __init__(self, size):
-        self.pool = Installed.device.pool
+        self.pool = Selected.device.pool
         self.block = None
         self.block = self.pool.take(size)
 
