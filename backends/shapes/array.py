@@ -212,7 +212,7 @@ def _completed(shape, size):
     return tuple(size // max(1, known) if n == -1 else n for n in shape)
 
 
-REDUCTIONS = ("sum", "mean", "max", "min", "any", "all", "argmax", "prod")
+REDUCTIONS = ("sum", "mean", "var", "max", "min", "any", "all", "argmax", "prod")
 
 
 def _reduced_dtype(name, dtype):

@@ -39,7 +39,7 @@ FAMILIES = {  # of the project's kernels; those of sampling are the rest
     "sigmoid": "elementwise",
     "to_halves": "halves",
     "unfold": "unfold",
-    "unfold_halves": "unfold",
+    "unfold_halves": "unfold, halves",
     "unscale": "unscale",
 }
 TRANSFERS = "transfers"  # copies from and to the host: no launches of kernels
@@ -71,7 +71,12 @@ def launch_of(name, declared, arguments):
     if name in _MOVED:
         read, written = _MOVED[name](given)
     operations = _OPERATIONS[name](given) if name in _OPERATIONS else 0
-    return Launch(FAMILIES.get(name, "sampling"), name, read, written, operations)
+    return Launch(_family(name), name, read, written, operations)
+
+
+def _family(name):
+    sampling = "sampling, bfloat16" if name.endswith("_bfloat16") else "sampling"
+    return FAMILIES.get(name, sampling)
 
 
 def _unfold(given):

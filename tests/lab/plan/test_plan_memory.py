@@ -1,7 +1,8 @@
 """The memory that `vqv2 plan` predicts against what a process takes for the same configuration.
 
 As `vqv2 bench memory` measures it: resident memory of a training step above what was there before.
-On a device the pool, the driver and cuBLAS come on top, which nobody has measured.
+What is counted is a device's, whose convolutions make patches where those of the processor have
+buffers of their own. The pool, the driver and cuBLAS come on top, which nobody has measured.
 """
 
 import tracemalloc
@@ -11,10 +12,9 @@ import pytest
 
 import backends
 from vqv2.config import AutoencoderConfig
+from vqv2.lab import counting
 from vqv2.lab.bench.cases import training_case
 from vqv2.lab.bench.worker import Worker
-from vqv2.lab.plan import cost
-from vqv2.lab.plan import device as plan
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.optim import Adam
 
@@ -29,12 +29,8 @@ MIB = 2**20
 
 
 def predicted(name, batch, settings):
-    case = training_case(name, batch=batch, settings=settings)
-    if name == "autoencoder":
-        counted = cost.autoencoder(case.config)
-    else:
-        counted = cost.prior(case.config, case.codes, case.size, case.coarser, case.classes)
-    return plan.peak_bytes(counted, batch, case.config.recompute)
+    """Bytes in use of a device, patches of its convolutions included."""
+    return counting.training_step(training_case(name, batch=batch, settings=settings)).live
 
 
 @pytest.mark.parametrize("name", CASES)
