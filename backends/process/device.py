@@ -105,8 +105,9 @@ def _why_no_driver(runtime):
 
 def device_description():
     """Name, memory and versions of the device that the cupy backend computes on, for people."""
-    import cupy
+    from backends.arrays import array_module  # which needs to know whether there is a device
 
+    cupy = array_module()
     properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
     free, total = cupy.cuda.runtime.memGetInfo()
     return (
