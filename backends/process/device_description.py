@@ -1,7 +1,17 @@
 """What the selected backend's device is, for people."""
 
 from backends.arrays import array_module
+from backends.kernel import on_device
 from backends.process.device import version
+
+
+def compute_capability():
+    """(major, minor) of the selected backend's device; None on the processor."""
+    if not on_device():
+        return None
+    cuda = array_module().cuda
+    properties = cuda.runtime.getDeviceProperties(cuda.Device().id)
+    return properties["major"], properties["minor"]
 
 
 def device_description():

@@ -100,7 +100,8 @@ CASES = dict(zip(SCALES, (_TINY, _HOST, _DEVICE), strict=True))
 def training_case(name, scale="host", batch=None, size=None, settings=None):
     """The case `name` in one of `SCALES`. The rest changes single fields.
 
-    `settings` {field: value} go to the configuration. Raises `InputError` for unknown names.
+    `settings` {field: value} go to the configuration; its precision is float32 unless they say
+    otherwise. Raises `InputError` for unknown names.
     """
     cases = CASES[scale]
     if name not in cases:
@@ -108,7 +109,7 @@ def training_case(name, scale="host", batch=None, size=None, settings=None):
     case = cases[name]
     return dataclasses.replace(
         case,
-        config=replace(case.config, settings or {}),
+        config=replace(case.config, {"precision": "float32", **(settings or {})}),
         batch=batch or case.batch,
         size=size or case.size,
     )
