@@ -24,7 +24,7 @@ def found(file, pattern):
 def millions(name):
     """Parameters of one of the paper's models for ImageNet."""
     case = models(PRESETS["imagenet256"], CLASSES)[name]
-    return counting.build(case).parameter_count() / 1e6
+    return counting.model(case).parameter_count() / 1e6
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ tables of `launch.py`; `vqv2 plan`, `info` and `bench` count from them.
 
 import contextlib
 
-import backends.kernel
+from backends.kernel import register, unregister, use
 from backends.shapes.array import Device, Selected, new
 from backends.shapes.host import Weights, Zeros
 from backends.shapes.launch import TRANSFERS, Launch
@@ -31,15 +31,22 @@ __all__ = ["TRANSFERS", "Device", "Launch", "Weights", "Zeros", "device", "new"]
 NAME = "shapes"
 
 arrays = array_functions()
-backends.kernel.register(NAME, otherwise="cupy", arrays=arrays)
 
 
 @contextlib.contextmanager
 def device():
-    """Select a fresh device of shapes inside; yields the `Device`."""
-    former, Selected.device = Selected.device, Device()
+    """Select a fresh device of shapes inside; yields the `Device`.
+
+    Outside there is no such backend: nobody shall train on it by mistake.
+    """
+    former = Selected.device
+    if former is None:
+        register(NAME, otherwise="cupy", arrays=arrays)
+    Selected.device = Device()
     try:
-        with backends.kernel.use(NAME):
+        with use(NAME):
             yield Selected.device
     finally:
         Selected.device = former
+        if former is None:
+            unregister(NAME)

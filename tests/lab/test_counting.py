@@ -68,6 +68,8 @@ def test_counting_leaves_the_backend_and_its_device_as_they_were():
         shapes.new(4, np.float32)
         assert outer.pool.most_used > 0
     assert backends.current() == selected
+    with pytest.raises(backends.BackendError, match="there is no backend 'shapes'"):
+        backends.use(shapes.NAME)  # nobody shall train on it by mistake
 
 
 def test_a_training_step():
@@ -98,7 +100,7 @@ CASE = TrainingCase(PRIOR, batch=3, size=4, coarser=((5, 2),), classes=2, codes=
 
 
 def test_a_model_of_shapes_has_the_parameters_of_one_with_numbers():
-    ours, built = counting.build(CASE), build_model(CASE)
+    ours, built = counting.model(CASE), build_model(CASE)
     table = {name: parameter.shape for name, parameter in ours.parameters().items()}
     assert table == {name: parameter.shape for name, parameter in built.parameters().items()}
     assert ours.parameter_table() == built.parameter_table()

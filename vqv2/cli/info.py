@@ -99,7 +99,7 @@ def print_parameters(config, classes):
         raise InputError(f"--classes {classes} must be at least 0")
     rows = []
     for name, case in models(config, classes).items():
-        model = counting.build(case)
+        model = counting.model(case)
         if isinstance(model, Prior):
             rows += [(name, part, f"{count:,}") for part, count in model.parameter_table()]
         rows.append((name, "all", f"{model.parameter_count():,}"))

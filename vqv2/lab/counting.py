@@ -15,7 +15,6 @@ import gc
 
 import numpy as np
 
-import backends
 from backends import shapes, to_device
 from vqv2.config import AutoencoderConfig
 from vqv2.lab.bench import cases
@@ -70,9 +69,14 @@ def operations(make):
 
 
 def build(case):
-    """The model of a `TrainingCase` on the device of shapes; its weights are not drawn."""
-    with backends.use(shapes.NAME):
-        return cases.build_model(case, shapes.Weights())
+    """The model of a `TrainingCase`, on the device of shapes that is selected."""
+    return cases.build_model(case, shapes.Weights())
+
+
+def model(case):
+    """The model of a `TrainingCase` without numbers, to ask how many parameters it has."""
+    with shapes.device():
+        return build(case)
 
 
 @functools.lru_cache(maxsize=64)

@@ -17,7 +17,7 @@ CASES = models(CONFIG, classes=3)
 
 def gradients(case):
     """Bytes of all gradients."""
-    return 4 * counting.build(case).parameter_count()
+    return 4 * counting.model(case).parameter_count()
 
 
 def test_an_autoencoder_sends_gradients_and_codebooks():
@@ -33,7 +33,7 @@ def test_an_autoencoder_sends_gradients_and_codebooks():
 def test_a_prior_sends_the_moments_of_its_batch_normalisations(recompute, passes):
     case = CASES["prior bottom"]
     case = dataclasses.replace(case, config=dataclasses.replace(case.config, recompute=recompute))
-    norms = counting.build(case).conditioning.stack.blocks
+    norms = counting.model(case).conditioning.stack.blocks
     moments = [2 * 4 * block.normalization.scale.shape[0] for block in norms] * passes
     assert sorted(scaling.messages(case, 2)) == sorted([*moments, gradients(case), 8, 8])
     assert len(scaling.messages(case, 2, parts=4)) == 4 * (len(moments) + 1) + 2

@@ -62,8 +62,8 @@ def test_a_step_in_parts_runs_adam_once():
 def test_the_papers_sizes_are_those_of_its_models():
     """423 M and 436 M parameters with 1000 classes, as counted by hand, too."""
     found = models(PRESETS["imagenet256"], 1000)
-    assert counting.build(found["prior top"]).parameter_count() == 423_180_288
-    assert counting.build(found["prior bottom"]).parameter_count() == 435_600_384
+    assert counting.model(found["prior top"]).parameter_count() == 423_180_288
+    assert counting.model(found["prior bottom"]).parameter_count() == 435_600_384
 
 
 def test_info_counts_what_the_models_have(capsys):

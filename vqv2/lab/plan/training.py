@@ -93,7 +93,7 @@ def largest_part(case, share, precision, available):
 
     parts = [n for n in range(1, share + 1) if share % n == 0]  # sizes, the smallest first
     known = max(part for part in parts if part <= FIRST)
-    fixed = 4 * 4 * counting.build(case).parameter_count()  # weights, Adam's moments, the average
+    fixed = 4 * 4 * counting.model(case).parameter_count()  # weights, Adam's moments, the average
     per_image = (needed(known) - fixed) / known
     guess = max(parts[0], min(share, (available - fixed) / per_image))
     at = max(i for i, part in enumerate(parts) if part <= guess)
