@@ -152,8 +152,8 @@ def _advice(name, steps):
         return
     best, *others = fitting
     for other in others:
-        gain = 1 - best.seconds / other.seconds
-        yield f"{name}: {best.name} is {gain:.0%} faster than {other.name}"
+        less = 1 - best.seconds / other.seconds
+        yield f"{name}: {best.name} takes {less:.0%} less time than {other.name}"
     if name == "autoencoder":
         yield f"{name}: the data have to deliver {best.batch / best.seconds:.0f} images/s"
     elif best.way.parts > 1 and best.way.case.coarser:

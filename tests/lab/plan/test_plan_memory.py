@@ -34,7 +34,7 @@ def predicted(name, batch, settings):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_memory_is_predicted_within_a_tenth(name):
+def test_memory_is_predicted_within_a_tenth_and_a_devices_patches(name):
     if backends.current() != "numba":
         pytest.skip("the prediction is compared with what the numba backend takes")
     subject, batch, settings = CASES[name]
@@ -44,7 +44,8 @@ def test_memory_is_predicted_within_a_tenth(name):
         measured = worker.peak_bytes()
     expected = predicted(*CASES[name])
     assert measured > 60 * MIB  # or the noise of a process would count
-    assert expected / measured == pytest.approx(1, abs=0.1), (expected / MIB, measured / MIB)
+    # With recomputation a device's patches are a tenth of what is left of the autoencoder.
+    assert 0.9 < expected / measured < 1.15, (expected / MIB, measured / MIB)
 
 
 @pytest.mark.parametrize("recompute", [False, True])
