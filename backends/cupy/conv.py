@@ -3,6 +3,7 @@
 import numpy as np
 
 from backends import kernels
+from backends.arrays import array_module
 from backends.cupy.engine import cublas, cuda, half
 from backends.reference.conv import is_pointwise, output_size
 
@@ -28,13 +29,11 @@ class Patches:
 
         Patches of whole images where the block has room for one. In half precision a `Half`.
         """
-        import cupy
-
         lines, length = self.count * self.rows, self.taps * self.channels
         itemsize = 2 if half.is_half(dtype) else np.dtype(dtype).itemsize
         step = max(1, min(lines, PATCH_BYTES // max(1, self.columns * length * itemsize)))
         step -= step % self.rows if step > self.rows else 0
-        buffer = half.empty(cupy, (step * self.columns, length), dtype)
+        buffer = half.empty(array_module(), (step * self.columns, length), dtype)
         for first in range(0, lines, step):
             positions = slice(first * self.columns, min(lines, first + step) * self.columns)
             yield positions, first, buffer[: positions.stop - positions.start]

@@ -59,7 +59,7 @@ def _laid_out(x):
 
 
 def _gemm(a, b, out, add, in_tf32):
-    import cupy
+    cupy = array_module()
 
     cublas = cupy.cuda.cublas
     sums = cublas.CUBLAS_COMPUTE_32F_FAST_TF32 if in_tf32 else cublas.CUBLAS_COMPUTE_32F
@@ -82,11 +82,9 @@ def _gemm(a, b, out, add, in_tf32):
 
 def _layout(x):
     """(Whether x is a row-major matrix's transpose, its address, kind of numbers, row's length)."""
-    import cupy
-
     numbers, kind = x, "CUDA_R_32F"
     if isinstance(x, half.Half):
         numbers, kind = x.bits, {"float16": "CUDA_R_16F", "bfloat16": "CUDA_R_16BF"}[x.precision]
     turned = not numbers.flags.c_contiguous
-    kind = getattr(cupy.cuda.runtime, kind)
+    kind = getattr(array_module().cuda.runtime, kind)
     return turned, numbers.data.ptr, kind, x.shape[0] if turned else x.shape[1]
