@@ -16,6 +16,7 @@ LINES = (
     ("unfold_halves", "unfold", "GB/s"),
     ("fold", "fold", "GB/s"),
     ("elu", "elementwise", "GB/s"),
+    ("gate", "elementwise", "GB/s"),
     ("gate_block", "elementwise", "GB/s"),
     ("to_halves", "halves", "GB/s"),
     ("moments", "batch norm", "GB/s"),
