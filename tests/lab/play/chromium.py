@@ -33,8 +33,9 @@ def page(address, folder, width=1400, height=1000, dark=False):
         os.dup2(to_browser, 3)
         os.dup2(from_browser, 4)
 
-    command = [_program(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-               f"--user-data-dir={folder}", "--no-first-run", "--remote-debugging-pipe"]  # fmt: skip
+    command = [_program(), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+               "--disable-dev-shm-usage", f"--user-data-dir={folder}",
+               "--remote-debugging-pipe"]  # fmt: skip
     with started(command, preexec_fn=place_pipes, pass_fds=(3, 4), stdout=DEVNULL, stderr=DEVNULL):
         os.close(to_browser)
         os.close(from_browser)

@@ -20,7 +20,7 @@ READY = (
 )
 COMPLETE = "document.getElementById('draw').textContent == 'Draw another'"
 SEEN = "document.querySelector('figure.image img').src"
-PROBLEM = "document.getElementById('problem').hidden ? '' : document.getElementById('problem').textContent"
+PROBLEM = "document.getElementById('problem').textContent"
 
 
 @pytest.fixture(scope="module")

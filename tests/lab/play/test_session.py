@@ -1,4 +1,4 @@
-"""What a page holds: drawing equals sampling, edits touch what they should, everything is undone."""
+"""What a page holds: drawing equals sampling, edits touch what they name, all is undone."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Hierarchies of every shape with weights at random: what `vqv2 play` shows of them is no matter."""
+"""Hierarchies of every shape, with weights at random."""
 
 import dataclasses
 

@@ -6,6 +6,7 @@ resolve to this machine by their `Host`.
 """
 
 import collections
+import contextlib
 import secrets
 import sys
 import threading
@@ -18,6 +19,8 @@ from vqv2.lab.play.view import model_view
 
 LOOPBACK = "127.0.0.1"
 MOST_REQUESTS = 32  # at once; what comes beyond is told to come again
+QUEUE = 0.5  # seconds that one more waits for others to end
+GRACE = 0.1  # seconds for what is refused
 MOST_SESSIONS = 16
 
 
@@ -80,15 +83,14 @@ class PlayServer(ThreadingHTTPServer):
             return self._sessions[name]
 
     def process_request(self, request, client_address):
-        """Handle a request in a thread of its own, if there are not too many."""
-        if self._slots.acquire(blocking=False):
+        """Handle a request in a thread of its own, as soon as there are not too many."""
+        if self._slots.acquire(timeout=QUEUE):
             super().process_request(request, client_address)
             return
-        try:
-            request.settimeout(1)
+        with contextlib.suppress(OSError):
+            request.settimeout(GRACE)
             request.sendall(REFUSAL)
-        except OSError:
-            pass
+            request.recv(2**16)  # what is closed unread may be lost on the way back, too
         self.shutdown_request(request)
 
     def process_request_thread(self, request, client_address):

@@ -28,6 +28,7 @@ let seedIsUsed = false; // whether the drawing of this seed is over
 
 async function attempt(action) {
   find("problem").hidden = true;
+  find("problem").textContent = "";
   try {
     return await action();
   } catch (error) {
@@ -301,7 +302,7 @@ function inspectionOf(view) {
       `${(sum / all.length).toFixed(2)} per code; black 0, yellow ${most.toFixed(1)}`);
   });
   if (surprises.length) {
-    const as = view.class_name ? ` as ${view.class_name}` : "";
+    const as = view.class_name ? `, taken for ${view.class_name}` : "";
     rows.push(make("div", {}, make("p", { className: "lead", textContent: `What surprises the priors${as}` }),
       make("div", { className: "row" }, ...surprises)));
   }
