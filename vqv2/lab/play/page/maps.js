@@ -1,7 +1,5 @@
 // A map of codes on a canvas: each code in the colour that it decodes to, a rectangle to select.
 
-const ROOM = 512; // canvas pixels on a side, at least
-
 export class CodeMap {
   constructor(level, selected) {
     this.level = level;
@@ -11,14 +9,23 @@ export class CodeMap {
     this.selection = null; // {top, left, bottom, right}, the last two excluded
     this.anchor = null;
     this.cursor = [0, 0];
-    this.cell = Math.ceil(ROOM / level.size);
     this.canvas = document.createElement("canvas");
-    this.canvas.width = this.canvas.height = this.cell * level.size;
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("role", "application");
     this.canvas.setAttribute("aria-roledescription", "map of codes");
+    this.canvas.setAttribute("aria-describedby", "how-to-select");
     this.listen();
-    this.draw();
+    // As many pixels as the screen has there: every line is then equally thin.
+    new ResizeObserver(() => {
+      const side = Math.round(this.canvas.clientWidth * devicePixelRatio);
+      if (side && side !== this.canvas.width) this.canvas.width = this.canvas.height = side;
+      this.draw();
+    }).observe(this.canvas);
+  }
+
+  // Where a row or column begins, in pixels of the canvas.
+  edge(place) {
+    return Math.round((place * this.canvas.width) / this.level.size);
   }
 
   show(codes, next) {
@@ -37,38 +44,45 @@ export class CodeMap {
   }
 
   draw() {
-    const { cell, level } = this, pen = this.canvas.getContext("2d");
+    const { level } = this, pen = this.canvas.getContext("2d");
     pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
     this.codes.forEach((code, place) => {
       if (code < 0) return;
-      const [r, g, b] = level.colours[code];
-      pen.fillStyle = `rgb(${r} ${g} ${b})`;
-      pen.fillRect((place % level.size) * cell, Math.floor(place / level.size) * cell, cell, cell);
+      pen.fillStyle = `rgb(${level.colours[code].join(" ")})`;
+      pen.fillRect(...this.area(box(Math.floor(place / level.size), place % level.size)));
     });
     this.lines(pen);
-    if (this.next) this.frame(pen, box(this.next.row, this.next.column), "--accent", 0.5);
-    if (this.selection) this.frame(pen, this.selection, "--mark", 1);
+    if (this.next) this.frame(pen, box(this.next.row, this.next.column), "--accent");
+    if (this.selection) this.frame(pen, this.selection, "--mark");
     this.describe();
   }
 
+  // x, y, width and height of a box, in pixels of the canvas.
+  area({ top, left, bottom, right }) {
+    const [x, y] = [this.edge(left), this.edge(top)];
+    return [x, y, this.edge(right) - x, this.edge(bottom) - y];
+  }
+
   lines(pen) {
-    if (this.cell < 12) return;
-    pen.fillStyle = "rgb(128 128 128 / 0.22)";
+    if (this.edge(1) < 6) return;
+    pen.fillStyle = "rgb(128 128 128 / 0.2)";
     for (let i = 1; i < this.level.size; i++) {
-      pen.fillRect(i * this.cell, 0, 1, this.canvas.height);
-      pen.fillRect(0, i * this.cell, this.canvas.width, 1);
+      pen.fillRect(this.edge(i), 0, 1, this.canvas.height);
+      pen.fillRect(0, this.edge(i), this.canvas.width, 1);
     }
   }
 
-  frame(pen, { top, left, bottom, right }, colour, fill) {
-    const { cell } = this, width = Math.max(4, cell / 10);
-    const place = [left * cell, top * cell, (right - left) * cell, (bottom - top) * cell];
-    const inner = [place[0] + width, place[1] + width, place[2] - 2 * width, place[3] - 2 * width];
+  frame(pen, place, colour) {
+    const width = Math.max(2, Math.round(2.5 * devicePixelRatio));
+    const inset = (by) => {
+      const [x, y, w, h] = this.area(place);
+      return [x + by, y + by, w - 2 * by, h - 2 * by];
+    };
     pen.lineWidth = width;
     pen.strokeStyle = "white";
-    pen.strokeRect(...inner);
+    pen.strokeRect(...inset(1.5 * width));
     pen.strokeStyle = getComputedStyle(this.canvas).getPropertyValue(colour);
-    pen.strokeRect(place[0] + width / 2, place[1] + width / 2, place[2] - width, place[3] - width);
+    pen.strokeRect(...inset(width / 2));
   }
 
   describe() {

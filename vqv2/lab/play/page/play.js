@@ -22,13 +22,14 @@ let told = {}; // what the server said last of the session
 let work = null; // the AbortController of what is being drawn
 let chosen = null; // the map that has the selection
 let shownLevel = 0; // whose codebook is shown
+let inspected = null; // the image that was looked at closely
 let seedIsUsed = false; // whether the drawing of this seed is over
+
+const speed = () => SPEEDS[find("speed").value];
 
 // Asking.
 
 async function attempt(action) {
-  find("problem").hidden = true;
-  find("problem").textContent = "";
   try {
     return await action();
   } catch (error) {
@@ -60,6 +61,11 @@ async function edit(action, request) {
 }
 
 function wish() {
+  const wrong = document.querySelector("#seed:invalid, #settings :invalid");
+  if (wrong) {
+    wrong.focus();
+    throw new Problem(`${wrong.ariaLabel ?? "seed"}: ${wrong.validationMessage}`);
+  }
   const settings = {};
   for (const row of find("settings").tBodies[0].rows) {
     const [temperature, top_k, top_p] = [...row.querySelectorAll("input")].map((i) => i.valueAsNumber);
@@ -69,7 +75,9 @@ function wish() {
 }
 
 // Follows a stream of the server; only the latest one counts.
-async function followed(action, request, draws = true) {
+async function followed(action, more, draws = true) {
+  const request = await attempt(() => ({ wish: wish(), ...more }));
+  if (!request) return;
   stop();
   const own = (work = new AbortController());
   own.draws = draws;
@@ -95,22 +103,29 @@ function stop() {
   showBusy();
 }
 
+// Whether nothing more can be drawn of what was begun.
+function isOver() {
+  return told.complete || (model.levels[0].trained && nothingCanBeDrawn());
+}
+
+async function drawAnother() {
+  await change("start_over");
+  seedIsUsed = true;
+  await draw(null, speed());
+}
+
 async function draw(count, speed) {
-  if (told.complete) {
-    await change("start_over");
-    seedIsUsed = true;
-  }
   if (seedIsUsed && find("fresh").checked) find("seed").valueAsNumber += 1;
   seedIsUsed = false;
-  await followed("draw", { wish: wish(), count, speed });
-  if (told.complete) seedIsUsed = true;
-  say(told.complete ? "The image is complete." : "");
+  await followed("draw", { count, speed });
+  if (isOver()) seedIsUsed = true;
+  say(told.complete ? "The image is complete." : isOver() ? "All that has a prior is drawn." : "");
 }
 
 // What may come next, without drawing anything.
 async function lookAhead() {
   if (model.levels.some((level) => !level.trained) && nothingCanBeDrawn()) return;
-  await followed("draw", { wish: wish(), count: 0, speed: null }, false);
+  await followed("draw", { count: 0, speed: null }, false);
 }
 
 function nothingCanBeDrawn() {
@@ -133,8 +148,9 @@ const isDrawing = () => Boolean(work?.draws);
 
 function showBusy() {
   const busy = isDrawing();
-  find("draw").textContent = busy ? "Pause" : told.complete ? "Draw another" : "Draw";
-  find("step").disabled = find("finish").disabled = !busy && Boolean(told.complete);
+  const over = !busy && Boolean(told.codes) && isOver();
+  find("draw").textContent = busy ? "Pause" : over ? "Draw another" : "Draw";
+  find("step").disabled = find("finish").disabled = over;
 }
 
 function showMoment(moment) {
@@ -147,7 +163,10 @@ function showMoment(moment) {
     map.words.textContent = `${level.size} × ${level.size} · ${decided} of ${level.size ** 2}`;
     map.progress.value = decided;
   });
-  picture.words.textContent = moment.class_name ? `drawn as ${moment.class_name}` : "";
+  picture.words.textContent = moment.class_name
+    ? `drawn as ${moment.class_name}`
+    : told.brought ? "your image, reconstructed" : "";
+  if (inspected !== moment.image) find("inspection").replaceChildren();
   showNext(moment.next);
   showBusy();
 }
@@ -162,8 +181,8 @@ function showSession(view) {
 function showNext(next) {
   const bars = find("bars");
   if (!next) {
-    find("next-words").textContent = told.complete
-      ? "Every code is decided. Erase something, or draw another image."
+    find("next-words").textContent = isOver()
+      ? "Nothing is left to draw. Erase something, or draw another image."
       : "What may come at the next position appears here.";
     bars.replaceChildren();
     return;
@@ -232,10 +251,11 @@ function showCodebook(place) {
   const level = model.levels[place];
   find("tabs").querySelectorAll("input")[place].checked = true;
   find("codebook").setAttribute("aria-label", `Codes of ${level.name}, most used first`);
-  find("codebook").replaceChildren(...level.by_use.map((code) => {
+  find("codebook").replaceChildren(...level.by_use.map((code, number) => {
     const words = `code ${code}, ${percent(level.shares[code])} of training`;
     const button = make("button", { type: "button", className: "patch", title: words });
     button.setAttribute("aria-label", words);
+    button.tabIndex = number ? -1 : 0; // the arrow keys lead to the others
     showPatch(button, level, code, 36);
     button.addEventListener("click", () =>
       edit("put", { level: level.name, rectangle: rectangle(chosen.selection), code }));
@@ -268,7 +288,20 @@ const erase = () =>
 
 async function redraw() {
   await erase();
-  if (!told.complete) await draw(null, SPEEDS[find("speed").value]);
+  await draw(null, speed());
+}
+
+// The arrow keys move through the codebook, which is one stop of the Tab key.
+function moveInCodebook(event) {
+  const buttons = [...find("codebook").children], place = buttons.indexOf(document.activeElement);
+  const across = Math.max(1, buttons.findIndex((button) => button.offsetTop > buttons[0].offsetTop));
+  const moves = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across };
+  const next = buttons[place + moves[event.key]];
+  if (!next) return;
+  buttons[place].tabIndex = -1;
+  next.tabIndex = 0;
+  next.focus();
+  event.preventDefault();
 }
 
 // Looking closely.
@@ -277,6 +310,7 @@ async function inspect() {
   await attempt(async () => {
     say("Looking closely …");
     const view = await ask(numbered("inspect"), { label: find("class").value || null });
+    inspected = told.image;
     find("inspection").replaceChildren(...inspectionOf(view));
     say("");
   });
@@ -357,15 +391,15 @@ function buildWish() {
     ...model.classes.map((name) => make("option", { value: name, textContent: name })));
   for (const level of model.levels) {
     const field = (words, attributes) => {
-      const input = make("input", { type: "number", ...attributes });
+      const input = make("input", { type: "number", required: true, ...attributes });
       input.setAttribute("aria-label", `${words} of ${level.name}`);
       return make("td", {}, input);
     };
     const row = make("tr", {},
       make("th", { scope: "row", textContent: level.trained ? level.name : `${level.name} (no prior)` }),
-      field("temperature", { min: 0, max: 10, step: 0.05, value: 1 }),
+      field("temperature", { min: 0, max: 10, step: "any", value: 1 }),
       field("top-k", { min: 0, max: level.codes, step: 1, value: 0 }),
-      field("top-p", { min: 0.01, max: 1, step: 0.01, value: 1 }));
+      field("top-p", { min: 0.001, max: 1, step: "any", value: 1 }));
     row.dataset.level = level.name;
     find("settings").tBodies[0].append(row);
   }
@@ -381,25 +415,28 @@ function buildTabs() {
 }
 
 function listen() {
+  const forget = () => {
+    find("problem").hidden = true;
+    find("problem").textContent = "";
+  };
+  for (const event of ["click", "keydown", "drop"]) document.addEventListener(event, forget, true);
   const on = (id, event, action) => find(id).addEventListener(event, action);
-  const speed = () => SPEEDS[find("speed").value];
   const words = () => {
     find("speed-words").textContent = speed() ? `${speed()} codes/s` : "at full speed";
   };
-  const goOn = async () => {
-    if (!find("settings").querySelector(":invalid")) await (isDrawing() ? draw(null, speed()) : lookAhead());
-  };
-  on("draw", "click", () => (isDrawing() ? pause() : draw(null, speed())));
+  const goOn = () => (isDrawing() ? draw(null, speed()) : lookAhead());
+  on("draw", "click", () => (isDrawing() ? pause() : isOver() ? drawAnother() : draw(null, speed())));
   on("step", "click", () => draw(1, null));
   on("finish", "click", () => draw(null, null));
   on("clear", "click", () => edit("start_over"));
   on("undo", "click", () => edit("undo"));
   on("redraw", "click", redraw);
   on("erase", "click", erase);
+  on("codebook", "keydown", moveInCodebook);
   on("keep", "click", () => change("keep"));
   on("vary", "click", async () => {
     say(`Drawing ${VARIATIONS} more from this top map …`);
-    await followed("vary", { wish: wish(), count: VARIATIONS });
+    await followed("vary", { count: VARIATIONS });
     say("");
   });
   on("inspect", "click", inspect);
