@@ -8,6 +8,7 @@ resolve to this machine by their `Host`.
 import collections
 import contextlib
 import secrets
+import socket
 import sys
 import threading
 from http.server import ThreadingHTTPServer
@@ -20,7 +21,8 @@ from vqv2.lab.play.view import model_view
 LOOPBACK = "127.0.0.1"
 MOST_REQUESTS = 32  # at once; what comes beyond is told to come again
 QUEUE = 0.5  # seconds that one more waits for others to end
-GRACE = 0.1  # seconds for what is refused
+GRACE = 0.1  # seconds for what a browser still sends
+MOST_UNREAD = 16  # parts of that
 MOST_SESSIONS = 16
 
 
@@ -90,7 +92,6 @@ class PlayServer(ThreadingHTTPServer):
         with contextlib.suppress(OSError):
             request.settimeout(GRACE)
             request.sendall(REFUSAL)
-            request.recv(2**16)  # what is closed unread may be lost on the way back, too
         self.shutdown_request(request)
 
     def process_request_thread(self, request, client_address):
@@ -99,6 +100,16 @@ class PlayServer(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             self._slots.release()
+
+    def shutdown_request(self, request):
+        """Close a connection, a moment after the answer: who is still sending sees it, too."""
+        with contextlib.suppress(OSError):
+            request.shutdown(socket.SHUT_WR)
+            request.settimeout(GRACE)
+            for _ in range(MOST_UNREAD):
+                if not request.recv(2**16):
+                    break
+        self.close_request(request)
 
     def handle_error(self, request, client_address):
         """As every server, which prints what went wrong; a browser that has gone is no error."""

@@ -46,6 +46,11 @@ def session_view(session, settings=None):
         **moment_view(session, settings),
         "kept": [image_of_codes(session.hierarchy, codes) for codes in session.state.kept],
         "can_undo": session.can_undo,
+        "drawing": session.drawing
+        and {
+            "label": session.drawing.label,
+            "seed": session.drawing.seed,
+        },
         "brought": session.state.original is not None,
     }
 

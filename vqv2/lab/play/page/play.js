@@ -22,6 +22,7 @@ let told = {}; // what the server said last of the session
 let work = null; // the AbortController of what is being drawn
 let chosen = null; // the map that has the selection
 let shownLevel = 0; // whose codebook is shown
+let settledClass = null; // of the image that is edited
 let inspected = null; // the image that was looked at closely
 let seedIsUsed = false; // whether the drawing of this seed is over
 
@@ -57,10 +58,12 @@ function change(action, request = {}) {
 async function edit(action, request) {
   seedIsUsed = true;
   await change(action, request);
+  settledClass = told.class_name;
   if (!isDrawing()) await lookAhead();
 }
 
-function wish() {
+// Where any class will do, an image that has one keeps it while it is edited.
+function wish(label) {
   const wrong = document.querySelector("#seed:invalid, #settings :invalid");
   if (wrong) {
     wrong.focus();
@@ -71,12 +74,12 @@ function wish() {
     const [temperature, top_k, top_p] = [...row.querySelectorAll("input")].map((i) => i.valueAsNumber);
     settings[row.dataset.level] = { temperature, top_k, top_p };
   }
-  return { label: find("class").value || null, seed: find("seed").valueAsNumber, settings };
+  return { label: find("class").value || label, seed: find("seed").valueAsNumber, settings };
 }
 
 // Follows a stream of the server; only the latest one counts.
-async function followed(action, more, draws = true) {
-  const request = await attempt(() => ({ wish: wish(), ...more }));
+async function followed(action, label, more, draws = true) {
+  const request = await attempt(() => ({ wish: wish(label), ...more }));
   if (!request) return;
   stop();
   const own = (work = new AbortController());
@@ -109,7 +112,9 @@ function isOver() {
 }
 
 async function drawAnother() {
+  if (!(await attempt(() => wish()))) return;
   await change("start_over");
+  settledClass = null;
   seedIsUsed = true;
   await draw(null, speed());
 }
@@ -117,7 +122,7 @@ async function drawAnother() {
 async function draw(count, speed) {
   if (seedIsUsed && find("fresh").checked) find("seed").valueAsNumber += 1;
   seedIsUsed = false;
-  await followed("draw", { count, speed });
+  await followed("draw", settledClass, { count, speed });
   if (isOver()) seedIsUsed = true;
   say(told.complete ? "The image is complete." : isOver() ? "All that has a prior is drawn." : "");
 }
@@ -125,7 +130,7 @@ async function draw(count, speed) {
 // What may come next, without drawing anything.
 async function lookAhead() {
   if (model.levels.some((level) => !level.trained) && nothingCanBeDrawn()) return;
-  await followed("draw", { count: 0, speed: null }, false);
+  await followed("draw", settledClass, { count: 0, speed: null }, false);
 }
 
 function nothingCanBeDrawn() {
@@ -436,7 +441,7 @@ function listen() {
   on("keep", "click", () => change("keep"));
   on("vary", "click", async () => {
     say(`Drawing ${VARIATIONS} more from this top map …`);
-    await followed("vary", { count: VARIATIONS });
+    await followed("vary", told.class_name, { count: VARIATIONS });
     say("");
   });
   on("inspect", "click", inspect);
@@ -484,6 +489,10 @@ await attempt(async () => {
   listen();
   if (model.levels.length === 1) find("vary").hidden = true;
   showSession(await openSession());
+  if (told.drawing) {
+    find("seed").valueAsNumber = told.drawing.seed;
+    find("class").value = told.drawing.label ?? "";
+  }
   showCodebook(0);
   say("");
   await lookAhead();
