@@ -40,9 +40,9 @@ class Drawing:
         return None if self._map is None else (self.level, *self._map.place)
 
     @property
-    def keeps(self):
-        """Whether the code of the next position is kept rather than drawn."""
-        return self._map is not None and self._map.kept >= 0
+    def draws(self):
+        """Whether the code of the next position is to be drawn: there is one, and none is kept."""
+        return self._map is not None and self._map.kept < 0
 
     def probabilities(self, settings):
         """Probabilities (K,) of the next position's codes; `settings` is {level: `Settings`}."""
@@ -50,7 +50,7 @@ class Drawing:
 
     def go_on(self, settings):
         """Fix the next position's code. If it is drawn, `codes` is another dictionary then."""
-        draws = not self.keeps
+        draws = self.draws
         self._map.go_on(settings[self.level])
         if draws:
             self.drawn += 1

@@ -19,7 +19,7 @@ def draw(session, turn, request, model, gone):
     model  the lock around the hierarchy
     gone   called with seconds: waits for as long, at most; whether the page has gone
     """
-    wish, count = wish_of(session, request["wish"]), request["count"]
+    wish, left = wish_of(session, request["wish"]), request["count"]
     with model:
         if not session.take_turn(turn):
             return
@@ -29,27 +29,29 @@ def draw(session, turn, request, model, gone):
         with model:
             if session.turn != turn:
                 return
-            draws = bool(drawing.place) and not drawing.keeps
-            over = not drawing.place or (draws and count == 0)
-            shown = draws and not over and pace.shows()
-            if over:
-                last = session_view(session, wish.settings)
-            elif shown:
-                start = time.monotonic()
-                moment = moment_view(session, wish.settings)
-        if over:
-            yield "session", last
-            return
-        if shown:
-            yield "moment", moment
-            pace.has_shown(start)
-        if gone(pace.wait() if draws else 0):
+            over = not drawing.place or (drawing.draws and left == 0)
+            event = _event(session, wish, over, pace)
+        if event:
+            yield event
+        if over or gone(pace.wait() if drawing.draws else 0):
             return
         with model:
             if session.turn != turn:
                 return
+            left = left - 1 if drawing.draws and left is not None else left
             session.step(wish.settings)
-        count = count - 1 if draws and count is not None else count
+
+
+def _event(session, wish, over, pace):
+    """What the page is to be told now; None where it is too early for another picture."""
+    if over:
+        return "session", session_view(session, wish.settings)
+    if not (session.drawing.draws and pace.shows()):
+        return None
+    start = time.monotonic()
+    moment = moment_view(session, wish.settings)
+    pace.has_shown(start)
+    return "moment", moment
 
 
 def vary(session, turn, request, model, gone):
@@ -59,18 +61,15 @@ def vary(session, turn, request, model, gone):
         if not session.take_turn(turn):
             return
         work = session.variations(wish, request["count"])
-    kept = len(session.state.kept)
     while not gone(0):
         with model:
             if session.turn != turn:
                 return
-            done = next(work, work) is work
-            added = len(session.state.kept) > kept
-            view = session_view(session) if added or done else None
+            done = next(work, None)
+            view = session_view(session) if done else None
         if view:
-            kept = len(session.state.kept)
             yield "session", view
-        if done:
+        if done is None:
             return
 
 
@@ -93,6 +92,6 @@ class _Pace:
         return time.monotonic() >= self.next_picture
 
     def has_shown(self, start):
-        """A picture was begun at `start` and is shown now."""
+        """A picture was begun at `start` and is ready now."""
         now = time.monotonic()
         self.next_picture = now + max(LEAST_INTERVAL, 2 * (now - start)) - self.pause

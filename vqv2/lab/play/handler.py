@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import json
 import secrets
 import select
@@ -22,9 +23,10 @@ PATIENCE = 10.0  # seconds for a request to come, and for a part of an answer to
 PAGE = {
     "": ("index.html", "text/html"),
     "play.css": ("play.css", "text/css"),
-    "play.js": ("play.js", "text/javascript"),
-    "maps.js": ("maps.js", "text/javascript"),
-    "asking.js": ("asking.js", "text/javascript"),
+    **{
+        f"{name}.js": (f"{name}.js", "text/javascript")
+        for name in ("play", "asking", "codebook", "elements", "inspection", "maps")
+    },
 }
 HEADERS = {
     "Cache-Control": "no-store",
@@ -97,7 +99,8 @@ class PlayHandler(BaseHTTPRequestHandler):
         """Refuse whoever does not know the token, or reaches this machine by another name."""
         if self.headers.get("Host") not in self.server.hosts:
             raise Refused(403, "this page has one address: the one that vqv2 play has printed")
-        token = self.path.split("/")[1] if self.path.startswith("/") else ""
+        parts = self.path.split("/", 2)  # nothing, the token, the rest
+        token = parts[1] if len(parts) == 3 and not parts[0] else ""
         if not secrets.compare_digest(token.encode(), self.server.token.encode()):
             raise Refused(403, "the address is not complete: copy the one that vqv2 play prints")
 
@@ -108,7 +111,7 @@ class PlayHandler(BaseHTTPRequestHandler):
 
     def _path(self):
         """The path behind the token."""
-        return self.path.split("?")[0].partition("/")[2].partition("/")[2]
+        return self.path.split("?")[0].split("/", 2)[2]
 
     def _session(self, name):
         try:
@@ -143,12 +146,11 @@ class PlayHandler(BaseHTTPRequestHandler):
 
     def _follow(self, work):
         """Answer with server-sent events, one for each thing that the work yields."""
-        first = next(work, None)  # what cannot be done is said before
+        first = list(itertools.islice(work, 1))  # what cannot be done is said before the answer
         self._begin(200, "text/event-stream; charset=utf-8")
         self.following = True
-        while first is not None:
-            self._send_event(*first)
-            first = next(work, None)
+        for event in itertools.chain(first, work):
+            self._send_event(*event)
 
     def _send_event(self, event, told):
         self.wfile.write(f"event: {event}\ndata: {json.dumps(told)}\n\n".encode())

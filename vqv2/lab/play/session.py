@@ -57,9 +57,8 @@ class Session:
 
     def nothing(self):
         """Maps without a code."""
-        sizes = zip(self.hierarchy.levels, self.hierarchy.config.autoencoder.latent_sizes,
-                    strict=True)  # fmt: skip
-        return {level: np.full((size, size), -1) for level, size in sizes}
+        names, sizes = self.hierarchy.levels, self.hierarchy.config.autoencoder.latent_sizes
+        return {level: np.full((size, size), -1) for level, size in zip(names, sizes, strict=True)}
 
     @property
     def codes(self):
@@ -79,8 +78,6 @@ class Session:
         latest = turn > self.turn
         self.turn = max(turn, self.turn)
         return latest
-
-    # Drawing.
 
     def draw_with(self, wish):
         """Go on with the drawing as wished, or begin one: its first position waits for `step`.
@@ -105,7 +102,7 @@ class Session:
     def step(self, settings):
         """Draw the code of the drawing's next position, or pass one that is kept."""
         drawing = self.drawing
-        if not (drawing.keeps or drawing.drawn):
+        if drawing.draws and not drawing.drawn:
             self._remember()
         drawing.go_on(settings)
         if drawing.drawn:
@@ -119,8 +116,6 @@ class Session:
         while drawing.place:
             self.step(wish.settings)
         return self.codes
-
-    # Editing.
 
     def start_over(self):
         """No code is decided; what was kept stays."""
@@ -196,7 +191,9 @@ class Session:
         self.state = dataclasses.replace(self.state, **changes)
 
     def variations(self, wish, count):
-        """Keep `count` images that share the top map with this one; yields after every position.
+        """Keep `count` images that share the top map with this one.
+
+        Yields after every position, and after every image: whether it was an image.
 
         Each is `Hierarchy.sample_codes` with the whole top map given, for the seeds after the
         wish's. Raises `InputError` unless the top map is whole.
@@ -212,8 +209,9 @@ class Session:
             drawing = begun(self.hierarchy, given, wish.label, seed)
             while drawing.place:
                 drawing.go_on(wish.settings)
-                yield
+                yield False
             self._change(kept=(*self.state.kept, drawing.codes))
+            yield True
 
     def _place(self, level, rectangle):
         """The rectangle of a level's map as an index."""

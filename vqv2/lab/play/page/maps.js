@@ -154,16 +154,6 @@ function box(row, column) {
   return { top: row, left: column, bottom: row + 1, right: column + 1 };
 }
 
-// Shows the patch of a code in an element of `size` CSS pixels.
-export function showPatch(element, level, code, size) {
-  const rows = Math.ceil(level.codes / level.columns), { style } = element;
-  style.width = style.height = `${size}px`;
-  style.backgroundImage = `url(${level.patches})`;
-  style.backgroundSize = `${level.columns * size}px ${rows * size}px`;
-  const [row, column] = [Math.floor(code / level.columns), code % level.columns];
-  style.backgroundPosition = `${-column * size}px ${-row * size}px`;
-}
-
 // A canvas of numbers (rows of them) from 0 to `most`, dark to light.
 export function heatMap(rows, most) {
   const canvas = document.createElement("canvas");

@@ -1,18 +1,14 @@
 // The page: asks for what its buttons say, and shows what it is told.
 
 import { Problem, ask, follow, send } from "./asking.js";
-import { CodeMap, heatMap, showPatch } from "./maps.js";
+import { Codebook } from "./codebook.js";
+import { find, make, percent, showPatch } from "./elements.js";
+import { inspectionOf } from "./inspection.js";
+import { CodeMap } from "./maps.js";
 
 const SPEEDS = [1, 2, 4, 8, 16, 32, 64, 128, 256, null]; // codes a second; null: as fast as it goes
 const LARGEST_IMAGE = 2 ** 25; // bytes, as the server has it
 const VARIATIONS = 6;
-
-const find = (id) => document.getElementById(id);
-const make = (name, attributes = {}, ...children) => {
-  const element = Object.assign(document.createElement(name), attributes);
-  element.append(...children);
-  return element;
-};
 
 let model; // what the server says of the hierarchy
 let session; // the name of this page's session there
@@ -21,7 +17,7 @@ let picture; // the image as it stands
 let told = {}; // what the server said last of the session
 let work = null; // the AbortController of what is being drawn
 let chosen = null; // the map that has the selection
-let shownLevel = 0; // whose codebook is shown
+let codebook; // the codes to choose from
 let settledClass = null; // of the image that is edited
 let inspected = null; // the image that was looked at closely
 let seedIsUsed = false; // whether the drawing of this seed is over
@@ -215,10 +211,6 @@ function newBar() {
     track, make("span", { className: "chance" }));
 }
 
-function percent(share) {
-  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
-}
-
 function showKept(images) {
   const one = (image, number) => {
     const button = (words, action, label, className = "") => {
@@ -241,7 +233,7 @@ function showKept(images) {
 function showSelection() {
   const some = chosen?.selection;
   for (const id of ["redraw", "erase"]) find(id).disabled = !some;
-  for (const button of find("codebook").children) button.disabled = !some || chosen !== maps[shownLevel];
+  codebook.enable(some && chosen === maps[codebook.shown]);
   if (!some) {
     find("selection").textContent = "nothing selected";
     return;
@@ -249,24 +241,6 @@ function showSelection() {
   const [height, width] = [some.bottom - some.top, some.right - some.left];
   find("selection").textContent =
     `${chosen.level.name}: ${height} × ${width} from row ${some.top + 1}, column ${some.left + 1}`;
-}
-
-function showCodebook(place) {
-  shownLevel = place;
-  const level = model.levels[place];
-  find("tabs").querySelectorAll("input")[place].checked = true;
-  find("codebook").setAttribute("aria-label", `Codes of ${level.name}, most used first`);
-  find("codebook").replaceChildren(...level.by_use.map((code, number) => {
-    const words = `code ${code}, ${percent(level.shares[code])} of training`;
-    const button = make("button", { type: "button", className: "patch", title: words });
-    button.setAttribute("aria-label", words);
-    button.tabIndex = number ? -1 : 0; // the arrow keys lead to the others
-    showPatch(button, level, code, 36);
-    button.addEventListener("click", () =>
-      edit("put", { level: level.name, rectangle: rectangle(chosen.selection), code }));
-    return button;
-  }));
-  showSelection();
 }
 
 const rectangle = ({ top, left, bottom, right }) => [top, left, bottom, right];
@@ -277,7 +251,7 @@ function selected(map, key) {
   if (chosen && chosen !== map) chosen.select(null);
   chosen = map;
   if (key === "Escape") map.select(null);
-  if (maps.indexOf(map) !== shownLevel) showCodebook(maps.indexOf(map));
+  if (maps.indexOf(map) !== codebook.shown) codebook.show(maps.indexOf(map));
   showSelection();
   if (!map.selection) return;
   if (key === "Enter") redraw();
@@ -291,22 +265,12 @@ const erase = () =>
     finer: find("finer").checked,
   });
 
+const put = (code) =>
+  edit("put", { level: chosen.level.name, rectangle: rectangle(chosen.selection), code });
+
 async function redraw() {
   await erase();
   await draw(null, speed());
-}
-
-// The arrow keys move through the codebook, which is one stop of the Tab key.
-function moveInCodebook(event) {
-  const buttons = [...find("codebook").children], place = buttons.indexOf(document.activeElement);
-  const across = Math.max(1, buttons.findIndex((button) => button.offsetTop > buttons[0].offsetTop));
-  const moves = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across };
-  const next = buttons[place + moves[event.key]];
-  if (!next) return;
-  buttons[place].tabIndex = -1;
-  next.tabIndex = 0;
-  next.focus();
-  event.preventDefault();
 }
 
 // Looking closely.
@@ -316,43 +280,9 @@ async function inspect() {
     say("Looking closely …");
     const view = await ask(numbered("inspect"), { label: find("class").value || null });
     inspected = told.image;
-    find("inspection").replaceChildren(...inspectionOf(view));
+    find("inspection").replaceChildren(...inspectionOf(view, model));
     say("");
   });
-}
-
-function inspectionOf(view) {
-  const rows = [];
-  const images = view.subsets.map((subset) =>
-    figure(make("img", { src: subset.image, alt: "" }),
-      subset.levels.length === 1 && model.levels.length > 1 ? `${subset.levels[0]} alone` : subset.levels.join(" + "),
-      subset.psnr === undefined ? "" : `${subset.psnr.toFixed(1)} dB`));
-  if (view.original) {
-    images.unshift(figure(make("img", { src: view.original, alt: "" }), "your image", "cropped and resized"));
-    for (const subset of view.subsets) {
-      images.push(figure(make("img", { src: subset.error, alt: "" }),
-        `error of ${subset.levels.join(" + ")}`, "black 0, yellow 0.5 and more"));
-    }
-  }
-  rows.push(make("div", { className: "row" }, ...images));
-  const surprises = Object.entries(view.bits).map(([name, bits]) => {
-    const all = bits.flat(), sum = all.reduce((a, b) => a + b, 0), most = Math.max(1, ...all);
-    return figure(heatMap(bits, most), `${name}: ${sum.toFixed(0)} bits`,
-      `${(sum / all.length).toFixed(2)} per code; black 0, yellow ${most.toFixed(1)}`);
-  });
-  if (surprises.length) {
-    const as = view.class_name ? `, taken for ${view.class_name}` : "";
-    rows.push(make("div", {}, make("p", { className: "lead", textContent: `What surprises the priors${as}` }),
-      make("div", { className: "row" }, ...surprises)));
-  }
-  return rows;
-}
-
-function figure(image, title, words) {
-  image.setAttribute("role", "img");
-  image.setAttribute("aria-label", `${title}, ${words}`);
-  return make("figure", {}, image,
-    make("figcaption", {}, make("b", { textContent: title }), make("span", { textContent: words })));
 }
 
 async function open(file) {
@@ -410,15 +340,6 @@ function buildWish() {
   }
 }
 
-function buildTabs() {
-  model.levels.forEach((level, place) => {
-    const input = make("input", { type: "radio", name: "codebook" });
-    input.addEventListener("change", () => showCodebook(place));
-    find("tabs").append(make("label", {}, input, `${level.name} (${level.codes} codes)`));
-  });
-  find("tabs").hidden = model.levels.length === 1;
-}
-
 function listen() {
   const forget = () => {
     find("problem").hidden = true;
@@ -437,7 +358,6 @@ function listen() {
   on("undo", "click", () => edit("undo"));
   on("redraw", "click", redraw);
   on("erase", "click", erase);
-  on("codebook", "keydown", moveInCodebook);
   on("keep", "click", () => change("keep"));
   on("vary", "click", async () => {
     say(`Drawing ${VARIATIONS} more from this top map …`);
@@ -485,7 +405,7 @@ await attempt(async () => {
   find("model").textContent = model.name;
   buildStage();
   buildWish();
-  buildTabs();
+  codebook = new Codebook(model.levels, put, showSelection);
   listen();
   if (model.levels.length === 1) find("vary").hidden = true;
   showSession(await openSession());
@@ -493,7 +413,7 @@ await attempt(async () => {
     find("seed").valueAsNumber = told.drawing.seed;
     find("class").value = told.drawing.label ?? "";
   }
-  showCodebook(0);
+  showSelection();
   say("");
   await lookAhead();
 });
