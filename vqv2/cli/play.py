@@ -1,5 +1,7 @@
 """`vqv2 play`: a page in the browser on which one sees a hierarchy think."""
 
+import os
+import sys
 import webbrowser
 
 from vqv2.cli.arguments import add_command
@@ -36,7 +38,7 @@ def _play(arguments):
     with PlayServer(hierarchy, arguments.run_folder, arguments.port) as server:
         print(printable(f"{arguments.run_folder}: {_levels(hierarchy)}"))
         print(f"{server.address}\nonly this machine can open it; Ctrl-C ends it", flush=True)
-        if not arguments.no_browser:
+        if _has_desktop() and not arguments.no_browser:
             webbrowser.open(server.address)
         try:
             server.serve_forever()
@@ -44,6 +46,13 @@ def _play(arguments):
             raise
         except KeyboardInterrupt:
             print("ended")
+
+
+def _has_desktop():
+    """Whether a browser has a window to open; one in the terminal would hide what is printed."""
+    if sys.platform in ("darwin", "win32"):
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _levels(hierarchy):

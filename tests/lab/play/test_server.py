@@ -312,7 +312,9 @@ def test_another_request_takes_the_place_of_the_work_before(server, session):
     ask(server, f"{session}/start_over")
     slow.join(120)
     assert not slow.is_alive()
+    follow(server, f"{session}/draw", {"wish": {**WISH, "seed": 9}, "count": 0, "speed": None})
     assert follow(server, f"{session.name}/1/draw", ENTIRELY) == []  # comes too late
+    assert ask(server, f"{session}/look")["drawing"]["seed"] == 9
     assert max(ask(server, f"{session}/look")["codes"]["top"]) == -1
 
 
