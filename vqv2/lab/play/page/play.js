@@ -58,6 +58,12 @@ async function edit(action, request) {
   if (!isDrawing()) await lookAhead();
 }
 
+// What is kept is no part of the image: its drawing can go on.
+async function keepOrDrop(action, request) {
+  await change(action, request);
+  if (!isDrawing()) await lookAhead();
+}
+
 // Where any class will do, an image that has one keeps it while it is edited.
 function wish(label) {
   const wrong = document.querySelector("#seed:invalid, #settings :invalid");
@@ -216,7 +222,8 @@ function showKept(images) {
     const button = (words, action, label, className = "") => {
       const element = make("button", { type: "button", textContent: words, className });
       element.setAttribute("aria-label", `${label} ${number + 1}`);
-      element.addEventListener("click", () => edit(action, { number }));
+      const act = action === "drop" ? keepOrDrop : edit;
+      element.addEventListener("click", () => act(action, { number }));
       return element;
     };
     const buttons = [button("Take", "take", "Go on with kept image")];
@@ -358,7 +365,7 @@ function listen() {
   on("undo", "click", () => edit("undo"));
   on("redraw", "click", redraw);
   on("erase", "click", erase);
-  on("keep", "click", () => change("keep"));
+  on("keep", "click", () => keepOrDrop("keep"));
   on("vary", "click", async () => {
     say(`Drawing ${VARIATIONS} more from this top map …`);
     await followed("vary", told.class_name, { count: VARIATIONS });
