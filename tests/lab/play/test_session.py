@@ -104,7 +104,7 @@ def test_edits_change_what_they_name_and_are_undone(two_levels):
     second = session.draw_to_the_end(wish(two_levels, "a", 2))
     session.exchange(0)
     assert same(session.codes, {"top": first["top"], "bottom": second["bottom"]})
-    assert same(session.state.kept[0], {"top": second["top"], "bottom": first["bottom"]})
+    assert same(session.state.kept[0].codes, {"top": second["top"], "bottom": first["bottom"]})
     session.put("bottom", (0, 0, 2, 3), 11)
     assert (session.codes["bottom"][:2, :3] == 11).all()
     assert np.array_equal(session.codes["bottom"][2:], second["bottom"][2:])
@@ -113,7 +113,7 @@ def test_edits_change_what_they_name_and_are_undone(two_levels):
     session.drop(0)
     for _ in range(4):
         session.undo()
-    assert same(session.codes, second) and same(session.state.kept[0], first)
+    assert same(session.codes, second) and same(session.state.kept[0].codes, first)
     while session.can_undo:
         session.undo()
     assert same(session.codes, session.nothing()) and session.state.kept == ()
@@ -124,10 +124,11 @@ def test_many_bottoms_for_one_top(two_levels):
     top = session.draw_to_the_end(wish(two_levels, "a", 5))["top"]
     for _ in session.variations(wish(two_levels, "a", 5), 3):
         pass
-    for number, codes in enumerate(session.state.kept):
+    for number, kept in enumerate(session.state.kept):
         given = {"top": top[None]}
         sampled = two_levels.sample_codes(1, "a", 6 + number, given=given)
-        assert same(codes, {level: maps[0] for level, maps in sampled.items()})
+        assert same(kept.codes, {level: maps[0] for level, maps in sampled.items()})
+        assert np.array_equal(kept.image, two_levels.decode(sampled)[0])
 
 
 def test_an_image_becomes_its_codes(two_levels):

@@ -26,11 +26,19 @@ class Wish:
 
 
 @dataclasses.dataclass(frozen=True)
+class Kept:
+    """An image that was put beside: its codes, and what they decode to, (H, W, C) in [0, 1]."""
+
+    codes: dict
+    image: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
 class State:
     """What a step back restores; arrays in it are never written to.
 
     codes       {level: (size, size) int64}, -1 where none is decided
-    kept        codes of the images that were kept beside it
+    kept        the `Kept` images beside it
     original    the image (H, W, C) in [0, 1] that was brought along, or None
     class_name  the class that codes were drawn for last, or None
     """
@@ -69,6 +77,14 @@ class Session:
     def complete(self):
         """Whether all codes of all levels are decided."""
         return all(codes.min() >= 0 for codes in self.codes.values())
+
+    def decoded(self, codes=None):
+        """The image (H, W, C) of these or the session's codes.
+
+        A code that is not decided enters as the average of its level.
+        """
+        maps = {level: array[None] for level, array in (codes or self.codes).items()}
+        return self.hierarchy.autoencoder.decode(maps, undecided=True)[0]
 
     def take_turn(self, turn):
         """Whether request number `turn` is the latest so far: work that earlier ones began ends.
@@ -145,7 +161,7 @@ class Session:
     def keep(self):
         """Put a copy beside."""
         self._check_room(1)
-        self._change(kept=(*self.state.kept, self.codes))
+        self._change(kept=(*self.state.kept, self._kept(self.codes)))
 
     def drop(self, number):
         """Drop a kept image."""
@@ -156,14 +172,14 @@ class Session:
     def take(self, number):
         """Go on with a kept image, which stays."""
         self._check_kept(number)
-        self._change(codes=self.state.kept[number], original=None, class_name=None)
+        self._change(codes=self.state.kept[number].codes, original=None, class_name=None)
 
     def exchange(self, number):
         """Exchange the top maps of this and of a kept image; each keeps its finer maps."""
         self._check_kept(number)
         top, kept = self.hierarchy.levels[0], list(self.state.kept)
-        other = kept[number]
-        kept[number] = {**other, top: self.codes[top]}
+        other = kept[number].codes
+        kept[number] = self._kept({**other, top: self.codes[top]})
         self._change(codes={**self.codes, top: other[top]}, kept=tuple(kept))
 
     def open_image(self, image):
@@ -210,8 +226,11 @@ class Session:
             while drawing.place:
                 drawing.go_on(wish.settings)
                 yield False
-            self._change(kept=(*self.state.kept, drawing.codes))
+            self._change(kept=(*self.state.kept, self._kept(drawing.codes)))
             yield True
+
+    def _kept(self, codes):
+        return Kept(codes, self.decoded(codes))
 
     def _place(self, level, rectangle):
         """The rectangle of a level's map as an index."""

@@ -42,15 +42,12 @@ def _level_view(hierarchy, level):
 
 def session_view(session, settings=None):
     """As `moment_view`, and what has been kept and can be done."""
+    drawing = session.drawing
     return {
         **moment_view(session, settings),
-        "kept": [image_of_codes(session.hierarchy, codes) for codes in session.state.kept],
+        "kept": [data_address(kept.image) for kept in session.state.kept],
         "can_undo": session.can_undo,
-        "drawing": session.drawing
-        and {
-            "label": session.drawing.label,
-            "seed": session.drawing.seed,
-        },
+        "drawing": drawing and {"label": drawing.label, "seed": drawing.seed},
         "brought": session.state.original is not None,
     }
 
@@ -60,7 +57,7 @@ def moment_view(session, settings=None):
     drawing = session.drawing
     return {
         "codes": {level: codes.ravel().tolist() for level, codes in session.codes.items()},
-        "image": image_of_codes(session.hierarchy, session.codes),
+        "image": data_address(session.decoded()),
         "complete": session.complete,
         "class_name": session.state.class_name,
         "next": next_view(drawing, settings) if settings and drawing and drawing.place else None,
@@ -81,12 +78,6 @@ def next_view(drawing, settings):
         "rest": float(max(0.0, 1 - drawn[order].sum())),
         "bits": float(-(plain * np.log2(np.maximum(plain, 1e-300))).sum()),
     }
-
-
-def image_of_codes(hierarchy, codes):
-    """The decoded image; a code that is not decided enters as the average of its level."""
-    maps = {level: array[None] for level, array in codes.items()}
-    return data_address(hierarchy.autoencoder.decode(maps, undecided=True)[0])
 
 
 def inspection_view(session, label):
