@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from backends import to_host
 from tests.lab.play.untrained import hierarchy
 from vqv2.errors import InputError
 from vqv2.lab.play import Session
@@ -72,8 +73,8 @@ def test_the_chances_are_those_that_codes_are_drawn_with(two_levels):
         session.step({"top": settings})
         counts[session.codes["top"][0, 0]] += 1
     blank = np.zeros((1, 4, 4), np.int64)
-    logits = two_levels.priors["top"](blank, np.array([0])).array[0, 0, 0].astype(np.float64)
-    weights = np.exp(logits / 0.7) * (chances > 0)
+    logits = to_host(two_levels.priors["top"](blank, np.array([0])).array)[0, 0, 0]
+    weights = np.exp(logits.astype(np.float64) / 0.7) * (chances > 0)
     np.testing.assert_allclose(chances, weights / weights.sum(), rtol=1e-4)
     assert 1 < (chances > 0).sum() <= 6 and not counts[chances == 0].any()
     np.testing.assert_allclose(counts / 300, chances, atol=0.12)

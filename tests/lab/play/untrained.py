@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from backends import to_device
 from tests.small import AUTOENCODER, CONFIG
 from vqv2.hierarchy import Hierarchy
 from vqv2.models.autoencoder import Autoencoder
@@ -19,10 +20,10 @@ def hierarchy(latent_sizes=(4, 8), channels=3, classes=("a", "b", "c"), priors=N
     rng = np.random.default_rng(0)
     model = Autoencoder(config.autoencoder, rng)
     for quantizer in model.quantizers:
-        quantizer.vectors[...] = rng.normal(size=quantizer.vectors.shape)
+        quantizer.vectors[...] = to_device(rng.normal(size=quantizer.vectors.shape))
     levels = config.levels if priors is None else priors
     made = {level: build_prior(config, level, len(classes), seed=1) for level in levels}
     for prior in made.values():
         logits = prior.output.logits.weight.array
-        logits[...] = rng.normal(size=logits.shape)
+        logits[...] = to_device(rng.normal(size=logits.shape))
     return Hierarchy(config, classes, model, made)
