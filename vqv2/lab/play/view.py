@@ -41,12 +41,11 @@ def _level_view(hierarchy, level):
 
 
 def session_view(session, settings=None):
-    """As `moment_view`, and what has been kept and can be done."""
+    """As `moment_view`, and what has been kept."""
     drawing = session.drawing
     return {
         **moment_view(session, settings),
         "kept": [data_address(kept.image) for kept in session.state.kept],
-        "can_undo": session.can_undo,
         "drawing": drawing and {"label": drawing.label, "seed": drawing.seed},
         "brought": session.state.original is not None,
     }
@@ -59,6 +58,7 @@ def moment_view(session, settings=None):
         "codes": {level: codes.ravel().tolist() for level, codes in session.codes.items()},
         "image": data_address(session.decoded()),
         "complete": session.complete,
+        "can_undo": session.can_undo,
         "class_name": session.state.class_name,
         "next": next_view(drawing, settings) if settings and drawing and drawing.place else None,
     }

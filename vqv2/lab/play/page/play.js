@@ -174,6 +174,7 @@ function showMoment(moment) {
     ? `drawn as ${moment.class_name}`
     : told.brought ? "your image, reconstructed" : "";
   if (inspected !== moment.image) find("inspection").replaceChildren();
+  find("undo").disabled = !moment.can_undo;
   showNext(moment.next);
   showBusy();
 }
@@ -181,7 +182,6 @@ function showMoment(moment) {
 function showSession(view) {
   told = view;
   showMoment(view);
-  find("undo").disabled = !view.can_undo;
   showKept(view.kept);
 }
 
