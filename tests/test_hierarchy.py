@@ -10,10 +10,10 @@ import pytest
 import vqv2
 from tests.small import CONFIG, train_all
 from vqv2 import Hierarchy, checkpoint, pipeline
-from vqv2.array_file import ArrayFile
-from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
+from vqv2.files import ArrayFile
 from vqv2.run import FORMAT, Run
+from vqv2.run.codes import open_codes
 from vqv2.training import Schedule, encode_dataset
 
 QUIET = Schedule(progress=False)
@@ -337,7 +337,7 @@ def test_a_failed_extraction_leaves_the_former_codes(copy, trained, monkeypatch,
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("vqv2.data.code_writing._create_array", fail)
+    monkeypatch.setattr("vqv2.run.code_writing._create_array", fail)
     with pytest.raises(InputError, match=message):
         pipeline.extract_codes(copy, sources, progress=False)
     open_codes(copy.codes_folder)

@@ -12,9 +12,9 @@ import numpy as np
 
 from backends.process.communication import Single
 from vqv2.agreement import check_agreement, fingerprint
-from vqv2.data.codes import training_classes
 from vqv2.errors import InputError
 from vqv2.run import Run
+from vqv2.run.codes import training_classes
 from vqv2.sampling import (
     Settings,
     batch_size,

@@ -3,16 +3,14 @@
 import contextlib
 
 from backends.process.communication import Single
-from vqv2 import checkpoint
 from vqv2.agreement import check_agreement
-from vqv2.consistency import check_prior
 from vqv2.data import images
-from vqv2.data.codes import has_source, open_codes
 from vqv2.errors import InputError
-from vqv2.run import Run, is_run
+from vqv2.run import Run, checkpoint, is_run
+from vqv2.run.codes import extraction_settings, has_source, open_codes
+from vqv2.run.lock import check_unlocked, locked
+from vqv2.run.rules import check_prior
 from vqv2.training import AutoencoderTask, PriorTask, encode_dataset, train
-from vqv2.training.claim import check_unclaimed, claim
-from vqv2.training.extraction import extraction_settings
 from vqv2.training.start import OF_AUTOENCODER, OF_PRIOR, is_begun, start_of, take_over
 from vqv2.training.state import CODES, ORIGIN, is_same_data
 
@@ -56,7 +54,7 @@ def check_stage(run, stage, resume):
         checkpoint.Checkpoints(run.stage_folder(stage)).check_none()
     if stage != "autoencoder" or _may_go_on(run, run.checkpoint_path(stage)):
         return
-    check_unclaimed(run.folder, f"codes are being extracted in {run.folder} now")
+    check_unlocked(run.folder, f"codes are being extracted in {run.folder} now")
     if run.codes_folder.exists():
         raise InputError(
             f"{run.codes_folder} holds codes of this autoencoder, which training it further would "
@@ -131,7 +129,7 @@ def extract_codes(
     writes = communicator is None or communicator.rank == 0
     if writes:
         folder = run.stage_folder("autoencoder")
-        check_unclaimed(folder, f"the autoencoder in {folder} is being trained now")
+        check_unlocked(folder, f"the autoencoder in {folder} is being trained now")
     model, identity = run.load_autoencoder()
     check_classes(run, sources)
     store = _extracted(run, identity, sources, copies, seed)
@@ -141,7 +139,7 @@ def extract_codes(
     if writes:
         _check_priors(run, identity, replaced=not store)
     settings = {"copies": copies, "seed": seed, "progress": progress, "batch": batch}
-    with claim(run.folder) if writes else contextlib.nullcontext():
+    with locked(run.folder) if writes else contextlib.nullcontext():
         encode_dataset(
             model, identity, sources, run.codes_folder, **settings, communicator=communicator
         )
@@ -170,7 +168,7 @@ def _check_priors(run, identity, replaced):
     """
     folders = [run.stage_folder(f"prior-{level}") for level in run.config.levels]
     for folder in folders:
-        check_unclaimed(folder, f"the prior in {folder} is being trained on codes of this run now")
+        check_unlocked(folder, f"the prior in {folder} is being trained on codes of this run now")
     if not replaced:
         return
     try:

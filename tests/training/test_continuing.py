@@ -19,11 +19,10 @@ from tests.training.killed import differences
 from vqv2 import Hierarchy, checkpoint, pipeline
 from vqv2.cli.main import main
 from vqv2.errors import InputError
-from vqv2.run import Run
+from vqv2.run import Run, lock
+from vqv2.run.lock import is_locked, locked
+from vqv2.run.log import read_log
 from vqv2.training import Schedule
-from vqv2.training import claim as claim_module
-from vqv2.training.claim import claim, is_claimed
-from vqv2.training.log import read_log
 
 QUIET = Schedule(log_every=1, validate_every=2, checkpoint_seconds=0, keep=3, progress=False)
 
@@ -178,9 +177,9 @@ def test_a_damaged_schedule_is_a_sentence(tmp_path, sources, capsys, schedule):
 def test_a_second_process_in_the_same_folder_is_refused(tmp_path, sources):
     run = run_of(tmp_path / "run", sources)
     folder = run.stage_folder("autoencoder")
-    assert not is_claimed(folder)
-    with claim(folder):
-        assert is_claimed(folder)
+    assert not is_locked(folder)
+    with locked(folder):
+        assert is_locked(folder)
         with pytest.raises(InputError, match="another process works in"):
             pipeline.train_autoencoder(run, sources, schedule=QUIET)
     pipeline.train_autoencoder(run, sources, schedule=QUIET)
@@ -190,11 +189,11 @@ def test_codes_are_not_extracted_from_an_autoencoder_in_training(tmp_path, sourc
     run = run_of(tmp_path / "run", sources, steps=2)
     pipeline.train_autoencoder(run, sources, schedule=QUIET)
     with (
-        claim(run.stage_folder("autoencoder")),
+        locked(run.stage_folder("autoencoder")),
         pytest.raises(InputError, match=r"autoencoder in .* is being trained now: wait for"),
     ):
         pipeline.extract_codes(run, sources, progress=False)
-    with claim(run.folder):  # as whoever extracts has it
+    with locked(run.folder):  # as whoever extracts has it
         pipeline.check_stage(run, "autoencoder", resume=True)  # has nothing to do
         run.config = run.config.with_autoencoder(dataclasses.replace(AUTOENCODER, steps=3))
         with pytest.raises(InputError, match="codes are being extracted in .* now: wait for"):
@@ -203,11 +202,11 @@ def test_codes_are_not_extracted_from_an_autoencoder_in_training(tmp_path, sourc
 
 
 def test_who_looks_for_a_process_does_not_pass_for_one(tmp_path):
-    with claim(tmp_path):
+    with locked(tmp_path):
         pass
     with open(tmp_path / ".lock", "r+") as file:
-        assert claim_module._lock(file, shared=True)
-        assert not is_claimed(tmp_path)
+        assert lock._lock(file, shared=True)
+        assert not is_locked(tmp_path)
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path, sources):
@@ -450,7 +449,7 @@ def test_codes_that_a_prior_has_learned_are_not_replaced_by_others(tmp_path, sou
     assert pipeline.extract_codes(run, sources, progress=False).checksum == checksum
     (run.codes_folder / "train-top.npy").write_bytes(b"damaged")  # there is nothing to lose now
     assert pipeline.extract_codes(run, sources, progress=False).checksum == checksum
-    with claim(run.stage_folder("prior-top")), pytest.raises(InputError, match="is being tr"):
+    with locked(run.stage_folder("prior-top")), pytest.raises(InputError, match="is being tr"):
         pipeline.extract_codes(run, sources, progress=False)
     shutil.rmtree(run.stage_folder("prior-top"))
     pipeline.extract_codes(run, sources, progress=False, copies=2)
@@ -459,5 +458,5 @@ def test_codes_that_a_prior_has_learned_are_not_replaced_by_others(tmp_path, sou
 def test_two_processes_do_not_extract_at_once(tmp_path, sources):
     run = run_of(tmp_path / "run", sources, steps=1)
     pipeline.train_autoencoder(run, sources, schedule=QUIET)
-    with claim(run.folder), pytest.raises(InputError, match="another process works in"):
+    with locked(run.folder), pytest.raises(InputError, match="another process works in"):
         pipeline.extract_codes(run, sources, progress=False)

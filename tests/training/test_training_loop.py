@@ -10,13 +10,13 @@ import pytest
 
 from backends.process.communication import Single
 from tests.small import AUTOENCODER, CONFIG, write_images
-from vqv2 import checkpoint, pipeline
-from vqv2.data.codes import open_codes
+from vqv2 import pipeline
 from vqv2.errors import InputError
-from vqv2.run import Run
+from vqv2.run import Run, checkpoint
+from vqv2.run.codes import open_codes
+from vqv2.run.log import read_log
 from vqv2.training import AutoencoderTask, PriorTask, Schedule, TrainingError, parallel, train
-from vqv2.training.interruption import interruption
-from vqv2.training.log import read_log
+from vqv2.training.signals import interruption
 
 QUIET = Schedule(log_every=1, validate_every=3, progress=False)
 

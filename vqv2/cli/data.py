@@ -9,7 +9,6 @@ from vqv2.cli.overview import print_overview, print_remarks, print_split
 from vqv2.cli.skipped import list_skipped, print_skipped
 from vqv2.config import replace
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
-from vqv2.data.codes import open_codes
 from vqv2.data.images import has_own_size, open_images, open_splits, open_tree
 from vqv2.data.index import KEPT_FROM, index_file
 from vqv2.data.layout import WHOLE
@@ -21,6 +20,7 @@ from vqv2.models.autoencoder import Autoencoder
 from vqv2.pictures import save_augmentations
 from vqv2.presets import PRESETS, preset
 from vqv2.run import Run
+from vqv2.run.codes import open_codes
 from vqv2.training import AutoencoderTask
 
 USUAL_SIZE = 128  # pixels, of what has no size of its own

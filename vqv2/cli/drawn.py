@@ -1,7 +1,7 @@
 """Codes of samples on the disk while they are drawn: a crash costs the batch under way, no more.
 
 Drawing takes the time; codes are small, and decoded quickly. So codes are what is kept, as a store
-(`vqv2.data.codes`) with a record of whatever decides them: the same request goes on where it ended,
+(`vqv2.run.codes`) with a record of whatever decides them: the same request goes on where it ended,
 with the same bits, and another one is refused.
 """
 
@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 import backends
-from vqv2.data.code_writing import write_codes
-from vqv2.data.codes import former_settings, open_codes, partial_settings
 from vqv2.data.save import rounded
 from vqv2.errors import InputError
 from vqv2.run import identity
+from vqv2.run.code_writing import write_codes
+from vqv2.run.codes import former_settings, open_codes, partial_settings
 from vqv2.sampling import batch_size
 
 SPLIT = "train"  # which every store has

@@ -3,12 +3,12 @@
 import dataclasses
 
 import backends
-from vqv2.checkpoint import Checkpoints
 from vqv2.cli.arguments import add_settings, check_seed, parse_settings
 from vqv2.cli.settings import read_settings
 from vqv2.config import replace
 from vqv2.errors import InputError
 from vqv2.optim import autoencoder_learning_rate
+from vqv2.run.checkpoint import Checkpoints
 from vqv2.training import Schedule
 from vqv2.training.advice import advice
 from vqv2.training.state import ADJUSTABLE, FREE, changes

@@ -9,11 +9,12 @@ from backends.process.communication import Single
 from vqv2.agreement import check_agreement, images_facts
 from vqv2.data.augment import NONE
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
-from vqv2.data.code_writing import write_codes
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
 from vqv2.progress import progress_bar
-from vqv2.training.order import copy_generator
+from vqv2.run.code_writing import write_codes
+from vqv2.run.codes import extraction_settings
+from vqv2.training.draws import copy_generator
 
 _MOST_COPIES = 10_000
 
@@ -95,11 +96,6 @@ def encode_dataset(
                         arrays[split][level][_place(part, len(source))] = level_codes
                     bar.update(part[2] - part[1])
     communicator.barrier()  # the store is there before anyone opens it
-
-
-def extraction_settings(copies, seed):
-    """What decides codes besides the autoencoder and the images."""
-    return {"copies": copies, "seed": seed if copies > 1 else 0}
 
 
 def _rows(sources, repeats):

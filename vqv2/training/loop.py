@@ -15,19 +15,19 @@ import sys
 import time
 
 from vqv2.agreement import check_agreement
-from vqv2.checkpoint import Checkpoints
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
 from vqv2.files import remove_partial
 from vqv2.nn.finite import NotFiniteError, check_finite
 from vqv2.progress import progress_bar
 from vqv2.run import write_stage
+from vqv2.run.checkpoint import Checkpoints
+from vqv2.run.lock import locked
+from vqv2.run.log import Log, NoLog
 from vqv2.training import parallel
-from vqv2.training.claim import claim
-from vqv2.training.interruption import Stopped, interruption
-from vqv2.training.log import Log, NoLog
 from vqv2.training.precision import in_its_precision
 from vqv2.training.record import Record
+from vqv2.training.signals import Stopped, interruption
 from vqv2.training.state import (
     ORIGIN,
     TrainingError,
@@ -90,7 +90,7 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
     _check_files(checkpoints.folder)
     if not resume:
         checkpoints.check_none()
-    with claim(folder) if first else contextlib.nullcontext():
+    with locked(folder) if first else contextlib.nullcontext():
         training = _Training(task, checkpoints, seed, schedule)
         if first:
             remove_partial(folder)  # what a killed process left half written

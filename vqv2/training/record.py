@@ -4,14 +4,14 @@ import sys
 import time
 
 import backends
+from vqv2.run.log import change_in_words, read_log
 from vqv2.training.collapse import PATIENCE, collapse_warnings
-from vqv2.training.log import change_in_words, read_log
 
 
 class Record:
     """Writes metrics to the log and shows them beside the progress bar.
 
-    task, log   a `Task`, and a `vqv2.training.log.Log`
+    task, log   a `Task`, and a `vqv2.run.log.Log`
     bar         the progress bar
     start       the step that training goes on after
     """

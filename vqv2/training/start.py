@@ -9,10 +9,9 @@ training.json and in the metadata of its checkpoints.
 import dataclasses
 from pathlib import Path
 
-from vqv2 import checkpoint
 from vqv2.errors import InputError
 from vqv2.nn import Module
-from vqv2.run import Run, identity
+from vqv2.run import Run, checkpoint, identity
 from vqv2.training.state import ORIGIN
 
 # Fields that say what arrays there are, of which shape, and what they mean.

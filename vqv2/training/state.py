@@ -5,9 +5,9 @@ import json
 
 import numpy as np
 
-from vqv2.checkpoint import check_stage, config_of
-from vqv2.consistency import CLASSES
 from vqv2.errors import InputError
+from vqv2.run.checkpoint import check_stage, config_of
+from vqv2.run.rules import CLASSES, ORIGIN
 
 
 class TrainingError(RuntimeError):
@@ -34,7 +34,6 @@ ADJUSTABLE = (
     "restart_after",
     "precision",
 )
-ORIGIN = "from"  # where the weights came from that a training has begun with (vqv2.training.start)
 PLACE = "path"  # neither does it matter under which path a data set is found now
 CODES = "codes"  # what tells those that a prior has learned from others
 NAME, IDENTITY = "data", "data_identity"  # what images are called, and what tells them from others

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from tests.small import CONFIG, PRIOR, write_images
-from vqv2 import checkpoint, pipeline
-from vqv2.checkpoint import Checkpoints
+from vqv2 import pipeline
 from vqv2.cli.main import main
 from vqv2.config import Config
 from vqv2.errors import InputError
@@ -19,10 +18,11 @@ from vqv2.lab.ablations.continuous import Discretization
 from vqv2.lab.ablations.continuous_autoencoder import ContinuousAutoencoder
 from vqv2.lab.ablations.latent_prior import LatentPrior
 from vqv2.lab.ablations.prior_grid import Cell, Grid, Outcome, PriorAblation
-from vqv2.run import Run, load_averaged
+from vqv2.run import Run, checkpoint, load_averaged
+from vqv2.run.checkpoint import Checkpoints
 from vqv2.training import Schedule
 from vqv2.training.loop import load_training
-from vqv2.training.stage2 import evaluate_prior
+from vqv2.training.prior import evaluate_prior
 
 ONE_LEVEL = Config(
     "small",

@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
 from vqv2.lab.ablations.held_out import held_out_losses
 from vqv2.run import build_prior
+from vqv2.run.codes import open_codes
 from vqv2.training import PriorTask, Schedule, train
 
 RESIDUAL_FACTOR = 4  # Table 4: residual units are four times the hidden units in every row

@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from backends import to_host
-from vqv2 import checkpoint
 from vqv2.config import ClassifierConfig
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.split import spread_indices
 from vqv2.errors import InputError
 from vqv2.lab.classifier.model import Classifier
 from vqv2.optim import Adam, autoencoder_learning_rate
-from vqv2.run import load_averaged, read_stage, stage_config
+from vqv2.run import checkpoint, load_averaged, read_stage, stage_config
+from vqv2.training.draws import batch_generator, batch_indices
 from vqv2.training.loop import train
-from vqv2.training.order import batch_generator, batch_indices
 from vqv2.training.state import described
 from vqv2.training.task import Task
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from vqv2.checkpoint import Checkpoints
 from vqv2.run import identity
+from vqv2.run.checkpoint import Checkpoints
 from vqv2.training import AutoencoderTask
 from vqv2.training.state import ORIGIN, save_training
 

@@ -10,13 +10,13 @@ import json
 
 import numpy as np
 
-from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, from_values, replace
 from vqv2.errors import InputError
+from vqv2.files import open_tensors, parse_json
 from vqv2.lab.interchange.port import configuration, from_port, to_port
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.nn.finite import check_arrays
-from vqv2.reading import parse_json, tensors
+from vqv2.run import checkpoint
 from vqv2.training.start import OF_AUTOENCODER
 
 FORMAT = "vqv2 weights 1"
@@ -68,7 +68,7 @@ def write_weights(path, model, names="vqv2", part="autoencoder"):
 
 def _read(path):
     """({name: array}, metadata) of any safetensors file."""
-    with tensors(path, _REMEDY) as file:
+    with open_tensors(path, _REMEDY) as file:
         return {name: file.read(name) for name in file.entries}, file.metadata
 
 

@@ -13,9 +13,8 @@ from safetensors.numpy import save_file
 
 from vqv2.config import from_values
 from vqv2.errors import DamagedError, InputError, MissingError
-from vqv2.files import atomic_write, link
-from vqv2.reading import parse_json, tensors
-from vqv2.reading.schema import Each, Many, Maybe, Number, Table, Text, Whole
+from vqv2.files import atomic_write, link, open_tensors, parse_json
+from vqv2.files.text import Each, Many, Maybe, Number, Table, Text, Whole
 
 FORMAT = "vqv2 checkpoint 1"
 METADATA = Table(
@@ -235,7 +234,7 @@ def read_metadata(path):
 def _opened(path):
     """Context manager: the open `Tensors`, with errors of reading inside as those of `load`."""
     try:
-        with tensors(path, _REMEDY) as file:
+        with open_tensors(path, _REMEDY) as file:
             if file.metadata.get("format") != FORMAT:
                 raise DamagedError(f"{path} is not a checkpoint of vqv2: choose another file")
             yield file

@@ -4,22 +4,20 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, ClassifierConfig, PriorConfig
-from vqv2.consistency import check_autoencoder, check_codes, check_prior
-from vqv2.data.codes import (
+from vqv2.errors import InputError
+from vqv2.run import Run, checkpoint, is_run, read_stage, stage_config
+from vqv2.run.codes import (
+    extraction_settings,
     former_place,
     former_settings,
     open_codes,
     partial_place,
     partial_settings,
 )
-from vqv2.errors import InputError
-from vqv2.run import Run, is_run, read_stage, stage_config
-from vqv2.training.claim import is_claimed
-from vqv2.training.extraction import extraction_settings
-from vqv2.training.log import change_in_words, read_log
-from vqv2.training.state import ORIGIN
+from vqv2.run.lock import is_locked
+from vqv2.run.log import change_in_words, read_log
+from vqv2.run.rules import ORIGIN, check_autoencoder, check_codes, check_prior
 
 MARGIN = 1.1  # of the size of a checkpoint that should be free on the disk
 
@@ -75,7 +73,7 @@ def diagnose(folder, quick=False):
 def _stage(folder, stage, kind, command, quick):
     diagnosis = Diagnosis(stage, "not begun", command=command)
     good = _checkpoints(folder, stage, kind, diagnosis, quick)
-    running = is_claimed(folder)
+    running = is_locked(folder)
     begun = _begun(folder, kind, diagnosis)
     if good:
         config = begun or checkpoint.config_of(kind, *good[0])
@@ -215,7 +213,7 @@ def _codes(run, autoencoder, quick):
     folder = run.codes_folder
     diagnosis = Diagnosis("codes", "not extracted", command=f"vqv2 encode {run.folder}")
     if partial_place(folder).exists():
-        running = is_claimed(run.folder)
+        running = is_locked(run.folder)
         diagnosis.state = "being extracted now" if running else "half extracted"
         diagnosis.command += _options(partial_settings(folder))
         diagnosis.command = "" if running else diagnosis.command

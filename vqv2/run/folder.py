@@ -3,9 +3,9 @@
 RUN/config.json                 the configuration, the class names, where data is
 RUN/autoencoder/                stage 1:
     training.json               the seed and the configuration that it was begun with
-    log.jsonl                   `vqv2.training.log`
-    checkpoint.safetensors ...  `vqv2.checkpoint.Checkpoints`
-RUN/codes/                      the extracted codes (`vqv2.data.codes`)
+    log.jsonl                   `vqv2.run.log`
+    checkpoint.safetensors ...  `vqv2.run.checkpoint.Checkpoints`
+RUN/codes/                      the extracted codes (`vqv2.run.codes`)
 RUN/prior-LEVEL/                stage 2, the same files; its training.json has the last word on the
                                 prior's configuration, as levels may be trained at the same time
 """
@@ -17,17 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, Config, PriorConfig, from_values
-from vqv2.consistency import check_autoencoder, check_codes, check_distinct, check_prior
-from vqv2.data.codes import open_codes
 from vqv2.errors import DamagedError, InputError, MissingError
-from vqv2.files import atomic_write
+from vqv2.files import atomic_write, check_json, read_json
+from vqv2.files.text import Each, Many, Table, Text, Truth, Whole
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.models.prior import Prior
 from vqv2.nn.finite import check_arrays
-from vqv2.reading import check_json, read_json
-from vqv2.reading.schema import Each, Many, Table, Text, Truth, Whole
+from vqv2.run import checkpoint
+from vqv2.run.codes import open_codes
+from vqv2.run.rules import check_autoencoder, check_codes, check_distinct, check_prior
 
 FORMAT = "vqv2 run 1"
 STAGE_FORMAT = "vqv2 stage 1"
@@ -190,7 +189,7 @@ class Run:
         return model, identity(model.state())
 
     def open_codes(self, autoencoder_identity):
-        """The `CodeStore` of this autoencoder. Raises `InputError` as `vqv2.data.codes.open_codes`.
+        """The `CodeStore` of this autoencoder. Raises `InputError` as `vqv2.run.codes.open_codes`.
 
         Also when its maps or classes are not the run's.
         """

@@ -12,8 +12,8 @@ from vqv2.cli.main import main
 from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy
 from vqv2.run import Run
+from vqv2.run.lock import locked
 from vqv2.training import Schedule
-from vqv2.training.claim import claim
 
 QUIET = Schedule(log_every=1, validate_every=2, checkpoint_seconds=0, progress=False)
 
@@ -91,7 +91,7 @@ def test_a_killed_training(run, capsys):
 def test_a_training_that_is_running(run, capsys):
     with open(run / "prior-top" / "log.jsonl", "a") as log:
         log.write('{"step": 99, "split": "train"}\n')
-    with claim(run / "prior-top"):
+    with locked(run / "prior-top"):
         _, parts, commands = doctor(run, capsys)
     assert "being trained now" in parts["prior-top"] and commands == []
     assert "was ended" not in parts["prior-top"] and "wait" in parts  # the last word

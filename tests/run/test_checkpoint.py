@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from vqv2 import checkpoint
-from vqv2.checkpoint import Checkpoints, DamagedError
 from vqv2.errors import InputError
 from vqv2.files import remove_partial
+from vqv2.run import checkpoint
+from vqv2.run.checkpoint import Checkpoints, DamagedError
 
 ARRAYS = {
     "a": np.arange(6, dtype=np.float32).reshape(2, 3).T,  # not contiguous
@@ -80,7 +80,7 @@ def test_a_full_disk_leaves_the_former_checkpoint(tmp_path, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-from vqv2 import checkpoint
+from vqv2.run import checkpoint
 
 def killed(arrays, target, header):
     target.with_name(".tmpAbCdEf").write_bytes(b"half")  # as the library does

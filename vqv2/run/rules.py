@@ -10,7 +10,7 @@ sizes of images, maps and codebook        the autoencoder; the codes
 class names, in order, of a run with any  the autoencoder; the codes; the priors
 
 That codes are of this autoencoder, and priors of these codes, their checksums tell
-(`vqv2.data.codes`, `vqv2.run`, `vqv2.training.state`).
+(`vqv2.run.codes`, `vqv2.run`, `vqv2.training.state`).
 """
 
 import itertools
@@ -19,6 +19,7 @@ from vqv2.errors import InputError
 
 # What codes, priors and the images of all of them are made by: fields of the autoencoder.
 OF_LATER_STAGES = ("image_size", "channels", "latent_sizes", "codebook_size")
+ORIGIN = "from"  # where the weights came from that a training has begun with (vqv2.training.start)
 CLASSES = "class_names"  # in config.json, manifests and the metadata of checkpoints
 
 

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vqv2.reading.file import reading, shown
-from vqv2.reading.schema import Each, Many, Table, Text, Whole
-from vqv2.reading.text import parse_json
+from vqv2.files.opening import reading, shown
+from vqv2.files.text import Each, Many, Table, Text, Whole, parse_json
 
 LONGEST_HEADER = 2**25  # bytes: 200 000 arrays
 MOST_AXES = 32
@@ -75,8 +74,8 @@ class Tensors:
 
 
 @contextlib.contextmanager
-def tensors(path, remedy):
-    """Context manager: the `Tensors` at `path`. Raises as `vqv2.reading.file.reading` does."""
+def open_tensors(path, remedy):
+    """Context manager: the `Tensors` at `path`. Raises as `vqv2.files.reading` does."""
     with reading(path, remedy) as file:
         yield Tensors(file)
 

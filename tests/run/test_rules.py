@@ -6,11 +6,11 @@ import shutil
 import pytest
 
 from tests.small import AUTOENCODER, train_all
-from vqv2 import checkpoint, pipeline
+from vqv2 import pipeline
 from vqv2.cli.main import main
 from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy
-from vqv2.run import Run
+from vqv2.run import Run, checkpoint
 from vqv2.training import Schedule
 
 QUIET = Schedule(progress=False)

@@ -1,4 +1,4 @@
-"""Writing a store of codes (`vqv2.data.codes`): beside its place until it is complete."""
+"""Writing a store of codes (`vqv2.run.codes`): beside its place until it is complete."""
 
 import contextlib
 import errno
@@ -9,7 +9,9 @@ import zlib
 
 import numpy as np
 
-from vqv2.data.codes import (
+from vqv2.errors import DamagedError, InputError, MissingError
+from vqv2.files import atomic_write, map_array, read_json
+from vqv2.run.codes import (
     BEGUN,
     CHECKSUMS,
     CODES,
@@ -24,9 +26,6 @@ from vqv2.data.codes import (
     real_place,
     seal,
 )
-from vqv2.errors import DamagedError, InputError, MissingError
-from vqv2.files import atomic_write
-from vqv2.reading import map_array, read_json
 
 
 @contextlib.contextmanager

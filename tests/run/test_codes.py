@@ -6,11 +6,11 @@ import resource
 import numpy as np
 import pytest
 
-from vqv2.data import code_writing
-from vqv2.data import codes as codes_module
-from vqv2.data.code_writing import write_codes
-from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
+from vqv2.run import code_writing
+from vqv2.run import codes as codes_module
+from vqv2.run.code_writing import write_codes
+from vqv2.run.codes import open_codes
 
 IMAGENET = {"train": 1_281_167, "held_out": 50_000}
 

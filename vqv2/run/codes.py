@@ -20,10 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from vqv2.errors import DamagedError, InputError, MissingError
+from vqv2.files import check_json, json_lines, open_array, read_json, reading, shown
+from vqv2.files.text import Each, Many, Maybe, Table, Text, Whole
 from vqv2.progress import progress_bar
-from vqv2.reading import check_json, json_lines, open_array, read_json, reading
-from vqv2.reading.file import shown
-from vqv2.reading.schema import Each, Many, Maybe, Table, Text, Whole
 
 FORMAT = "vqv2 codes 2"
 VERIFIED_AT_ONCE = 2**28  # bytes of codes that `open_codes` reads to verify them: a second or less
@@ -236,6 +235,11 @@ def _settings(path):
         return {}
 
 
+def extraction_settings(copies, seed):
+    """What decides codes besides the autoencoder and the images."""
+    return {"copies": copies, "seed": seed if copies > 1 else 0}
+
+
 def partial_place(folder):
     """Where a store is until it is complete."""
     return _beside(folder, ".partial")
@@ -263,7 +267,7 @@ def seal(manifest):
 
 
 def file_checksum(path):
-    """SHA-256 (hexadecimal) of a file's contents. Raises as `vqv2.reading.file.reading` does."""
+    """SHA-256 (hexadecimal) of a file's contents. Raises as `vqv2.files.reading` does."""
     digest = hashlib.sha256()
     with reading(path, REMEDY) as file:
         while block := file.read(2**22):

@@ -6,11 +6,11 @@ import numpy as np
 
 from backends.process.communication import Single
 from vqv2.autodiff import no_grad
-from vqv2.consistency import CLASSES
 from vqv2.data.split import spread_indices
 from vqv2.optim import Adam, prior_learning_rate
+from vqv2.run.rules import CLASSES
 from vqv2.training import parallel
-from vqv2.training.order import batch_indices
+from vqv2.training.draws import batch_indices
 from vqv2.training.state import CODES
 from vqv2.training.task import Task
 

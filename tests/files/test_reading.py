@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from vqv2.errors import DamagedError, InputError, MissingError
-from vqv2.reading import archive, json_lines, map_array, read_json, read_toml, tensors
-from vqv2.reading.schema import Each, Many, Maybe, Number, Table, Text, Whole
+from vqv2.files import archive, json_lines, map_array, open_tensors, read_json, read_toml
+from vqv2.files.text import Each, Many, Maybe, Number, Table, Text, Whole
 
 REMEDY = "get another one"
 
@@ -22,7 +22,7 @@ def read_archive(path):
 
 
 def read_tensors(path):
-    with tensors(path, REMEDY) as found:
+    with open_tensors(path, REMEDY) as found:
         return {name: found.read(name) for name in found.entries}
 
 

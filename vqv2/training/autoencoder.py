@@ -13,7 +13,7 @@ from vqv2.data.split import spread_indices
 from vqv2.models.quantizer import usage
 from vqv2.optim import Adam, autoencoder_learning_rate
 from vqv2.training import parallel
-from vqv2.training.order import batch_generator, batch_indices
+from vqv2.training.draws import batch_generator, batch_indices
 from vqv2.training.state import described
 from vqv2.training.task import Task
 
