@@ -9,10 +9,10 @@ import pytest
 
 import vqv2
 from tests.small import CONFIG, train_all
-from vqv2 import Hierarchy, checkpoint, pipeline
+from vqv2 import Hierarchy, pipeline
 from vqv2.errors import InputError
 from vqv2.files import ArrayFile
-from vqv2.run import FORMAT, Run
+from vqv2.run import FORMAT, Run, checkpoint
 from vqv2.run.codes import open_codes
 from vqv2.training import Schedule, encode_dataset
 

@@ -16,10 +16,10 @@ from PIL import Image
 
 from tests.small import AUTOENCODER, CONFIG, write_images
 from tests.training.killed import differences
-from vqv2 import Hierarchy, checkpoint, pipeline
+from vqv2 import Hierarchy, pipeline
 from vqv2.cli.main import main
 from vqv2.errors import InputError
-from vqv2.run import Run, lock
+from vqv2.run import Run, checkpoint, lock
 from vqv2.run.lock import is_locked, locked
 from vqv2.run.log import read_log
 from vqv2.training import Schedule

@@ -21,7 +21,7 @@ import pytest
 import vqv2.functional as F
 from backends.process.communication import Single, connect, launched
 from tests.small import AUTOENCODER, CONFIG, write_images
-from vqv2 import Hierarchy, agreement, checkpoint, loss_scale, pipeline
+from vqv2 import Hierarchy, agreement, loss_scale, pipeline
 from vqv2.autodiff import Tensor
 from vqv2.cli import processes
 from vqv2.cli.main import main
@@ -29,7 +29,7 @@ from vqv2.errors import InputError
 from vqv2.nn import BatchNorm, Module
 from vqv2.optim import Adam
 from vqv2.presets import PRESETS
-from vqv2.run import Run
+from vqv2.run import Run, checkpoint
 from vqv2.training import AutoencoderTask, encode_dataset, loop, parallel
 from vqv2.training.start import Start
 
