@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from vqv2.errors import InputError
-from vqv2.files import remove_partial
+from vqv2.files import remove_partial, tensors
 from vqv2.run import checkpoint
 from vqv2.run.checkpoint import Checkpoints, DamagedError
 
@@ -71,7 +71,7 @@ def test_a_full_disk_leaves_the_former_checkpoint(tmp_path, monkeypatch):
         target.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(tensors, "save_file", full)
     with pytest.raises(InputError, match="No space left on device"):
         checkpoint.save(path, ARRAYS, {"step": 2})
     assert checkpoint.load(path)[1] == {"step": 1}
@@ -80,13 +80,14 @@ def test_a_full_disk_leaves_the_former_checkpoint(tmp_path, monkeypatch):
 
 KILLED = """
 import os, signal, sys
+from vqv2.files import tensors
 from vqv2.run import checkpoint
 
 def killed(arrays, target, header):
     target.with_name(".tmpAbCdEf").write_bytes(b"half")  # as the library does
     os.kill(os.getpid(), signal.SIGKILL)
 
-checkpoint.save_file = killed
+tensors.save_file = killed
 checkpoint.save(sys.argv[1], {}, {})
 """
 

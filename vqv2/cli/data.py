@@ -174,6 +174,6 @@ def _speed(arguments):
 def _verify(arguments):
     store = open_codes(Run.open(arguments.run_folder).codes_folder)
     begun = time.monotonic()
-    store.verify(progress=True)
+    store.verify()
     print(f"{store.folder}: {store.bytes / 1e6:.1f} MB of codes are as they were written "
           f"({time.monotonic() - begun:.1f} s)")  # fmt: skip

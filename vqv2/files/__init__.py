@@ -13,7 +13,7 @@ tensors.py  safetensors
 
 from vqv2.files.arrays import ArrayFile, archive, map_array, open_array
 from vqv2.files.opening import NotAFile, content_of, open_regular, reading, shown
-from vqv2.files.tensors import open_tensors
+from vqv2.files.tensors import open_tensors, write_tensors
 from vqv2.files.text import check_json, json_lines, parse_json, read_json, read_toml
 from vqv2.files.writing import (
     atomic_write,
@@ -46,4 +46,5 @@ __all__ = [
     "remove_partial",
     "shown",
     "write_json",
+    "write_tensors",
 ]

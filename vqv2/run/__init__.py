@@ -2,7 +2,7 @@
 
 folder.py      the folder: configurations, models with their trained weights
 checkpoint.py  what training leaves of a stage, written atomically and sealed
-codes.py       the store of extracted codes
+codes.py       the store of extracted codes; code_writing.py: how it comes about
 log.py         what was said of a training
 lock.py        one process at a time
 rules.py       who may begin, resume or replace what
@@ -12,9 +12,7 @@ doctor.py      what state a run is in, and what to do next
 from vqv2.run.folder import (
     Run,
     build_prior,
-    identity,
     is_run,
-    load_averaged,
     read_stage,
     stage_config,
     write_stage,
@@ -23,9 +21,7 @@ from vqv2.run.folder import (
 __all__ = [
     "Run",
     "build_prior",
-    "identity",
     "is_run",
-    "load_averaged",
     "read_stage",
     "stage_config",
     "write_stage",

@@ -1,27 +1,28 @@
-"""Writing a store of codes (`vqv2.run.codes`): beside its place until it is complete."""
+"""Writing a store of codes (`vqv2.run.codes`): beside its place until it is complete.
+
+In FOLDER.partial its arrays grow image after image, and their length says how far they are. Where
+that was ended, even by `kill -9`, writing goes on.
+"""
 
 import contextlib
-import errno
+import io
 import json
 import os
 import shutil
-import zlib
 
 import numpy as np
 
 from vqv2.errors import DamagedError, InputError, MissingError
-from vqv2.files import atomic_write, map_array, read_json
+from vqv2.files import atomic_write, make_folder, read_json, reading, write_json
 from vqv2.run.codes import (
-    BEGUN,
-    CHECKSUMS,
     CODES,
     FORMAT,
     INDEX,
     LABELS,
+    MANIFEST,
     REMEDY,
-    file_checksum,
-    former_place,
-    has_source,
+    arrays_of,
+    file_digest,
     partial_place,
     real_place,
     seal,
@@ -39,24 +40,23 @@ def write_codes(
     source,
     settings=None,
     source_identity=None,
+    labels=None,
     rows=(),
 ):
-    """Context manager for writing a store: yields {split: {level or "labels": what to fill}}.
+    """Context manager for writing a store: yields the `CodeWriter` that takes all of its maps.
 
-    What is to be filled takes `[start:stop] = ...`; every map has to be written. The store is
-    written beside `folder` and takes its place only when the block ends without an exception; a
-    former store is intact until then. Raises `InputError` when it cannot be written.
+    The store takes the place of `folder` only when the block ends without an exception; a former
+    store is intact until then. Where an attempt with the same arguments was ended, writing goes on.
+    Raises `InputError` when it cannot be written.
 
-    With `settings`, {name: value} of whatever else decides the codes, writing goes on where it was
-    ended, even by `kill -9`: `written(slice)` of what is to be filled says what is there already.
-    `source` is what the images are called, `source_identity` tells them from others.
+    `settings` {name: whole number} are whatever else decides the codes. `source` is what the images
+    are called, `source_identity` tells them from others. `labels` {split: (N,)} are their classes.
+    `rows` yields {"split", "row", ...} of each image in turn, for the store's index.
 
     A `folder` that is a link is followed, also to a folder that is not there yet. A finished store
-    that cannot take its place is kept beside it. `rows` yields {"split", "row", ...} of each image
-    in turn, for the store's index.
+    that cannot take its place is kept beside it.
     """
-    given, folder, complete = folder, real_place(folder), False
-    partial, former = partial_place(folder), former_place(folder)
+    place, partial = real_place(folder), partial_place(folder)
     manifest = {
         "format": FORMAT,
         "autoencoder": identity,
@@ -68,29 +68,149 @@ def write_codes(
         "source_identity": source_identity,
         "settings": settings or {},
     }
+    with contextlib.ExitStack() as files:
+        with _writing(place):
+            _check_place(place, folder)
+            if not _has_begun(partial, manifest):
+                _remove(partial)
+            make_folder(partial)
+            write_json(partial / MANIFEST, manifest)
+            writer = CodeWriter(partial, manifest, files)
+        yield writer
+        with _writing(place):
+            writer.finish(labels or {}, rows)
+    there = f"; they are complete in {partial}, and the same command goes on from there"
+    with _writing(place, there):
+        _take_place(partial, place)
+
+
+class CodeWriter:
+    """The growing arrays of a store in `folder`; an `ExitStack` closes the `files`."""
+
+    def __init__(self, folder, manifest, files):
+        self._folder = folder
+        self._manifest = manifest
+        self._maps = {
+            name: files.enter_context(_Maps(folder / name, shape))
+            for name, dtype, shape in arrays_of(manifest)
+            if dtype == CODES
+        }
+        missing = sum(maps.missing for maps in self._maps.values())
+        if missing > (free := shutil.disk_usage(folder).free):
+            raise OSError(
+                f"they take {missing / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free: make room"
+            )
+
+    def written(self, split):
+        """How many images of a split have all their codes here, from the first one on."""
+        return min(maps.written for maps in self._of(split).values())
+
+    def write(self, split, start, codes):
+        """Write {level: maps (n, size, size)} of the images from `start` on; those before are here.
+
+        Raises `InputError` when the disk does not take them.
+        """
+        with _writing(self._folder):
+            for level, maps in self._of(split).items():
+                maps.write(start, codes[level])
+
+    def finish(self, labels, rows):
+        """Write what else a store has, the manifest last. All maps have to be here."""
+        for split, count in self._manifest["counts"].items():
+            if self.written(split) != count:
+                raise ValueError(f"{self.written(split)} of {count} images of {split} have codes")
+        for maps in self._maps.values():
+            maps.flush()
+        for split, classes in labels.items():
+            with (
+                atomic_write(self._folder / f"{split}-labels.npy") as path,
+                open(path, "wb") as file,
+            ):
+                np.save(file, np.asarray(classes, LABELS))
+        with atomic_write(self._folder / INDEX) as path, open(path, "w") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        names = [*(name for name, _, _ in arrays_of(self._manifest)), INDEX]
+        digests = {name: file_digest(self._folder / name) for name in names}
+        manifest = {**self._manifest, "digests": digests}
+        write_json(self._folder / MANIFEST, {**manifest, "checksum": seal(manifest)})
+
+    def _of(self, split):
+        return {level: self._maps[f"{split}-{level}.npy"] for level in self._manifest["levels"]}
+
+
+class _Maps:
+    """A .npy file of codes (N, size, size) that grows; a context manager that closes it.
+
+    An ordinary file rather than a mapped one, which ends the program when the disk is full.
+    """
+
+    def __init__(self, path, shape):
+        header = _header(CODES, shape)
+        self._start, self._bytes = len(header), CODES.itemsize * shape[1] * shape[2]
+        self._end = self._start + self._bytes * shape[0]
+        begun = _begins_with(path, header)
+        self._file = open(path, "r+b" if begun else "w+b", buffering=0)  # noqa: SIM115
+        if not begun:
+            self._file.write(header)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._file.close()
+
+    @property
+    def written(self):
+        """How many maps are here, completely."""
+        return (self._length - self._start) // self._bytes
+
+    @property
+    def missing(self):
+        """Bytes that are not here yet."""
+        return self._end - self._length
+
+    def write(self, start, maps):
+        """Write integers (n, size, size) from map `start` on."""
+        if start > self.written:
+            raise ValueError(f"map {start} would leave a gap after {self.written}")
+        self._file.seek(self._start + start * self._bytes)
+        left = memoryview(np.ascontiguousarray(maps, CODES).reshape(-1).view(np.uint8))
+        while left:
+            left = left[self._file.write(left) :]
+
+    def flush(self):
+        """Have everything on the disk."""
+        os.fsync(self._file.fileno())
+
+    @property
+    def _length(self):
+        return os.fstat(self._file.fileno()).st_size
+
+
+def _header(dtype, shape):
+    """The bytes before the numbers in a .npy file."""
+    buffer = io.BytesIO()
+    fields = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, fields)
+    return buffer.getvalue()
+
+
+def _begins_with(path, header):
     try:
-        with _writing(folder):
-            _check_place(folder, given)
-            if former.exists() and not folder.exists():  # ended between the two renames below
-                former.rename(folder)
-            arrays = _arrays(partial, manifest, settings is not None)
-        yield arrays  # all of whose bytes have their place: what fails here is something else
-        with _writing(folder):
-            for array in [array for split in arrays.values() for array in split.values()]:
-                array.flush()
-            _write_index(partial / INDEX, rows)
-            files = _small_files(partial, counts, levels)
-            manifest["checksums"] = {path.name: file_checksum(path) for path in files}
-            manifest["checksum"] = seal(manifest)
-            _write_json(partial / "manifest.json", manifest)
-        complete = True
-        there = f"; they are complete in {partial}, and the same command goes on from there"
-        with _writing(folder, there):
-            _take_place(partial, folder, former)
-            (folder / BEGUN).unlink(missing_ok=True)
-    finally:
-        if not complete and not (partial / BEGUN).exists():  # nothing that could be gone on with
-            _remove(partial)
+        with reading(path, REMEDY) as file:
+            return file.read(len(header)) == header
+    except (MissingError, DamagedError):
+        return False
+
+
+def _has_begun(partial, manifest):
+    """Whether `partial` is what an attempt to write this store has left."""
+    try:
+        begun = read_json(partial / MANIFEST, REMEDY)
+    except InputError:
+        return False
+    # The images may have another name now.
+    return all(begun.get(name) == manifest[name] for name in manifest if name != "source")
 
 
 @contextlib.contextmanager
@@ -99,7 +219,7 @@ def _writing(folder, remedy=""):
     try:
         yield
     except OSError as error:
-        reason = error.strerror or f"the disk may be full ({error})"  # NumPy gives no strerror
+        reason = error.strerror or error
         raise InputError(f"cannot write codes to {folder}: {reason}{remedy}") from None
 
 
@@ -116,147 +236,15 @@ def _check_place(folder, given):
         )
 
 
-def _arrays(partial, manifest, may_go_on):
-    """{split: {level or "labels": what to fill}}, in files of a former attempt where it fits."""
-    if not (may_go_on and _has_begun(partial, manifest)):
-        _remove(partial)
-        partial.mkdir(parents=True)
-    arrays = {
-        split: _open_or_create(partial, split, count, manifest)
-        for split, count in manifest["counts"].items()
-    }
-    if may_go_on:
-        _write_json(partial / BEGUN, manifest)
-    return arrays
-
-
-def _has_begun(partial, manifest):
-    """Whether all the files of this store are there, of which some codes may be missing."""
-    try:
-        begun = read_json(partial / BEGUN, REMEDY)
-    except InputError:
-        return False
-    return has_source(begun, manifest["source"], manifest["source_identity"]) and (
-        {**begun, **_source(manifest)} == manifest
-    )
-
-
-def _source(manifest):
-    return {name: manifest[name] for name in ("source", "source_identity")}
-
-
-def _write_json(path, content):
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1))
-
-
-def _take_place(partial, folder, former):
-    """Put the finished folder where the former one was, which goes last, or comes back."""
-    _remove(former)
-    if folder.exists():
-        folder.rename(former)
-    try:
-        partial.rename(folder)
-    except OSError:
-        if former.exists():
-            former.rename(folder)
-        raise
-    _remove(former)
+def _take_place(partial, folder):
+    """Put the finished folder where a former one was, which goes."""
+    _remove(folder)
+    partial.rename(folder)
 
 
 def _remove(path):
     """Remove a folder with all that is in it; of a link only the link."""
     if path.is_symlink() or path.is_file():
         path.unlink()
-    else:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _small_files(folder, counts, levels):
-    """All files but the manifest and the codes."""
-    codes = {f"{split}-{level}.npy" for split in counts for level in levels}
-    arrays = [path for path in sorted(folder.glob("*.npy")) if path.name not in codes]
-    return [*arrays, folder / INDEX]
-
-
-def _write_index(path, rows):
-    with atomic_write(path) as temporary, open(temporary, "w") as file:
-        for row in rows:
-            file.write(json.dumps(row) + "\n")
-
-
-class _Maps:
-    """Maps of codes to be filled, with their checksums."""
-
-    def __init__(self, codes, checksums):
-        self._codes = codes
-        self._checksums = checksums
-
-    def __setitem__(self, rows, codes):
-        """Write the maps of a slice, from integers (n, size, size)."""
-        written = np.ascontiguousarray(codes, dtype=CODES)
-        self._codes[rows] = written
-        self._checksums[rows] = [zlib.crc32(one) for one in written]
-
-    def written(self, rows):
-        """Whether all maps of a slice have been written, completely."""
-        maps = np.ascontiguousarray(self._codes[rows])
-        checksums = self._checksums[rows].tolist()  # 0 where nothing was written, and not of zeros
-        return all(zlib.crc32(one) == c for one, c in zip(maps, checksums, strict=True))
-
-    def flush(self):
-        self._codes.flush()
-        self._checksums.flush()
-
-
-def _open_or_create(folder, split, count, manifest):
-    def array(name, dtype, shape):
-        path = folder / f"{split}-{name}.npy"
-        try:
-            found = map_array(path, REMEDY, "r+")
-            if (found.dtype, found.shape) == (dtype, shape) and found.size:
-                return found
-        except (MissingError, DamagedError):
-            pass
-        return _create_array(path, dtype, shape)
-
-    arrays = {
-        level: _Maps(
-            array(level, CODES, (count, size, size)), array(f"{level}-crc", CHECKSUMS, (count,))
-        )
-        for level, size in zip(manifest["levels"], manifest["sizes"], strict=True)
-    }
-    if manifest["class_names"]:
-        arrays["labels"] = array("labels", LABELS, (count,))
-    return arrays
-
-
-def _create_array(path, dtype, shape):
-    """A writable memory-mapped .npy file whose bytes are really on the disk.
-
-    A mapped file that is only as long as promised ends the program when the disk is full; asking
-    for its place first makes that an ordinary error.
-    """
-    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
-    _reserve(path, array.offset, array.nbytes)
-    return array
-
-
-def _reserve(path, start, length):
-    """Have the file system give a file its place, without writing to it where it can do that."""
-    if not length:
-        return
-    with open(path, "r+b") as file:
-        try:
-            os.posix_fallocate(file.fileno(), start, length)
-        except (AttributeError, OSError) as error:
-            if getattr(error, "errno", errno.EOPNOTSUPP) != errno.EOPNOTSUPP:
-                raise
-            _write_zeros(file, start, length)
-
-
-def _write_zeros(file, start, length):
-    file.seek(start)
-    zeros = bytes(2**20)
-    for written in range(0, length, len(zeros)):
-        file.write(zeros[: length - written])
+    elif path.exists():
+        shutil.rmtree(path)

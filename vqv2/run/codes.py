@@ -1,20 +1,18 @@
-"""Stores of extracted codes (Algorithm 2, lines 1-7): memory-mapped arrays and their manifest.
+"""Stores of extracted codes (Algorithm 2, lines 1-7): arrays of codes and their manifest.
 
 A store is a folder with, for each split ("train", "held_out"), one uint16 array (N, size, size)
-per level, `SPLIT-LEVEL.npy`, the CRC-32 of each of its maps, uint32 (N,), `SPLIT-LEVEL-crc.npy`,
-and, where there are classes, int64 labels, `SPLIT-labels.npy`. `index.jsonl` has a line for each
-row, which says of what image it is. `manifest.json` names the autoencoder that made them, has the
-SHA-256 of all files but the codes themselves, and is written last: without it there is no store.
+per level, `SPLIT-LEVEL.npy`, and, where there are classes, int64 labels, `SPLIT-labels.npy`.
+`index.jsonl` has a line for each row, which says of what image it is. `manifest.json` names the
+autoencoder that made them and has the SHA-256 of all files.
 
-The codes of ImageNet are 13 GB, which nobody wants to read before a training begins. So it is each
-map that has a checksum, written with it and looked at whenever it is read: what a prior learns from
-is what was written. Small stores are verified as a whole when they are opened.
+Small stores are verified as a whole whenever they are opened; of large ones, ImageNet's codes being
+13 GB, everything but the codes. Who trains a prior on them, and `vqv2 data verify` and
+`vqv2 doctor`, read all of them: a training takes days, and learns from what was written.
 """
 
 import hashlib
 import json
 import os
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +22,12 @@ from vqv2.files import check_json, json_lines, open_array, read_json, reading, s
 from vqv2.files.text import Each, Many, Maybe, Table, Text, Whole
 from vqv2.progress import progress_bar
 
-FORMAT = "vqv2 codes 2"
+FORMAT = "vqv2 codes 3"
 VERIFIED_AT_ONCE = 2**28  # bytes of codes that `open_codes` reads to verify them: a second or less
-INDEX = "index.jsonl"  # which image each row is
-BEGUN = "begun.json"  # in a store that is not complete: what it will be a store of
-CODES, CHECKSUMS, LABELS = np.uint16, np.uint32, np.int64
-_MAPS_AT_ONCE = 4096
+INDEX, MANIFEST, PARTIAL = "index.jsonl", "manifest.json", ".partial"
+CODES, LABELS = np.dtype(np.uint16), np.dtype(np.int64)
 REMEDY = "extract the codes again with `vqv2 encode`"
+_BLOCK = 10**6  # bytes that are read at once to verify them
 _SETTINGS = Table({"settings": Each(Whole(0, None))})
 _COUNT = Whole(1, 2**40)
 _MANIFEST = Table(
@@ -41,11 +38,11 @@ _MANIFEST = Table(
         "counts": Table({"train": _COUNT}, maybe={"held_out": _COUNT}),
         "class_names": Many(Text()),
         "source": Text(),
-        "checksums": Each(Text()),
+        "source_identity": Maybe(Text()),
+        "digests": Each(Text()),
         "checksum": Text(),
         **_SETTINGS.fields,
     },
-    maybe={"source_identity": Maybe(Text())},
 )
 
 
@@ -67,36 +64,21 @@ class CodeStore:
         self.class_names = tuple(manifest["class_names"])
         self.identity = manifest["autoencoder"]
         self.checksum = manifest["checksum"]
-
         self._arrays = {}
 
     @property
     def bytes(self):
         """Of all codes."""
         areas = sum(size * size for size in self.manifest["sizes"])
-        return sum(self.counts.values()) * areas * np.dtype(CODES).itemsize
+        return sum(self.counts.values()) * areas * CODES.itemsize
 
     def codes(self, split, level):
-        """The codes of one level, `ArrayFile` (N, size, size) uint16, not verified."""
-        return self._array(f"{split}-{level}")
-
-    def read(self, split, level, indices):
-        """A copy of some maps, (n, size, size) uint16, each of them verified.
-
-        `indices` is a slice or integers (n,). Raises `InputError` for a damaged map, naming it.
-        """
-        maps = np.ascontiguousarray(self.codes(split, level)[indices])
-        expected = self._array(f"{split}-{level}-crc")[indices]
-        for place, (one, checksum) in enumerate(zip(maps, expected.tolist(), strict=True)):
-            if zlib.crc32(one) != checksum:
-                number = np.arange(self.counts[split])[indices][place]
-                path = self.folder / f"{split}-{level}.npy"
-                raise DamagedError(f"{path} is damaged in map {number}: {REMEDY}")
-        return maps
+        """The codes of one level, `ArrayFile` (N, size, size) uint16."""
+        return self._array(f"{split}-{level}.npy")
 
     def labels(self, split):
         """Classes (N,) int64, or None."""
-        return self._array(f"{split}-labels")[:] if self.class_names else None
+        return self._array(f"{split}-labels.npy")[:] if self.class_names else None
 
     def rows(self):
         """Yield {"split", "row", "copy", "image"} of every map, as the index has them, in order.
@@ -105,59 +87,57 @@ class CodeStore:
         """
         return json_lines(self.folder / INDEX, REMEDY)
 
-    def verify(self, progress=False):
-        """Read everything. Raise `InputError` when a file's contents are not what was written."""
-        self._verify_files()
-        maps = sum(self.counts.values()) * len(self.levels)
-        with progress_bar(maps, "verify", "map", progress) as bar:
-            for split, count in self.counts.items():
-                for level in self.levels:
-                    for start in range(0, count, _MAPS_AT_ONCE):
-                        stop = min(start + _MAPS_AT_ONCE, count)
-                        self.read(split, level, slice(start, stop))
-                        bar.update(stop - start)
+    def verify(self, codes=True):
+        """Raise `InputError` when a file's contents are not what was written.
 
-    def _verify_files(self):
-        """Verify all files but the codes: checksums of maps, labels, and the index."""
-        for name, expected in self.manifest["checksums"].items():
-            if Path(name).name != name or file_checksum(self.folder / name) != expected:
-                raise DamagedError(f"{self.folder / name} is damaged: {REMEDY}")
+        Reads everything, or without `codes` all but these.
+        """
+        arrays = {name for name, dtype, _ in arrays_of(self.manifest) if dtype == CODES}
+        names = [name for name in self.manifest["digests"] if codes or name not in arrays]
+        paths = [self.folder / name for name in names if Path(name).name == name]
+        blocks = sum(-(-path.stat().st_size // _BLOCK) for path in paths if path.exists())
+        with progress_bar(blocks, "verify", "MB", delay=2) as bar:
+            for name in names:
+                path, expected = self.folder / name, self.manifest["digests"][name]
+                if Path(name).name != name or file_digest(path, bar.update) != expected:
+                    raise DamagedError(f"{path} is damaged: {REMEDY}")
 
-    def _check_shapes(self):
-        for split, count in self.counts.items():
-            for level, size in zip(self.levels, self.manifest["sizes"], strict=True):
-                self._check(f"{split}-{level}", CODES, (count, size, size))
-                self._check(f"{split}-{level}-crc", CHECKSUMS, (count,))
-            if self.class_names:
-                self._check(f"{split}-labels", LABELS, (count,))
-
-    def _check(self, name, dtype, shape):
-        array = self._array(name)
-        if (array.dtype, array.shape) != (dtype, shape):
-            raise DamagedError(
-                f"{self.folder / name}.npy is damaged, it holds {array.dtype} {array.shape}: "
-                f"{REMEDY}"
-            )
+    def check_shapes(self):
+        """Raise `InputError` unless the arrays have the shapes that the manifest says."""
+        for name, dtype, shape in arrays_of(self.manifest):
+            array = self._array(name)
+            if (array.dtype, array.shape) != (dtype, shape):
+                raise DamagedError(
+                    f"{self.folder / name} is damaged, it holds {array.dtype} {array.shape}: "
+                    f"{REMEDY}"
+                )
 
     def _array(self, name):
         if name not in self._arrays:
-            self._arrays[name] = open_array(self.folder / f"{name}.npy", REMEDY)
+            self._arrays[name] = open_array(self.folder / name, REMEDY)
         return self._arrays[name]
 
 
-def open_codes(folder, identity=None):
+def arrays_of(manifest):
+    """(name, dtype, shape) of the arrays in a store with this manifest."""
+    levels = list(zip(manifest["levels"], manifest["sizes"], strict=True))
+    for split, count in manifest["counts"].items():
+        for level, size in levels:
+            yield f"{split}-{level}.npy", CODES, (count, size, size)
+        if manifest["class_names"]:
+            yield f"{split}-labels.npy", LABELS, (count,)
+
+
+def open_codes(folder, identity=None, everything=False):
     """The `CodeStore` in `folder`, of the autoencoder with this `identity` (None: any).
 
-    The codes are verified now where they are few (`VERIFIED_AT_ONCE`), else as they are read; all
-    other files are verified now. Raises `InputError` when there is no store, when it is damaged or
-    another autoencoder's.
+    The codes are verified now where they are few (`VERIFIED_AT_ONCE`), or with `everything`; all
+    other files are anyway.
+    Raises `InputError` when there is no store, when it is damaged or another autoencoder's.
     """
     store = _open_manifest(folder, identity)
-    store._check_shapes()
-    if store.bytes <= VERIFIED_AT_ONCE:
-        store.verify()
-    else:
-        store._verify_files()
+    store.check_shapes()
+    store.verify(codes=everything or store.bytes <= VERIFIED_AT_ONCE)
     return store
 
 
@@ -168,8 +148,8 @@ def training_classes(folder, identity):
     """
     try:
         store = _open_manifest(folder, identity)
-        store._check_shapes()
-        store._verify_files()
+        store.check_shapes()
+        store.verify(codes=False)
         labels = store.labels("train")
     except InputError:
         return None
@@ -177,13 +157,11 @@ def training_classes(folder, identity):
 
 
 def _open_manifest(folder, identity):
-    path = Path(folder) / "manifest.json"
+    path = Path(folder) / MANIFEST
     try:
         manifest = read_json(path, REMEDY)
     except MissingError:
         raise MissingError(f"there are no codes in {folder}: run `vqv2 encode` first") from None
-    if manifest.get("format") == "vqv2 codes 1":
-        raise InputError(f"{folder} holds codes of an earlier version: {REMEDY}")
     if manifest.get("format") != FORMAT:
         raise DamagedError(f"{path} is not a manifest of codes: {REMEDY}")
     check_json(manifest, _MANIFEST, path, REMEDY)
@@ -207,32 +185,8 @@ def _check_names(manifest):
     for name in (*manifest["levels"], *manifest["counts"]):
         if Path(name).name != name:
             raise ValueError(f"{shown(name)} is no name of a level or a split")
-
-
-def has_source(manifest, name, identity):
-    """Whether a store with this manifest has codes of the images with this name and identity.
-
-    What they are called decides only where an earlier version has not written their identity.
-    """
-    known = manifest.get("source_identity")
-    return known == identity if known else manifest.get("source") == name
-
-
-def partial_settings(folder):
-    """The `settings` of a store at `folder` that `write_codes` has begun to write; {} without."""
-    return _settings(partial_place(folder) / BEGUN)
-
-
-def former_settings(folder):
-    """The `settings` of the store at `folder`, also of a damaged one; {} where they are unknown."""
-    return _settings(Path(folder) / "manifest.json")
-
-
-def _settings(path):
-    try:
-        return read_json(path, REMEDY, _SETTINGS)["settings"]
-    except InputError:
-        return {}
+    if missing := {name for name, _, _ in arrays_of(manifest)} - set(manifest["digests"]):
+        raise ValueError(f"it has no digest of {sorted(missing)[0]}")
 
 
 def extraction_settings(copies, seed):
@@ -240,19 +194,18 @@ def extraction_settings(copies, seed):
     return {"copies": copies, "seed": seed if copies > 1 else 0}
 
 
+def settings_of(folder):
+    """The `settings` of a store, also of a damaged or an unfinished one; {} where not known."""
+    try:
+        return read_json(Path(folder) / MANIFEST, REMEDY, _SETTINGS)["settings"]
+    except InputError:
+        return {}
+
+
 def partial_place(folder):
     """Where a store is until it is complete."""
-    return _beside(folder, ".partial")
-
-
-def former_place(folder):
-    """Where the former store is while the new one takes its place."""
-    return _beside(folder, ".former")
-
-
-def _beside(folder, ending):
     real = real_place(folder)
-    return real.with_name(real.name + ending)
+    return real.with_name(real.name + PARTIAL)
 
 
 def real_place(folder):
@@ -266,10 +219,11 @@ def seal(manifest):
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def file_checksum(path):
+def file_digest(path, block_read=lambda: None):
     """SHA-256 (hexadecimal) of a file's contents. Raises as `vqv2.files.reading` does."""
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     with reading(path, REMEDY) as file:
-        while block := file.read(2**22):
-            digest.update(block)
-    return digest.hexdigest()
+        while block := file.read(_BLOCK):
+            found.update(block)
+            block_read()
+    return found.hexdigest()

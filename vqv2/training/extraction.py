@@ -72,28 +72,32 @@ def encode_dataset(
         first.name,
         extraction_settings(copies, seed),
         first.identity,
+        {
+            split: np.tile(source.labels, repeats[split])
+            for split, source in sources.items()
+            if source.labels is not None
+        },
         _rows(sources, repeats),
     )
     with (
-        store if writes else contextlib.nullcontext() as arrays,
+        store if writes else contextlib.nullcontext() as writer,
         progress_bar(total, "codes", "image", progress and writes) as bar,
     ):
         for split, source in sources.items():
-            if source.labels is not None and writes:
-                arrays[split]["labels"][:] = np.tile(source.labels, repeats[split])
             starts = range(0, len(source), batch)
             parts = [
                 (copy, start, min(start + batch, len(source)))
                 for copy in range(repeats[split])
                 for start in starts
             ]
-            left = _left(parts, len(source), arrays[split] if writes else {}, communicator)
+            written = communicator.broadcast(np.array(writer.written(split) if writes else 0))
+            left = [part for part in parts if _place(part, len(source)).stop > written]
             bar.update(counts[split] - sum(stop - start for _, start, stop in left))
             encoded = _encoded(model, source, batch, left, seed, communicator)
             with contextlib.closing(encoded):
                 for part, codes in encoded:
-                    for level, level_codes in codes.items() if writes else ():
-                        arrays[split][level][_place(part, len(source))] = level_codes
+                    if writes:
+                        writer.write(split, _place(part, len(source)).start, codes)
                     bar.update(part[2] - part[1])
     communicator.barrier()  # the store is there before anyone opens it
 
@@ -110,17 +114,6 @@ def _place(part, length):
     """Where the codes of a (copy, start, stop) of `length` images are."""
     copy, start, stop = part
     return slice(copy * length + start, copy * length + stop)
-
-
-def _left(parts, length, arrays, communicator):
-    """Those of the parts whose codes the process that has the arrays does not have yet."""
-    maps = [array for name, array in arrays.items() if name != "labels"]
-    done = np.zeros(len(parts), np.int64)
-    if maps:
-        places = [_place(part, length) for part in parts]
-        done[:] = [all(one.written(place) for one in maps) for place in places]
-    done = communicator.broadcast(done)
-    return [part for part, is_done in zip(parts, done, strict=True) if not is_done]
 
 
 def _check_copies(copies, augmentation):

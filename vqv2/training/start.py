@@ -7,12 +7,11 @@ training.json and in the metadata of its checkpoints.
 """
 
 import dataclasses
-from pathlib import Path
 
 from vqv2.errors import InputError
 from vqv2.nn import Module
-from vqv2.run import Run, checkpoint, identity
-from vqv2.training.state import ORIGIN
+from vqv2.run import Run, checkpoint
+from vqv2.run.rules import ORIGIN, place
 
 # Fields that say what arrays there are, of which shape, and what they mean.
 OF_AUTOENCODER = (
@@ -63,31 +62,17 @@ def start_of(folder, stage):
     Raises `InputError` when there is none, or when it is damaged.
     """
     run = Run.open(folder)
-    model, codes_of = run.load_autoencoder()
-    if stage != "autoencoder":
-        level = stage.removeprefix("prior-")
+    if stage == "autoencoder":
+        model, codes_of = run.load_autoencoder()
+    else:
+        level, codes_of = stage.removeprefix("prior-"), run.autoencoder_identity()
         run.check_level(level)
         model = run.load_prior(level, codes_of)
-    metadata = checkpoint.read_metadata(run.checkpoint_path(stage))
+    path = run.checkpoint_path(stage)
+    metadata = checkpoint.read_metadata(path)
     origin = {"run": place(folder), "stage": stage, "step": metadata["step"]}
-    origin["identity"] = identity(model.state())
+    origin["identity"] = checkpoint.digest(path)
     return Start(model, origin, tuple(metadata["class_names"]), codes_of)
-
-
-def place(folder):
-    """What a run folder is called in an origin."""
-    return str(Path(folder).resolve())
-
-
-def is_begun(folder, origin):
-    """Whether the stage in `folder` has begun, from the run `origin`.
-
-    Raises `InputError` when it has begun otherwise.
-    """
-    learned = checkpoint.Checkpoints(folder).metadata()
-    if learned and learned.get(ORIGIN, {}).get("run") != place(origin):
-        raise InputError(f"{folder} was not begun from {origin}: leave out --from to go on with it")
-    return bool(learned)
 
 
 def take_over(start, model, fields, class_names=()):
@@ -116,8 +101,8 @@ def remarks(start, run):
             f"the classes are others than those of {origin}: what its prior has learned of classes "
             "is left out, and learned anew"
         )
-    autoencoder = checkpoint.Checkpoints(run.stage_folder("autoencoder")).metadata() or {}
-    related = autoencoder.get(ORIGIN, {}).get("identity"), run.load_autoencoder()[1]
+    autoencoder = run.checkpoints("autoencoder").metadata() or {}
+    related = autoencoder.get(ORIGIN, {}).get("identity"), run.autoencoder_identity()
     if start.codes_of not in related:
         sentences.append(
             f"the autoencoder of this run was not begun from that of {origin}: its codes mean "

@@ -6,8 +6,8 @@ import numpy as np
 
 from backends.process.communication import Single
 from vqv2.errors import InputError
+from vqv2.run.rules import ORIGIN, PLACE
 from vqv2.training import parallel
-from vqv2.training.state import ORIGIN, PLACE
 
 
 class Task:

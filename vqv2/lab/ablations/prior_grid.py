@@ -115,8 +115,7 @@ class PriorAblation:
         self.base = base
         self.grid = grid.check()
         self.folder = Path(folder)
-        _, identity = run.load_autoencoder()
-        self.store = open_codes(run.codes_folder, identity)
+        self.store = open_codes(run.codes_folder, run.autoencoder_identity())
         if not self.store.counts.get("held_out"):
             raise InputError(f"{run.codes_folder} has no held-out images to compare priors on")
         for cell in grid.cells():

@@ -15,10 +15,10 @@ from vqv2.data.split import spread_indices
 from vqv2.errors import InputError
 from vqv2.lab.classifier.model import Classifier
 from vqv2.optim import Adam, autoencoder_learning_rate
-from vqv2.run import checkpoint, load_averaged, read_stage, stage_config
+from vqv2.run import checkpoint, read_stage, stage_config
+from vqv2.run.rules import described
 from vqv2.training.draws import batch_generator, batch_indices
 from vqv2.training.loop import train
-from vqv2.training.state import described
 from vqv2.training.task import Task
 
 STAGE = "classifier"
@@ -100,12 +100,10 @@ def load_classifier(folder):
     something else.
     """
     path = Path(folder) / "checkpoint.safetensors"
-    arrays, metadata = checkpoint.load(path)
+    metadata = checkpoint.read_metadata(path)
     _check_stage(path, metadata)
     config = checkpoint.config_of(ClassifierConfig, path, metadata)
-    model = Classifier(config, metadata["class_names"], np.random.default_rng(0))
-    load_averaged(model, arrays, checkpoint.Checkpoints(folder).newest)
-    return model
+    return checkpoint.load_model(Classifier(config, metadata["class_names"], None), path)
 
 
 def begun_classifier(folder):
