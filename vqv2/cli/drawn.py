@@ -17,7 +17,6 @@ import numpy as np
 import backends
 from vqv2.data.save import rounded
 from vqv2.errors import InputError
-from vqv2.run.checkpoint import checksum
 from vqv2.run.code_writing import write_codes
 from vqv2.run.codes import open_codes, settings_of
 from vqv2.sampling import batch_size
@@ -28,7 +27,6 @@ SPLIT = "train"  # which every store has
 class DrawnSamples:
     """`count` samples of a `Hierarchy`, drawn into the store `folder` and decoded from it.
 
-    weights  `prior_identities(hierarchy)`
     labels   classes (count,), int64; None without classes, and where the seed draws them
     The others are as for `Hierarchy.sample_code_batches`. The first process of the communicator
     has the store. Raises `InputError` when the folder holds what another request has drawn.
@@ -38,7 +36,6 @@ class DrawnSamples:
         self,
         folder,
         hierarchy,
-        weights,
         count,
         label,
         seed,
@@ -62,7 +59,7 @@ class DrawnSamples:
             "batch": self.batch,
             **self._how,
             "backend": backends.current(),
-            "model": {"autoencoder": hierarchy.identity, **weights},
+            "model": {"autoencoder": hierarchy.identity, **hierarchy.prior_identities},
         }
         self._settings = {name: _number_of(value) for name, value in request.items()}
         self._store = None
@@ -165,11 +162,6 @@ def _number_of(value):
     """A whole number that tells a setting from others, however long it is."""
     digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
     return value if isinstance(value, int) else int(digest[:12], 16)
-
-
-def prior_identities(hierarchy):
-    """{level: what tells its prior from another} of a `Hierarchy`."""
-    return {level: checksum(prior.state()) for level, prior in hierarchy.priors.items()}
 
 
 @contextlib.contextmanager

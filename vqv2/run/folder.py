@@ -14,14 +14,13 @@ RUN/prior-LEVEL/                stage 2: the same files; levels may be trained a
 
 import contextlib
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
 
 from vqv2.config import Config, from_values
 from vqv2.errors import DamagedError, InputError, MissingError
-from vqv2.files import atomic_write, check_json, read_json
+from vqv2.files import check_json, read_json, write_json
 from vqv2.files.text import Each, Many, Table, Text, Truth, Whole
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.models.prior import Prior
@@ -91,8 +90,7 @@ class Run:
             "class_names": list(self.class_names),
             "config": self.config.as_dict(),
         }
-        with atomic_write(self.config_path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1) + "\n")
+        write_json(self.config_path, content)
 
     @classmethod
     def open(cls, folder):
@@ -221,12 +219,18 @@ class Run:
         none, when it is damaged, when it has learned another autoencoder's codes, or other
         classes than the run has.
         """
-        stage = f"prior-{level}"
-        checkpoints = self.checkpoints(stage)
-        path = checkpoints.best if best else checkpoints.newest
-        config = rules.check_checkpoint(self, stage, path, autoencoder_identity)
+        path = self._prior_path(level, best)
+        config = rules.check_checkpoint(self, f"prior-{level}", path, autoencoder_identity)
         config = self.config.with_prior(level, config)
         return checkpoint.load_model(build_prior(config, level, len(self.class_names)), path)
+
+    def prior_identity(self, level, best=False):
+        """What tells the prior that `load_prior` gives from another, from its header alone."""
+        return checkpoint.digest(self._prior_path(level, best))
+
+    def _prior_path(self, level, best):
+        checkpoints = self.checkpoints(f"prior-{level}")
+        return checkpoints.best if best else checkpoints.newest
 
 
 def is_run(folder):
@@ -248,8 +252,7 @@ def write_stage(folder, stage, seed, config, schedule, origin=None):
         "config": dataclasses.asdict(config),
         **({"from": origin} if origin else {}),
     }
-    with atomic_write(Path(folder) / "training.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
+    write_json(Path(folder) / "training.json", content)
 
 
 def read_stage(folder, stage=None):
