@@ -205,7 +205,7 @@ def load(path, groups=None):
         for group in chosen:
             if checksum(_group(arrays, group)) != digests.get(group):
                 raise DamagedError(
-                    f"{path} is damaged, its {group} do not match their checksum: {_REMEDY}"
+                    f"{path} is damaged, its arrays {group} do not match their checksum: {_REMEDY}"
                 )
     return arrays, metadata
 

@@ -87,13 +87,9 @@ class CodeStore:
         """
         return json_lines(self.folder / INDEX, REMEDY)
 
-    def verify(self, codes=True):
-        """Raise `InputError` when a file's contents are not what was written.
-
-        Reads everything, or without `codes` all but these.
-        """
-        arrays = {name for name, dtype, _ in arrays_of(self.manifest) if dtype == CODES}
-        names = [name for name in self.manifest["digests"] if codes or name not in arrays]
+    def verify(self, names=None):
+        """Raise `InputError` when the contents of these files, or of all, are not as written."""
+        names = list(self.manifest["digests"]) if names is None else names
         paths = [self.folder / name for name in names if Path(name).name == name]
         blocks = sum(-(-path.stat().st_size // _BLOCK) for path in paths if path.exists())
         with progress_bar(blocks, "verify", "MB", delay=2) as bar:
@@ -135,9 +131,10 @@ def open_codes(folder, identity=None, everything=False):
     other files are anyway.
     Raises `InputError` when there is no store, when it is damaged or another autoencoder's.
     """
-    store = _open_manifest(folder, identity)
+    store = read_manifest(folder, identity)
     store.check_shapes()
-    store.verify(codes=everything or store.bytes <= VERIFIED_AT_ONCE)
+    others = {name for name, dtype, _ in arrays_of(store.manifest) if dtype != CODES} | {INDEX}
+    store.verify(None if everything or store.bytes <= VERIFIED_AT_ONCE else sorted(others))
     return store
 
 
@@ -147,16 +144,18 @@ def training_classes(folder, identity):
     None without classes, and where there is no such store of this autoencoder, or a damaged one.
     """
     try:
-        store = _open_manifest(folder, identity)
+        store = read_manifest(folder, identity)
+        if not store.class_names:
+            return None
         store.check_shapes()
-        store.verify(codes=False)
-        labels = store.labels("train")
+        store.verify(["train-labels.npy"])
+        return np.unique(store.labels("train"))
     except InputError:
         return None
-    return None if labels is None else np.unique(labels)
 
 
-def _open_manifest(folder, identity):
+def read_manifest(folder, identity=None):
+    """The `CodeStore` in `folder`, its manifest verified and nothing else; as `open_codes`."""
     path = Path(folder) / MANIFEST
     try:
         manifest = read_json(path, REMEDY)
@@ -185,7 +184,8 @@ def _check_names(manifest):
     for name in (*manifest["levels"], *manifest["counts"]):
         if Path(name).name != name:
             raise ValueError(f"{shown(name)} is no name of a level or a split")
-    if missing := {name for name, _, _ in arrays_of(manifest)} - set(manifest["digests"]):
+    names = {INDEX, *(name for name, _, _ in arrays_of(manifest))}
+    if missing := names - manifest["digests"].keys():
         raise ValueError(f"it has no digest of {sorted(missing)[0]}")
 
 

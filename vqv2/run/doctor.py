@@ -7,7 +7,13 @@ from pathlib import Path
 from vqv2.config import ClassifierConfig
 from vqv2.errors import InputError
 from vqv2.run import Run, checkpoint, is_run, read_stage, rules, stage_config
-from vqv2.run.codes import extraction_settings, open_codes, partial_place, settings_of
+from vqv2.run.codes import (
+    extraction_settings,
+    open_codes,
+    partial_place,
+    read_manifest,
+    settings_of,
+)
 from vqv2.run.lock import is_locked
 from vqv2.run.log import change_in_words, read_log
 
@@ -246,7 +252,7 @@ def _compare_with_codes(run, prior, codes):
     path = run.checkpoint_path(prior.part)
     if codes.state.startswith("complete") and path.exists() and not prior.damaged:
         learned = checkpoint.read_metadata(path).get(rules.CODES)
-        if learned != open_codes(run.codes_folder).checksum:
+        if learned != read_manifest(run.codes_folder).checksum:
             prior.state = "of other codes than those that are in this run now"
             prior.notes.append(f"remove {path.parent} and train it again, or restore the codes")
             prior.command = ""
