@@ -195,8 +195,9 @@ def test_codes_are_not_extracted_from_an_autoencoder_in_training(tmp_path, sourc
     with locked(run.folder):  # as whoever extracts has it
         check_train(run, "autoencoder", resume=True)  # has nothing to do
         run.config = run.config.with_autoencoder(dataclasses.replace(AUTOENCODER, steps=3))
-        with pytest.raises(InputError, match="codes are being extracted in .* now: wait for"):
-            check_train(run, "autoencoder", resume=True)
+        for stage in run.stages:
+            with pytest.raises(InputError, match="codes are being extracted in .* now: wait for"):
+                check_train(run, stage, resume=True)
     check_train(run, "autoencoder", resume=True)
 
 

@@ -251,8 +251,8 @@ def _compare_with_codes(run, prior, codes):
         return
     path = run.checkpoint_path(prior.part)
     if codes.state.startswith("complete") and path.exists() and not prior.damaged:
-        learned = checkpoint.read_metadata(path).get(rules.CODES)
-        if learned != read_manifest(run.codes_folder).checksum:
+        learned = checkpoint.read_metadata(path)
+        if not rules.has_learned(learned, read_manifest(run.codes_folder)):
             prior.state = "of other codes than those that are in this run now"
             prior.notes.append(f"remove {path.parent} and train it again, or restore the codes")
             prior.command = ""

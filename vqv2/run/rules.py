@@ -69,9 +69,6 @@ def config_type(stage):
     return AutoencoderConfig if stage == AUTOENCODER else PriorConfig
 
 
-# --- begin, replace ---------------------------------------------------------------------------
-
-
 def check_none(checkpoints):
     """Raise `InputError` where there is a checkpoint, the newest or another, to be lost."""
     for path in checkpoints.paths()[:1]:
@@ -97,15 +94,15 @@ def place(folder):
 def check_train(run, stage, resume):
     """Raise `InputError` where training a stage of a `Run` would replace or spoil something.
 
-    Neither may an autoencoder be trained while codes of it are being extracted, nor be trained
-    further once there are some: these, and priors trained on them, would be another autoencoder's.
+    Nothing is trained while codes are being extracted. An autoencoder may not be trained further
+    once there are some: these, and priors trained on them, would be another autoencoder's.
     """
     if not resume:
         check_none(run.checkpoints(stage))
-    if stage != AUTOENCODER or _has_all_its_steps(run):
+    if stage == AUTOENCODER and _has_all_its_steps(run):
         return
     check_unlocked(run.folder, f"codes are being extracted in {run.folder} now")
-    if run.codes_folder.exists():
+    if stage == AUTOENCODER and run.codes_folder.exists():
         raise InputError(
             f"{run.codes_folder} holds codes of this autoencoder, which training it further would "
             "make useless: copy the run, or delete its codes and priors first"
@@ -147,12 +144,17 @@ def check_extract(run, identity, replaced):
         return
     for stage in priors:
         learned = run.checkpoints(stage).metadata()
-        if learned and learned.get(CODES) == store.checksum:
+        if learned and has_learned(learned, store):
             raise InputError(
                 f"{run.stage_folder(stage)} has learned the codes that are in {run.codes_folder}, "
                 "and could not go on with others: give the data, copies and seed of these, copy "
                 "the run, or remove this prior first"
             )
+
+
+def has_learned(metadata, store):
+    """Whether a prior with this metadata has learned the codes in a `CodeStore`, and no others."""
+    return metadata.get(CODES) == store.checksum
 
 
 def check_data_classes(run, sources):
@@ -164,9 +166,6 @@ def check_data_classes(run, sources):
                 f"the data has the classes {', '.join(names) or '(none)'}, but the run was made "
                 f"for {', '.join(run.class_names) or '(none)'}"
             )
-
-
-# --- resume -----------------------------------------------------------------------------------
 
 
 def check_resumes(path, metadata, config, wanted, adjust=False):
@@ -259,9 +258,6 @@ def is_same_data(metadata, images):
 def as_json(config):
     """A configuration as what it will be when read back from JSON."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
-
-
-# --- use --------------------------------------------------------------------------------------
 
 
 def check_checkpoint(run, stage, path, autoencoder=None):

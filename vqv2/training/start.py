@@ -8,8 +8,9 @@ training.json and in the metadata of its checkpoints.
 
 import dataclasses
 
+from vqv2 import nn
 from vqv2.errors import InputError
-from vqv2.nn import Module
+from vqv2.nn.gated import Gate
 from vqv2.run import Run, checkpoint
 from vqv2.run.rules import ORIGIN, place
 
@@ -37,7 +38,6 @@ OF_PRIOR = (
     "conditioning_blocks",
     "conditioning_units",
 )
-CLASS_TABLE = ".gate.label.table"  # ends the names of what a prior has learned of each class
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Start:
     codes_of     the identity of the autoencoder whose codes a prior has learned
     """
 
-    model: Module
+    model: nn.Module
     origin: dict
     class_names: tuple = ()
     codes_of: str = ""
@@ -85,12 +85,19 @@ def take_over(start, model, fields, class_names=()):
     _check_fields(subject, start.model, model, fields)
     given, own = start.model.state(), model.state()
     if start.class_names != tuple(class_names):
-        given = {name: array for name, array in given.items() if not name.endswith(CLASS_TABLE)}
-        given |= {name: array for name, array in own.items() if name.endswith(CLASS_TABLE)}
+        tables = _class_tables(start.model), _class_tables(model)
+        given = {name: array for name, array in given.items() if name not in tables[0]}
+        given |= {name: own[name] for name in tables[1]}
     try:
         model.load_state(given)
     except InputError as error:
         raise InputError(f"the weights in {subject} do not fit: {error}") from None
+
+
+def _class_tables(model):
+    """Names of what a prior has learned of each class."""
+    gates = {name: part for name, part in model.modules().items() if isinstance(part, Gate)}
+    return [f"{name}.label.table" for name, gate in gates.items() if gate.label is not None]
 
 
 def remarks(start, run):

@@ -56,6 +56,8 @@ def write_weights(path, model, names="vqv2", part="autoencoder"):
     if names == "vqv2":
         config = json.dumps(dataclasses.asdict(model.config))
         header = {"format": FORMAT, "part": part, "config": config}
+        if part != "autoencoder":
+            header["classes"] = str(model.classes)
         write_tensors(path, model.state(), header)
     elif part == "autoencoder":
         write_tensors(path, to_port(model), {"format": "pt"})
