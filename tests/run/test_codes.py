@@ -131,8 +131,8 @@ def resident():
 
 def test_a_store_of_imagenets_size_is_written_and_read_without_loading_it(tmp_path, monkeypatch):
     """13 GB of codes in sparse files: nothing is on the disk but what is written."""
-    monkeypatch.setattr(code_writing, "file_digest", lambda path: "of 13 GB")
-    monkeypatch.setattr(codes_module, "file_digest", lambda *_: "of 13 GB")
+    monkeypatch.setattr(code_writing, "file_checksum", lambda *_: "of 13 GB")
+    monkeypatch.setattr(codes_module, "file_checksum", lambda *_: "of 13 GB")
     levels, sizes, rng = ("top", "bottom"), (32, 64), np.random.default_rng(0)
     before = resident()
     names = [str(number) for number in range(1000)]

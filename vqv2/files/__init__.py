@@ -9,6 +9,7 @@ writing.py  a failure never costs the file that was there before
 text.py     JSON, JSON lines and TOML; which fields an object has, of which type and bounds
 arrays.py   NumPy's arrays, read row by row, and archives of them
 tensors.py  safetensors
+checksum.py whether contents are as they were written
 """
 
 from vqv2.files.arrays import ArrayFile, archive, map_array, open_array

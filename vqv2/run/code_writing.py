@@ -14,6 +14,7 @@ import numpy as np
 
 from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.files import atomic_write, make_folder, read_json, reading, write_json
+from vqv2.files.checksum import file_checksum, seal
 from vqv2.run.codes import (
     CODES,
     FORMAT,
@@ -22,10 +23,8 @@ from vqv2.run.codes import (
     MANIFEST,
     REMEDY,
     arrays_of,
-    file_digest,
     partial_place,
     real_place,
-    seal,
 )
 
 
@@ -130,7 +129,7 @@ class CodeWriter:
         with atomic_write(self._folder / INDEX) as path, open(path, "w") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
         names = [*(name for name, _, _ in arrays_of(self._manifest)), INDEX]
-        digests = {name: file_digest(self._folder / name) for name in names}
+        digests = {name: file_checksum(self._folder / name, REMEDY) for name in names}
         manifest = {**self._manifest, "digests": digests}
         write_json(self._folder / MANIFEST, {**manifest, "checksum": seal(manifest)})
 

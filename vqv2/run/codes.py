@@ -10,8 +10,6 @@ Small stores are verified as a whole whenever they are opened; of large ones, Im
 `vqv2 doctor`, read all of them: a training takes days, and learns from what was written.
 """
 
-import hashlib
-import json
 import os
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import numpy as np
 
 from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.files import check_json, json_lines, open_array, read_json, reading, shown
+from vqv2.files.checksum import file_checksum, seal
 from vqv2.files.text import Each, Many, Maybe, Table, Text, Whole
 from vqv2.progress import progress_bar
 
@@ -27,7 +26,6 @@ VERIFIED_AT_ONCE = 2**28  # bytes of codes that `open_codes` reads to verify the
 INDEX, MANIFEST, PARTIAL = "index.jsonl", "manifest.json", ".partial"
 CODES, LABELS = np.dtype(np.uint16), np.dtype(np.int64)
 REMEDY = "extract the codes again with `vqv2 encode`"
-_BLOCK = 10**6  # bytes that are read at once to verify them
 _SETTINGS = Table({"settings": Each(Whole(0, None))})
 _COUNT = Whole(1, 2**40)
 _MANIFEST = Table(
@@ -91,11 +89,11 @@ class CodeStore:
         """Raise `InputError` when the contents of these files, or of all, are not as written."""
         names = list(self.manifest["digests"]) if names is None else names
         paths = [self.folder / name for name in names if Path(name).name == name]
-        blocks = sum(-(-path.stat().st_size // _BLOCK) for path in paths if path.exists())
-        with progress_bar(blocks, "verify", "MB", delay=2) as bar:
+        megabytes = sum(-(-path.stat().st_size // 10**6) for path in paths if path.exists())
+        with progress_bar(megabytes, "verify", "MB", delay=2) as bar:
             for name in names:
                 path, expected = self.folder / name, self.manifest["digests"][name]
-                if Path(name).name != name or file_digest(path, bar.update) != expected:
+                if Path(name).name != name or file_checksum(path, REMEDY, bar.update) != expected:
                     raise DamagedError(f"{path} is damaged: {REMEDY}")
 
     def check_shapes(self):
@@ -211,19 +209,3 @@ def partial_place(folder):
 def real_place(folder):
     """Where the files are: a user may have made the folder a link to another disk."""
     return Path(os.path.realpath(folder))
-
-
-def seal(manifest):
-    """SHA-256 (hexadecimal) of a manifest without its checksum."""
-    content = {name: value for name, value in manifest.items() if name != "checksum"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def file_digest(path, block_read=lambda: None):
-    """SHA-256 (hexadecimal) of a file's contents. Raises as `vqv2.files.reading` does."""
-    found = hashlib.sha256()
-    with reading(path, REMEDY) as file:
-        while block := file.read(_BLOCK):
-            found.update(block)
-            block_read()
-    return found.hexdigest()
