@@ -12,7 +12,7 @@ tensors.py  safetensors
 checksum.py whether contents are as they were written
 """
 
-from vqv2.files.arrays import ArrayFile, archive, map_array, open_array
+from vqv2.files.arrays import ArrayFile, archive, open_array
 from vqv2.files.opening import NotAFile, content_of, open_regular, reading, shown
 from vqv2.files.tensors import open_tensors, write_tensors
 from vqv2.files.text import check_json, json_lines, parse_json, read_json, read_toml
@@ -36,7 +36,6 @@ __all__ = [
     "json_lines",
     "link",
     "make_folder",
-    "map_array",
     "open_array",
     "open_regular",
     "open_tensors",

@@ -55,28 +55,15 @@ class Header(NamedTuple):
         return self.count * self.dtype.itemsize
 
 
-def map_array(path, remedy, mode="r"):
-    """The array in a .npy file, mapped into memory; `mode` is "r" or "r+". An empty one is not.
-
-    Raises as `vqv2.files.reading` does.
-    """
-    with reading(path, remedy, {"r": "rb", "r+": "r+b"}[mode]) as file:
-        header = read_header(file)
-        check_length(header, os.fstat(file.fileno()).st_size)
-        if not header.count:
-            return np.zeros(header.shape, header.dtype)
-        return np.memmap(file, header.dtype, mode, header.start, header.shape, header.order)
-
-
 def open_array(path, remedy):
-    """The array in a .npy file as an `ArrayFile`; one in Fortran's order is read as a whole.
+    """The array in a .npy file as an `ArrayFile`; a number, and Fortran's order, as an array.
 
     Raises as `vqv2.files.reading` does.
     """
     with reading(path, remedy) as file:
         header = read_header(file)
         check_length(header, os.fstat(file.fileno()).st_size)
-        if header.order == "F":
+        if header.order == "F" or not header.shape:
             return _numbers(file, header).reshape(header.shape, order="F")
         return ArrayFile(path, file, header.dtype, header.shape, header.start)
 
