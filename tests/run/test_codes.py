@@ -201,13 +201,15 @@ def test_a_map_that_was_half_written_is_not_there(tmp_path):
     assert open_codes(tmp_path / "codes").codes("train", "top")[:].sum() == 20
 
 
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", None])
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", None, "longer"])
 def test_a_damaged_file_of_an_attempt_is_begun_anew(tmp_path, content):
     with pytest.raises(KeyboardInterrupt):
         go_on(tmp_path / "codes", {}, ended_after_two)
     path = tmp_path / "codes.partial" / "train-top.npy"
     if content is None:  # a file of another store
         np.save(path, np.zeros((6, 3), np.uint16))
+    elif content == "longer":
+        os.truncate(path, 10_000)
     else:
         path.write_bytes(content)
     assert go_on(tmp_path / "codes", {}, ones) == 0

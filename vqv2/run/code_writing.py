@@ -147,7 +147,7 @@ class _Maps:
         header = _header(CODES, shape)
         self._start, self._bytes = len(header), CODES.itemsize * shape[1] * shape[2]
         self._end = self._start + self._bytes * shape[0]
-        begun = _begins_with(path, header)
+        begun = _begins_with(path, header) and path.stat().st_size <= self._end
         self._file = open(path, "r+b" if begun else "w+b", buffering=0)  # noqa: SIM115
         if not begun:
             self._file.write(header)
