@@ -9,13 +9,11 @@ training killed at any moment and continued ends exactly like one that was not.
 
 import contextlib
 import dataclasses
-import functools
 import math
 import signal
 import sys
 import time
 
-import backends
 from vqv2.agreement import check_agreement
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
@@ -28,6 +26,7 @@ from vqv2.run.lock import locked
 from vqv2.run.log import Log, NoLog
 from vqv2.run.rules import ORIGIN, as_json, check_none
 from vqv2.training import parallel
+from vqv2.training.precision import in_its_precision
 from vqv2.training.record import Record
 from vqv2.training.signals import Stopped, interruption
 from vqv2.training.state import TrainingError, load_training, save_training
@@ -59,17 +58,6 @@ class Schedule:
         """What a training that goes on should do like before, as a dictionary."""
         fields = dataclasses.asdict(self)
         return {name: fields[name] for name in fields if name not in ("progress", "check_finite")}
-
-
-def in_its_precision(train):
-    """Decorator of `train(task, ...)`: products inside have the precision of `task.config`."""
-
-    @functools.wraps(train)
-    def function(task, *arguments, **keywords):
-        with backends.use(precision=task.config.precision):
-            return train(task, *arguments, **keywords)
-
-    return function
 
 
 @in_its_precision

@@ -15,7 +15,9 @@ from vqv2.run import checkpoint
 from vqv2.run.log import read_log
 from vqv2.training import Schedule
 
-CONFIG = ClassifierConfig(image_size=16, hidden_units=4, feature_units=6, batch=4, steps=6)
+CONFIG = ClassifierConfig(
+    image_size=16, hidden_units=4, feature_units=6, batch=4, steps=6, precision="float32"
+)
 QUIET = Schedule(log_every=1, validate_every=3, progress=False)
 
 
