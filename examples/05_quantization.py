@@ -24,7 +24,7 @@ from vqv2.config import AutoencoderConfig
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.models.quantizer import Quantizer
 from vqv2.training import AutoencoderTask
-from vqv2.training.order import step_generator
+from vqv2.training.draws import step_generator
 
 options = lesson.options(__doc__, start="far")
 rng = np.random.default_rng(0)

@@ -18,9 +18,9 @@ import lesson
 import numpy as np
 
 import vqv2
-from vqv2.data.codes import open_codes
 from vqv2.hierarchy import Hierarchy
 from vqv2.lab.evaluation import code_usage
+from vqv2.run.codes import open_codes
 
 options = lesson.options(__doc__, rename="no")
 run = course_run.trained(options, "codes")

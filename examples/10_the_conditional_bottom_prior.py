@@ -31,7 +31,7 @@ from vqv2.hierarchy import Hierarchy
 from vqv2.lab.evaluation import unigram_nats
 from vqv2.models.prior import Prior
 from vqv2.optim import Adam, prior_learning_rate
-from vqv2.training.order import batch_indices, step_generator
+from vqv2.training.draws import batch_indices, step_generator
 
 options = lesson.options(__doc__, noise=0.0)
 small = PriorConfig(

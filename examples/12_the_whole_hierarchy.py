@@ -22,7 +22,7 @@ import numpy as np
 from vqv2.hierarchy import Hierarchy
 from vqv2.lab.evaluation import distortion, unigram_nats
 from vqv2.sampling import sample_codes
-from vqv2.training.stage2 import evaluate_prior
+from vqv2.training.prior import evaluate_prior
 
 options = lesson.options(__doc__, temperature=0.8)
 run = course_run.trained(options, "prior-bottom")

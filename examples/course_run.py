@@ -11,8 +11,8 @@ from PIL import Image
 
 from vqv2 import pipeline
 from vqv2.config import AutoencoderConfig, Config, PriorConfig
-from vqv2.data.codes import open_codes
 from vqv2.data.images import open_images
+from vqv2.run.codes import open_codes
 from vqv2.training import Schedule
 
 SIZE = 32

@@ -1,33 +1,31 @@
 """A run folder: where everything about one hierarchy lies, and who made what.
 
-RUN/config.json                 the configuration, the class names, where data is
+RUN/config.json                 what the stages have in common: class names, where data is; and the
+                                configurations that they will be begun with
 RUN/autoencoder/                stage 1:
-    training.json               the seed and the configuration that it was begun with
-    log.jsonl                   `vqv2.training.log`
-    checkpoint.safetensors ...  `vqv2.checkpoint.Checkpoints`
-RUN/codes/                      the extracted codes (`vqv2.data.codes`)
-RUN/prior-LEVEL/                stage 2, the same files; its training.json has the last word on the
-                                prior's configuration, as levels may be trained at the same time
+    training.json               the configuration, the seed and the schedule of this stage, from
+                                when it has begun: what config.json says of it no longer counts
+    log.jsonl                   `vqv2.run.log`
+    checkpoint.safetensors ...  `vqv2.run.checkpoint.Checkpoints`; they have the configuration that
+                                they were trained with, sealed
+RUN/codes/                      the extracted codes (`vqv2.run.codes`)
+RUN/prior-LEVEL/                stage 2: the same files; levels may be trained at the same time
 """
 
 import contextlib
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
 
-from vqv2 import checkpoint
-from vqv2.config import AutoencoderConfig, Config, PriorConfig, from_values
-from vqv2.consistency import check_autoencoder, check_codes, check_distinct, check_prior
-from vqv2.data.codes import open_codes
+from vqv2.config import Config, from_values
 from vqv2.errors import DamagedError, InputError, MissingError
-from vqv2.files import atomic_write
+from vqv2.files import check_json, read_json, write_json
+from vqv2.files.text import Each, Many, Table, Text, Truth, Whole
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.models.prior import Prior
-from vqv2.nn.finite import check_arrays
-from vqv2.reading import check_json, read_json
-from vqv2.reading.schema import Each, Many, Table, Text, Truth, Whole
+from vqv2.run import checkpoint, rules
+from vqv2.run.codes import open_codes
 
 FORMAT = "vqv2 run 1"
 STAGE_FORMAT = "vqv2 stage 1"
@@ -35,6 +33,7 @@ CONFIG_REMEDY = (
     "restore it from a copy; or remove config.json and give the command that began the run again, "
     "with --data, its settings and --resume: the checkpoints stay, and it is written anew"
 )
+_REMEDY = "remove it, and give the command that began this stage again with --resume"
 _RUN = Table(
     {
         "data": Text(),
@@ -76,8 +75,7 @@ class Run:
         there is a trained one, or a config.json that is something else.
         """
         run = cls(folder, config, class_names, data)
-        checkpoints = checkpoint.Checkpoints(run.stage_folder("autoencoder"))
-        if run.config_path.exists() and cls.open(folder) and checkpoints.paths():
+        if run.config_path.exists() and cls.open(folder) and run.checkpoints("autoencoder").paths():
             raise InputError(
                 f"{run.folder} holds a run already: continue it with --resume, or choose another "
                 "folder"
@@ -92,12 +90,11 @@ class Run:
             "class_names": list(self.class_names),
             "config": self.config.as_dict(),
         }
-        with atomic_write(self.config_path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1) + "\n")
+        write_json(self.config_path, content)
 
     @classmethod
     def open(cls, folder):
-        """Read config.json, and the priors' own. Raises `InputError` when the folder is no run."""
+        """Read config.json, and what has begun. Raises `InputError` when the folder is no run."""
         path = Path(folder) / "config.json"
         if Path(folder).exists() and not Path(folder).is_dir():
             raise InputError(f"{folder} is not a run folder, but a file: give the folder of a run")
@@ -118,17 +115,16 @@ class Run:
         except InputError as error:
             raise DamagedError(f"{path} cannot be used: {error}; {CONFIG_REMEDY}") from None
         names, data = content["class_names"], content["data"]
-        check_distinct(path, names)
-        return cls(folder, config, names, data)._with_begun_priors()
+        rules.check_distinct(path, names)
+        return cls(folder, config, names, data)._with_begun_stages()
 
-    def _with_begun_priors(self):
-        for level in self.config.levels:
-            folder = self.stage_folder(f"prior-{level}")
-            # A damaged record concerns who trains this prior, and asks `begun`: nobody else.
+    def _with_begun_stages(self):
+        for stage in self.stages:
+            # A damaged record concerns who trains this stage, and asks `begun`: nobody else.
             with contextlib.suppress(StageError):
-                if stage := _record(folder):
-                    prior = stage_config(PriorConfig, stage, folder)
-                    self.config = self.config.with_prior(level, prior)
+                if record := _record(self.stage_folder(stage)):
+                    config = stage_config(rules.config_type(stage), record, self.folder / stage)
+                    self.set_config(stage, config)
         return self
 
     @property
@@ -141,13 +137,29 @@ class Run:
         """Where the extracted codes are."""
         return self.folder / "codes"
 
+    @property
+    def stages(self):
+        """Those that are trained, in order: "autoencoder", "prior-top", ..."""
+        return ("autoencoder", *(f"prior-{level}" for level in self.config.levels))
+
     def stage_folder(self, stage):
         """Folder of "autoencoder" or of the prior of a level, "prior-LEVEL"."""
         return self.folder / stage
 
+    def checkpoints(self, stage):
+        """The `Checkpoints` of a stage."""
+        return checkpoint.Checkpoints(self.stage_folder(stage))
+
     def checkpoint_path(self, stage):
         """The newest checkpoint of a stage."""
-        return checkpoint.Checkpoints(self.stage_folder(stage)).newest
+        return self.checkpoints(stage).newest
+
+    def set_config(self, stage, config):
+        """Have a stage another configuration, in memory."""
+        if stage == "autoencoder":
+            self.config = self.config.with_autoencoder(config)
+        else:
+            self.config = self.config.with_prior(stage.removeprefix("prior-"), config)
 
     def begun(self, stage):
         """{"seed", "schedule"} that a stage's training was begun with; {} when it was not.
@@ -157,8 +169,7 @@ class Run:
         folder = self.stage_folder(stage)
         record = _record(folder) or {}
         if record:
-            kind = AutoencoderConfig if stage == "autoencoder" else PriorConfig
-            stage_config(kind, record, folder)
+            stage_config(rules.config_type(stage), record, folder)
         return {name: record[name] for name in ("seed", "schedule") if name in record}
 
     def new_autoencoder(self, seed):
@@ -183,19 +194,22 @@ class Run:
         Raises `InputError` when there is none, when it is damaged, or when it does not fit the run.
         """
         path = self.checkpoint_path("autoencoder")
-        arrays, metadata, config = self._load("autoencoder", AutoencoderConfig, path)
-        check_autoencoder(self, path, metadata, config)
-        model = Autoencoder(config, np.random.default_rng(0))
-        load_averaged(model, arrays, path)
-        return model, identity(model.state())
+        config = rules.check_checkpoint(self, "autoencoder", path)
+        return checkpoint.load_model(Autoencoder(config, None), path), checkpoint.digest(path)
 
-    def open_codes(self, autoencoder_identity):
-        """The `CodeStore` of this autoencoder. Raises `InputError` as `vqv2.data.codes.open_codes`.
+    def autoencoder_identity(self):
+        """What `load_autoencoder` says of which one it is, from its header alone. Raises alike."""
+        path = self.checkpoint_path("autoencoder")
+        rules.check_checkpoint(self, "autoencoder", path)
+        return checkpoint.digest(path)
 
-        Also when its maps or classes are not the run's.
+    def open_codes(self, autoencoder_identity, everything=False):
+        """The `CodeStore` of this autoencoder, verified as `vqv2.run.codes.open_codes` does.
+
+        Raises `InputError` as that does, and when its maps or classes are not the run's.
         """
-        store = open_codes(self.codes_folder, autoencoder_identity)
-        check_codes(self, store)
+        store = open_codes(self.codes_folder, autoencoder_identity, everything)
+        rules.check_codes(self, store)
         return store
 
     def load_prior(self, level, autoencoder_identity, best=False):
@@ -205,25 +219,18 @@ class Run:
         none, when it is damaged, when it has learned another autoencoder's codes, or other
         classes than the run has.
         """
-        stage = f"prior-{level}"
-        checkpoints = checkpoint.Checkpoints(self.stage_folder(stage))
-        path = checkpoints.best if best else checkpoints.newest
-        arrays, metadata, prior = self._load(stage, PriorConfig, path)
-        config = self.config.with_prior(level, prior)
-        check_prior(self, path, metadata)
-        model = build_prior(config, level, len(self.class_names), seed=0)
-        if metadata.get("autoencoder") != autoencoder_identity:
-            raise InputError(
-                f"{path} learned the codes of another autoencoder: extract the codes and train "
-                "this prior again"
-            )
-        load_averaged(model, arrays, path)
-        return model
+        path = self._prior_path(level, best)
+        config = rules.check_checkpoint(self, f"prior-{level}", path, autoencoder_identity)
+        config = self.config.with_prior(level, config)
+        return checkpoint.load_model(build_prior(config, level, len(self.class_names)), path)
 
-    def _load(self, stage, kind, path):
-        arrays, metadata = checkpoint.load(path)
-        checkpoint.check_stage(path, metadata, stage)
-        return arrays, metadata, checkpoint.config_of(kind, path, metadata)
+    def prior_identity(self, level, best=False):
+        """What tells the prior that `load_prior` gives from another, from its header alone."""
+        return checkpoint.digest(self._prior_path(level, best))
+
+    def _prior_path(self, level, best):
+        checkpoints = self.checkpoints(f"prior-{level}")
+        return checkpoints.best if best else checkpoints.newest
 
 
 def is_run(folder):
@@ -245,8 +252,7 @@ def write_stage(folder, stage, seed, config, schedule, origin=None):
         "config": dataclasses.asdict(config),
         **({"from": origin} if origin else {}),
     }
-    with atomic_write(Path(folder) / "training.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
+    write_json(Path(folder) / "training.json", content)
 
 
 def read_stage(folder, stage=None):
@@ -281,9 +287,9 @@ def stage_config(kind, record, folder):
 
 
 def _record(folder):
-    """The training.json of a stage; where there is none, what the newest checkpoint says; or None.
+    """The training.json of a stage; where it was removed, being damaged, the newest checkpoint's.
 
-    It may have been removed, being damaged, or never written, by an earlier version.
+    None where there is neither.
     """
     record = read_stage(folder, folder.name)
     if record is None:
@@ -292,11 +298,11 @@ def _record(folder):
     return record
 
 
-_REMEDY = "remove it, and give the command that began this stage again with --resume"
+def build_prior(config, level, classes, seed=None):
+    """A prior of one level of a `Config`: the seed and the level decide its weights.
 
-
-def build_prior(config, level, classes, seed):
-    """An untrained prior of one level of a `Config`; the seed and the level decide its weights."""
+    Without a seed it has none yet (`vqv2.nn.initialization.weight`).
+    """
     autoencoder, position = config.autoencoder, config.levels.index(level)
     size = autoencoder.latent_sizes[position]
     coarser = [(autoencoder.codebook_size, s) for s in autoencoder.latent_sizes[:position]]
@@ -304,24 +310,7 @@ def build_prior(config, level, classes, seed):
         config.prior(level),
         autoencoder.codebook_size,
         size,
-        np.random.default_rng((seed, 1 + position)),
+        None if seed is None else np.random.default_rng((seed, 1 + position)),
         coarser,
         classes if config.conditional else 0,
     )
-
-
-def load_averaged(model, arrays, path):
-    """Fill a model from the checkpoint at `path`: averaged parameters, and the buffers.
-
-    Raises `InputError` when they do not fit the model, or are not all finite.
-    """
-    names = {f"average.{name}": name for name in model.parameters()}
-    names.update({f"model.{name}": name for name in model.buffers()})
-    used = {name: arrays[name] for name in names if name in arrays}
-    check_arrays(used, path)
-    model.load_state({names[name]: array for name, array in used.items()})
-
-
-def identity(state):
-    """What tells one trained model from another: the checksum of its weights."""
-    return checkpoint.checksum(state)

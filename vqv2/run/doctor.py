@@ -4,22 +4,18 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from vqv2 import checkpoint
-from vqv2.config import AutoencoderConfig, ClassifierConfig, PriorConfig
-from vqv2.consistency import check_autoencoder, check_codes, check_prior
-from vqv2.data.codes import (
-    former_place,
-    former_settings,
+from vqv2.config import ClassifierConfig
+from vqv2.errors import InputError
+from vqv2.run import Run, checkpoint, is_run, read_stage, rules, stage_config
+from vqv2.run.codes import (
+    extraction_settings,
     open_codes,
     partial_place,
-    partial_settings,
+    read_manifest,
+    settings_of,
 )
-from vqv2.errors import InputError
-from vqv2.run import Run, is_run, read_stage, stage_config
-from vqv2.training.claim import is_claimed
-from vqv2.training.extraction import extraction_settings
-from vqv2.training.log import change_in_words, read_log
-from vqv2.training.state import ORIGIN
+from vqv2.run.lock import is_locked
+from vqv2.run.log import change_in_words, read_log
 
 MARGIN = 1.1  # of the size of a checkpoint that should be free on the disk
 
@@ -58,24 +54,23 @@ def diagnose(folder, quick=False):
             raise
         return [Diagnosis("configuration", "damaged", damaged=[str(error)])]
     autoencoder, *priors = [
-        _stage(run.stage_folder(stage), stage, kind, _command(run, stage), quick)
-        for stage, kind in (
-            ("autoencoder", AutoencoderConfig),
-            *((f"prior-{level}", PriorConfig) for level in run.config.levels),
+        _stage(
+            run.stage_folder(stage), stage, rules.config_type(stage), _command(run, stage), quick
         )
+        for stage in run.stages
     ]
-    _compare_with_configuration(run, autoencoder, AutoencoderConfig)
+    _compare_with_run(run, autoencoder)
     codes = _codes(run, autoencoder, quick)
     for prior in priors:
         _compare_with_codes(run, prior, codes)
-        _compare_with_configuration(run, prior, PriorConfig)
+        _compare_with_run(run, prior)
     return [autoencoder, codes, *priors]
 
 
 def _stage(folder, stage, kind, command, quick):
     diagnosis = Diagnosis(stage, "not begun", command=command)
     good = _checkpoints(folder, stage, kind, diagnosis, quick)
-    running = is_claimed(folder)
+    running = is_locked(folder)
     begun = _begun(folder, kind, diagnosis)
     if good:
         config = begun or checkpoint.config_of(kind, *good[0])
@@ -147,7 +142,7 @@ def _log(folder, diagnosis):
 def _progress(diagnosis, good, steps, log):
     path, metadata = good[0]
     step, newest = metadata["step"], path.name == "checkpoint.safetensors"
-    origin = metadata.get(ORIGIN, {})
+    origin = metadata.get(rules.ORIGIN, {})
     imported = newest and step == 0 and "file" in origin
     done = newest and step >= steps or imported
     diagnosis.state = f"complete: {step} steps" if done else f"stopped at step {step} of {steps}"
@@ -189,18 +184,13 @@ def _leftovers(folder, diagnosis, running):
         )
 
 
-def _compare_with_configuration(run, diagnosis, kind):
-    """config.json says what the newest checkpoint of a stage does."""
+def _compare_with_run(run, diagnosis):
+    """The newest checkpoint of a stage is one that may be used in this run."""
     path = run.checkpoint_path(diagnosis.part)
     if not path.exists() or diagnosis.damaged:
         return
     try:
-        metadata = checkpoint.read_metadata(path)
-        config = checkpoint.config_of(kind, path, metadata)
-        if kind is PriorConfig:
-            check_prior(run, path, metadata)
-        else:
-            check_autoencoder(run, path, metadata, config)
+        rules.check_checkpoint(run, diagnosis.part, path)
     except InputError as error:
         _of_another_configuration(diagnosis, error)
 
@@ -215,13 +205,11 @@ def _codes(run, autoencoder, quick):
     folder = run.codes_folder
     diagnosis = Diagnosis("codes", "not extracted", command=f"vqv2 encode {run.folder}")
     if partial_place(folder).exists():
-        running = is_claimed(run.folder)
+        running = is_locked(run.folder)
         diagnosis.state = "being extracted now" if running else "half extracted"
-        diagnosis.command += _options(partial_settings(folder))
+        diagnosis.command += _options(settings_of(partial_place(folder)))
         diagnosis.command = "" if running else diagnosis.command
     if not folder.exists():
-        if former_place(folder).exists():
-            diagnosis.notes.append("a former store is there, and comes back with the command")
         if not autoencoder.state.startswith("complete"):
             diagnosis.command = ""  # the autoencoder comes first
         return diagnosis
@@ -229,20 +217,20 @@ def _codes(run, autoencoder, quick):
     if quick:
         return diagnosis
     try:
-        store = open_codes(folder)
+        store = open_codes(folder, everything=True)
     except InputError as error:
         diagnosis.state, diagnosis.damaged = "damaged", [str(error)]
-        diagnosis.command = f"vqv2 encode {run.folder}" + _options(former_settings(folder))
+        diagnosis.command = f"vqv2 encode {run.folder}" + _options(settings_of(folder))
         return diagnosis
     counts = ", ".join(f"{count} {split}" for split, count in store.counts.items())
     diagnosis.state = f"complete: {counts} images".replace("_", " ")
     try:
-        check_codes(run, store)
+        rules.check_codes(run, store)
     except InputError as error:
         diagnosis.damaged.append(str(error))
     if autoencoder.state.startswith("complete") and not _are_of(store, run):
         diagnosis.state = "of another autoencoder than the one that is in this run now"
-        diagnosis.command = f"vqv2 encode {run.folder}" + _options(former_settings(folder))
+        diagnosis.command = f"vqv2 encode {run.folder}" + _options(settings_of(folder))
     return diagnosis
 
 
@@ -253,7 +241,7 @@ def _options(settings):
 
 
 def _are_of(store, run):
-    return store.identity == run.load_autoencoder()[1]
+    return store.identity == run.autoencoder_identity()
 
 
 def _compare_with_codes(run, prior, codes):
@@ -263,8 +251,8 @@ def _compare_with_codes(run, prior, codes):
         return
     path = run.checkpoint_path(prior.part)
     if codes.state.startswith("complete") and path.exists() and not prior.damaged:
-        metadata, store = checkpoint.read_metadata(path), open_codes(run.codes_folder)
-        if metadata.get("codes") != store.checksum:
+        learned = checkpoint.read_metadata(path)
+        if not rules.has_learned(learned, read_manifest(run.codes_folder)):
             prior.state = "of other codes than those that are in this run now"
             prior.notes.append(f"remove {path.parent} and train it again, or restore the codes")
             prior.command = ""

@@ -2,6 +2,10 @@
 
 NumPy's own evaluates the header as a Python literal, and takes it at its word. Here the header has
 to be one of the few forms that a plain array has, and the file exactly as long as it says.
+
+A mapped file that is cut while it is read ends the program without a word (SIGBUS). An `ArrayFile`
+is read row by row instead, and what goes wrong is an error which names the file. There is no place
+in the file that threads, or processes that were forked, could move for each other.
 """
 
 import contextlib
@@ -9,14 +13,15 @@ import math
 import os
 import re
 import struct
+import threading
+import weakref
 import zipfile
 from typing import NamedTuple
 
 import numpy as np
 
-from vqv2.array_file import ArrayFile
 from vqv2.errors import InputError
-from vqv2.reading.file import reading, shown
+from vqv2.files.opening import reading, shown
 
 MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 4096  # bytes; that of a plain array has 128
@@ -50,28 +55,15 @@ class Header(NamedTuple):
         return self.count * self.dtype.itemsize
 
 
-def map_array(path, remedy, mode="r"):
-    """The array in a .npy file, mapped into memory; `mode` is "r" or "r+". An empty one is not.
-
-    Raises as `vqv2.reading.file.reading` does.
-    """
-    with reading(path, remedy, {"r": "rb", "r+": "r+b"}[mode]) as file:
-        header = read_header(file)
-        check_length(header, os.fstat(file.fileno()).st_size)
-        if not header.count:
-            return np.zeros(header.shape, header.dtype)
-        return np.memmap(file, header.dtype, mode, header.start, header.shape, header.order)
-
-
 def open_array(path, remedy):
-    """The array in a .npy file as an `ArrayFile`; one in Fortran's order is read as a whole.
+    """The array in a .npy file as an `ArrayFile`; a number, and Fortran's order, as an array.
 
-    Raises as `vqv2.reading.file.reading` does.
+    Raises as `vqv2.files.reading` does.
     """
     with reading(path, remedy) as file:
         header = read_header(file)
         check_length(header, os.fstat(file.fileno()).st_size)
-        if header.order == "F":
+        if header.order == "F" or not header.shape:
             return _numbers(file, header).reshape(header.shape, order="F")
         return ArrayFile(path, file, header.dtype, header.shape, header.start)
 
@@ -166,6 +158,97 @@ def _numbers(stream, header):
 
 @contextlib.contextmanager
 def archive(path, remedy):
-    """Context manager: the `Archive` at `path`. Raises as `vqv2.reading.file.reading` does."""
+    """Context manager: the `Archive` at `path`. Raises as `vqv2.files.reading` does."""
     with reading(path, remedy) as file:
         yield Archive(path, file)
+
+
+class ArrayFile:
+    """An array (N, ...) in C order in a file, of which rows are read as from an array in memory.
+
+    dtype, shape, ndim, nbytes  as of an array
+    path                        what the file is called in messages
+    start                       the place of the array's first byte in the file
+
+    `file` is the open file; it may be closed afterwards.
+
+    `array[i]`, `array[i:j]` and `array[[i, j, ...]]` are copies of rows. All raise `InputError`
+    where the file has become too short, or cannot be read any more.
+    """
+
+    def __init__(self, path, file, dtype, shape, start):
+        self.path = path
+        self.dtype = np.dtype(dtype)
+        self.shape = tuple(shape)
+        self.start = start
+        self._row_bytes = self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
+        self._descriptor = os.dup(file.fileno())
+        self._lock = threading.Lock()
+        weakref.finalize(self, os.close, self._descriptor)
+
+    @property
+    def ndim(self):
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def nbytes(self):
+        """Of all rows."""
+        return self._row_bytes * len(self)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __iter__(self):
+        return (self[row] for row in range(len(self)))
+
+    def __array__(self, dtype=None, copy=None):
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+    def __getitem__(self, rows):
+        if isinstance(rows, slice) and rows.step in (None, 1):
+            first, stop, _ = rows.indices(len(self))
+            found = np.empty((max(0, stop - first), *self.shape[1:]), self.dtype)
+            self._fill(_bytes(found), self.start + first * self._row_bytes)
+            return found
+        if isinstance(rows, int | np.integer):
+            row = range(len(self))[rows]
+            found = np.empty(self.shape[1:], self.dtype)
+            self._fill(_bytes(found), self.start + row * self._row_bytes)
+            return found
+        chosen = np.asarray(rows if not isinstance(rows, slice) else range(len(self))[rows], int)
+        if chosen.size and not -len(self) <= chosen.min() <= chosen.max() < len(self):
+            raise IndexError(f"{self.path} has {len(self)} rows, none of the number asked for")
+        found = np.empty((*chosen.shape, *self.shape[1:]), self.dtype)
+        buffer, size = _bytes(found), self._row_bytes
+        for place, row in enumerate((chosen % max(1, len(self))).ravel().tolist()):
+            self._fill(buffer[place * size : place * size + size], self.start + row * size)
+        return found
+
+    def _fill(self, buffer, place):
+        """Read all bytes of a buffer from a place in the file."""
+        while len(buffer):
+            try:
+                count = self._read_into(buffer, place)
+            except OSError as error:
+                raise InputError(f"{self.path} cannot be read: {error.strerror}") from error
+            if not count:
+                raise InputError(
+                    f"{self.path} has become shorter while it was read, and ends in row "
+                    f"{(place - self.start) // self._row_bytes} of {len(self)}: put the whole "
+                    "file back"
+                )
+            buffer, place = buffer[count:], place + count
+
+    def _read_into(self, buffer, place):
+        if hasattr(os, "preadv"):
+            return os.preadv(self._descriptor, [buffer], place)
+        with self._lock:  # Windows has one place for all
+            os.lseek(self._descriptor, place, os.SEEK_SET)
+            content = os.read(self._descriptor, len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+
+def _bytes(array):
+    return memoryview(array.reshape(-1).view(np.uint8))

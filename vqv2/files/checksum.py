@@ -3,7 +3,9 @@
 import hashlib
 import json
 
-from vqv2.reading import reading
+from vqv2.files.opening import reading
+
+_BLOCK = 10**6  # bytes
 
 
 def seal(manifest):
@@ -12,10 +14,14 @@ def seal(manifest):
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def file_checksum(path, remedy):
-    """SHA-256 (hexadecimal) of a file's contents. Raises as `vqv2.reading.file.reading` does."""
+def file_checksum(path, remedy, block_read=lambda: None):
+    """SHA-256 (hexadecimal) of a file's contents; `block_read()` is called for every megabyte.
+
+    Raises as `vqv2.files.reading` does.
+    """
     digest = hashlib.sha256()
     with reading(path, remedy) as file:
-        while block := file.read(2**22):
+        while block := file.read(_BLOCK):
             digest.update(block)
+            block_read()
     return digest.hexdigest()

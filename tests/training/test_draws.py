@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vqv2.training.order import batch_indices
+from vqv2.training.draws import batch_indices
 
 
 @pytest.mark.parametrize(("count", "batch"), [(10, 4), (7, 7), (5, 12), (1, 3)])

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from vqv2 import checkpoint
-from vqv2.checkpoint import Checkpoints, DamagedError
+from vqv2 import nn
 from vqv2.errors import InputError
-from vqv2.files import remove_partial
+from vqv2.files import remove_partial, tensors
+from vqv2.run import checkpoint
+from vqv2.run.checkpoint import Checkpoints, DamagedError
 
 ARRAYS = {
     "a": np.arange(6, dtype=np.float32).reshape(2, 3).T,  # not contiguous
@@ -30,6 +31,32 @@ def test_arrays_and_metadata_come_back(tmp_path):
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(arrays[name], array)
         assert (arrays[name].dtype, arrays[name].shape) == (array.dtype, array.shape)
+
+
+def test_who_uses_a_model_reads_and_verifies_what_it_consists_of(tmp_path, monkeypatch):
+    path, layer = tmp_path / "c.safetensors", nn.Linear(2, 3, np.random.default_rng(0))
+    state = layer.state()
+    arrays = {f"{group}.{n}": a for group in ("average", "mean") for n, a in state.items()}
+    checkpoint.save(path, arrays, {"step": 3})
+    assert checkpoint.digest(path) == checkpoint.checksum(state)
+    with tensors.open_tensors(path, "") as file:
+        places = {group: file.entries[f"{group}.weight"].start for group in ("average", "mean")}
+    read, whole = [], path.read_bytes()
+    original = tensors.Tensors.read
+    monkeypatch.setattr(tensors.Tensors, "read", lambda s, n: read.append(n) or original(s, n))
+    for group, place in places.items():
+        content = bytearray(whole)
+        content[place] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(DamagedError, match=f"its arrays {group} do not match"):
+            checkpoint.load(path)
+        if group == "average":
+            with pytest.raises(DamagedError, match="its arrays average do not match"):
+                checkpoint.load_model(nn.Linear(2, 3, None), path)
+    read.clear()
+    found = checkpoint.load_model(nn.Linear(2, 3, None), path)
+    assert sorted(read) == ["average.bias", "average.weight"]
+    assert checkpoint.checksum(found.state()) == checkpoint.digest(path)
 
 
 def test_others_may_read_a_checkpoint_as_they_may_read_any_file(tmp_path):
@@ -71,7 +98,7 @@ def test_a_full_disk_leaves_the_former_checkpoint(tmp_path, monkeypatch):
         target.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(tensors, "save_file", full)
     with pytest.raises(InputError, match="No space left on device"):
         checkpoint.save(path, ARRAYS, {"step": 2})
     assert checkpoint.load(path)[1] == {"step": 1}
@@ -80,13 +107,14 @@ def test_a_full_disk_leaves_the_former_checkpoint(tmp_path, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-from vqv2 import checkpoint
+from vqv2.files import tensors
+from vqv2.run import checkpoint
 
 def killed(arrays, target, header):
     target.with_name(".tmpAbCdEf").write_bytes(b"half")  # as the library does
     os.kill(os.getpid(), signal.SIGKILL)
 
-checkpoint.save_file = killed
+tensors.save_file = killed
 checkpoint.save(sys.argv[1], {}, {})
 """
 

@@ -5,9 +5,8 @@ import os
 from pathlib import Path
 
 from vqv2.errors import InputError, MissingError
-from vqv2.files import atomic_write
-from vqv2.reading import json_lines
-from vqv2.reading.schema import Each, Number, Table, Text, Whole
+from vqv2.files import atomic_write, json_lines
+from vqv2.files.text import Each, Number, Table, Text, Whole
 
 _REMEDY = "remove it, and give the command again"
 _LINE = Table(

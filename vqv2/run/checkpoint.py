@@ -1,23 +1,31 @@
-"""Checkpoints: safetensors files, written atomically and sealed with a checksum; several kept."""
+"""Checkpoints: safetensors files, written atomically and sealed; several kept.
+
+Arrays come in groups, by what their names begin with, and every group has a digest, so that who
+uses a model reads and verifies a quarter of the file:
+
+average.NAME               the model in use: averaged parameters, and buffers
+model.NAME                 the parameters as the last step left them
+mean.NAME, square.NAME     Adam's moments
+
+The digests and the metadata are sealed together. That of "average" tells one trained model from
+another (`digest`).
+"""
 
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
 
 from vqv2.config import from_values
 from vqv2.errors import DamagedError, InputError, MissingError
-from vqv2.files import atomic_write, link
-from vqv2.reading import parse_json, tensors
-from vqv2.reading.schema import Each, Many, Maybe, Number, Table, Text, Whole
+from vqv2.files import link, open_tensors, parse_json, write_tensors
+from vqv2.files.text import Each, Many, Maybe, Number, Table, Text, Whole
+from vqv2.nn.finite import check_arrays
 
-FORMAT = "vqv2 checkpoint 1"
+FORMAT = "vqv2 checkpoint 2"
+IN_USE = "average"  # the group of what a trained model consists of
 METADATA = Table(
     {},
     maybe={
@@ -77,11 +85,6 @@ class Checkpoints:
             f"; where a lower rate does not help, move {self.newest} away: --resume then goes on "
             f"from {earlier[0].name}"
         )
-
-    def check_none(self):
-        """Raise `InputError` where there is a checkpoint, the newest or another, to be lost."""
-        for path in self.paths()[:1]:
-            raise InputError(f"{path} exists: continue it with --resume, or choose another folder")
 
     def load(self, check=lambda path, metadata: None):
         """(path, arrays, metadata, [sentence about each damaged one]) of the newest good one.
@@ -184,42 +187,41 @@ def save(path, arrays, metadata):
     Either the whole file is there afterwards or the former one still is. Raises `InputError` when
     it cannot be written (no space, no permission).
     """
-    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    text = json.dumps(metadata)
-    header = {"format": FORMAT, "metadata": text, "checksum": _seal(arrays, text)}
-    with atomic_write(path) as temporary:
-        _save_file(arrays, temporary, header)
+    groups = sorted({_group_of(name) for name in arrays})
+    digests = {group: checksum(_group(arrays, group)) for group in groups}
+    header = {"format": FORMAT, "metadata": json.dumps(metadata), "digests": json.dumps(digests)}
+    write_tensors(path, arrays, {**header, "seal": _seal(header)})
 
 
-def _save_file(arrays, path, header):
-    # The library writes under a name of its own first, beside the file, and leaves that one there
-    # when it is killed: in this folder it is found and removed (`vqv2.files`).
-    with tempfile.TemporaryDirectory(".partial", f"{path.name}.", path.parent) as folder:
-        written = Path(folder) / path.name.lstrip(".")
-        written.touch()
-        mode = written.stat().st_mode  # as for any file; the library lets the owner only read it
-        try:
-            save_file(arrays, written, header)
-        except SafetensorError as error:  # how the library reports a full disk
-            raise OSError(str(error)) from error
-        written.chmod(mode)
-        os.replace(written, path)
+def load(path, groups=None):
+    """(arrays, metadata) of a file that `save` wrote; of some `groups` only, or of all.
 
-
-def load(path):
-    """(arrays, metadata) of a file that `save` wrote.
-
-    Raises `InputError` when there is none or when it cannot be read, `DamagedError` when it is
-    damaged or another kind of file.
+    What is read is verified. Raises `InputError` when there is none or when it cannot be read,
+    `DamagedError` when it is damaged or another kind of file.
     """
-    with _opened(path) as file:
-        header, arrays = file.metadata, {name: file.read(name) for name in file.entries}
-    if _seal(arrays, header.get("metadata", "")) != header.get("checksum"):
-        raise DamagedError(f"{path} is damaged, its contents do not match its checksum: {_REMEDY}")
-    return arrays, _metadata(path, header)
+    with _opened(path) as (file, metadata, digests):
+        chosen = digests if groups is None else groups
+        arrays = {name: file.read(name) for name in file.entries if _group_of(name) in chosen}
+        for group in chosen:
+            if checksum(_group(arrays, group)) != digests.get(group):
+                raise DamagedError(
+                    f"{path} is damaged, its arrays {group} do not match their checksum: {_REMEDY}"
+                )
+    return arrays, metadata
 
 
 _REMEDY = "restore it from a copy, or train again (--resume goes on from the one before it)"
+
+
+def load_model(model, path):
+    """`model`, which was built without weights, with those in use in the checkpoint at `path`.
+
+    Raises as `load` does, and `InputError` when they do not fit the model or are not all finite.
+    """
+    arrays, _ = load(path, (IN_USE,))
+    check_arrays(arrays, path)
+    model.load_state(_group(arrays, IN_USE), copy=False)
+    return model
 
 
 def read_metadata(path):
@@ -227,48 +229,72 @@ def read_metadata(path):
 
     Raises as `load` does.
     """
-    with _opened(path) as file:
-        return _metadata(path, file.metadata)
+    with _opened(path) as (_, metadata, _):
+        return metadata
+
+
+def digest(path):
+    """What tells the trained model in a file from another: `checksum` of its state in use.
+
+    Read from the sealed header. Raises as `load` does.
+    """
+    with _opened(path) as (_, _, digests):
+        if IN_USE not in digests:
+            raise DamagedError(f"{path} is damaged, it holds no model: {_REMEDY}")
+        return digests[IN_USE]
 
 
 @contextlib.contextmanager
 def _opened(path):
-    """Context manager: the open `Tensors`, with errors of reading inside as those of `load`."""
+    """Context manager: (`Tensors`, metadata, {group: digest}), the header verified.
+
+    Errors of reading inside are those of `load`.
+    """
     try:
-        with tensors(path, _REMEDY) as file:
-            if file.metadata.get("format") != FORMAT:
+        with open_tensors(path, _REMEDY) as file:
+            header = file.metadata
+            if header.get("format") != FORMAT:
                 raise DamagedError(f"{path} is not a checkpoint of vqv2: choose another file")
-            yield file
+            if header.get("seal") != _seal(header):
+                raise DamagedError(
+                    f"{path} is damaged, its header does not match its checksum: {_REMEDY}"
+                )
+            metadata, digests = _parsed(path, header)
+            if {_group_of(name) for name in file.entries} != set(digests):
+                raise DamagedError(f"{path} is damaged, arrays are missing: {_REMEDY}")
+            yield file, metadata, digests
     except MissingError:
         raise MissingError(f"there is no checkpoint {path}: train first") from None
 
 
-def _metadata(path, header):
+def _parsed(path, header):
     try:
-        return parse_json(header.get("metadata", ""), METADATA)
+        metadata = parse_json(header.get("metadata", ""), METADATA)
+        return metadata, parse_json(header.get("digests", ""), Each(Text()))
     except ValueError as error:
         raise DamagedError(f"{path} is damaged in its metadata ({error}): {_REMEDY}") from None
 
 
-def _seal(arrays, text):
-    return hashlib.sha256(f"{checksum(arrays)} {text}".encode()).hexdigest()
+def _seal(header):
+    text = f"{header.get('digests')} {header.get('metadata')}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _group_of(name):
+    return name.partition(".")[0]
+
+
+def _group(arrays, group):
+    """{name without the group: array} of those in a group."""
+    parts = {name: name.partition(".") for name in arrays}
+    return {parts[name][2]: arrays[name] for name in arrays if parts[name][0] == group}
 
 
 def checksum(arrays):
     """SHA-256 (hexadecimal) over names, dtypes, shapes and contents of {name: array}."""
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for name in sorted(arrays):
         array = np.asarray(arrays[name], order="C")
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(array.data if array.size else b"")
-    return digest.hexdigest()
-
-
-def save_arrays(path, arrays, header):
-    """Write {name: NumPy array} and `header` {text: text} for other programs, without a seal.
-
-    Either the whole file is there afterwards or the former one still is. Raises `InputError`.
-    """
-    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    with atomic_write(path) as temporary:
-        _save_file(arrays, temporary, header)
+        found.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        found.update(array.data if array.size else b"")
+    return found.hexdigest()

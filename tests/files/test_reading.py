@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from vqv2.errors import DamagedError, InputError, MissingError
-from vqv2.reading import archive, json_lines, map_array, read_json, read_toml, tensors
-from vqv2.reading.schema import Each, Many, Maybe, Number, Table, Text, Whole
+from vqv2.files import archive, json_lines, open_array, open_tensors, read_json, read_toml
+from vqv2.files.text import Each, Many, Maybe, Number, Table, Text, Whole
 
 REMEDY = "get another one"
 
@@ -22,7 +22,7 @@ def read_archive(path):
 
 
 def read_tensors(path):
-    with tensors(path, REMEDY) as found:
+    with open_tensors(path, REMEDY) as found:
         return {name: found.read(name) for name in found.entries}
 
 
@@ -30,7 +30,7 @@ READERS = {
     "json": lambda path: read_json(path, REMEDY),
     "lines": lambda path: list(json_lines(path, REMEDY)),
     "toml": lambda path: read_toml(path, REMEDY),
-    "npy": lambda path: map_array(path, REMEDY),
+    "npy": lambda path: open_array(path, REMEDY),
     "npz": read_archive,
     "safetensors": read_tensors,
 }
@@ -161,7 +161,7 @@ def test_every_array_of_numbers_comes_back(tmp_path, array):
     with open(path, "wb") as file:
         np.save(file, array)
     np.savez_compressed(tmp_path / "b.npz", a=array)
-    for found in (map_array(path, REMEDY), read_archive(tmp_path / "b.npz")["a"]):
+    for found in (open_array(path, REMEDY), read_archive(tmp_path / "b.npz")["a"]):
         np.testing.assert_array_equal(found, array)
         assert (found.dtype, found.shape) == (np.asarray(array).dtype, np.shape(array))
 

@@ -13,10 +13,10 @@ except ImportError:  # Windows: nothing stops a second process there
 
 
 @contextlib.contextmanager
-def claim(folder):
+def locked(folder):
     """Inside, `folder` is this process's; it is made where there is none.
 
-    The system takes the claim back when the process ends, however it ends. Raises `InputError`
+    The system takes the lock back when the process ends, however it ends. Raises `InputError`
     while another process has the folder, or when nothing can be written there.
     """
     path = Path(folder) / ".lock"
@@ -31,7 +31,7 @@ def claim(folder):
         yield
 
 
-def is_claimed(folder):
+def is_locked(folder):
     """Whether a process works in `folder` now."""
     try:
         with open(Path(folder) / ".lock", "r+") as file:
@@ -40,9 +40,9 @@ def is_claimed(folder):
         return False
 
 
-def check_unclaimed(folder, problem):
+def check_unlocked(folder, problem):
     """Raise `InputError`, a sentence that begins with `problem`, while a process works there."""
-    if is_claimed(folder):
+    if is_locked(folder):
         raise InputError(f"{problem}: wait for the process that does it, or end it first")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vqv2.array_file import ArrayFile
+from vqv2.files import ArrayFile
 
 ARRAY = np.random.default_rng(0).normal(size=(20, 3, 2)).astype(np.float32)
 

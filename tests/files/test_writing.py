@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vqv2.errors import InputError
-from vqv2.files import ABANDONED, atomic_write, check_writable, make_folder, write_json
+from vqv2.files.writing import ABANDONED, atomic_write, check_writable, make_folder, write_json
 
 
 @pytest.fixture

@@ -7,13 +7,17 @@ expects is an exception of NumPy's more often than its own, and it opens whateve
 import contextlib
 import math
 import os
+import tempfile
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import save_file
 
-from vqv2.reading.file import reading, shown
-from vqv2.reading.schema import Each, Many, Table, Text, Whole
-from vqv2.reading.text import parse_json
+from vqv2.files.opening import reading, shown
+from vqv2.files.text import Each, Many, Table, Text, Whole, parse_json
+from vqv2.files.writing import atomic_write
 
 LONGEST_HEADER = 2**25  # bytes: 200 000 arrays
 MOST_AXES = 32
@@ -75,10 +79,34 @@ class Tensors:
 
 
 @contextlib.contextmanager
-def tensors(path, remedy):
-    """Context manager: the `Tensors` at `path`. Raises as `vqv2.reading.file.reading` does."""
+def open_tensors(path, remedy):
+    """Context manager: the `Tensors` at `path`. Raises as `vqv2.files.reading` does."""
     with reading(path, remedy) as file:
         yield Tensors(file)
+
+
+def write_tensors(path, arrays, header):
+    """Write {name: NumPy array in C order} and `header` {text: text}.
+
+    Either the whole file is there afterwards or the former one still is. Raises `InputError` when
+    it cannot be written (no space, no permission).
+    """
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    # The library writes under a name of its own first, beside the file, and leaves that one there
+    # when it is killed: in this folder it is found and removed (`remove_partial`).
+    with (
+        atomic_write(path) as target,
+        tempfile.TemporaryDirectory(".partial", f"{target.name}.", target.parent) as folder,
+    ):
+        written = Path(folder) / target.name.lstrip(".")
+        written.touch()
+        mode = written.stat().st_mode  # as for any file; the library lets the owner only read it
+        try:
+            save_file(arrays, written, header)
+        except SafetensorError as error:  # how the library reports a full disk
+            raise OSError(str(error)) from error
+        written.chmod(mode)
+        os.replace(written, target)
 
 
 def _check_text(*texts):

@@ -6,12 +6,11 @@ import numpy as np
 
 from backends.process.communication import Single
 from vqv2.autodiff import no_grad
-from vqv2.consistency import CLASSES
 from vqv2.data.split import spread_indices
 from vqv2.optim import Adam, prior_learning_rate
+from vqv2.run.rules import AUTOENCODER, CLASSES, CODES
 from vqv2.training import parallel
-from vqv2.training.order import batch_indices
-from vqv2.training.state import CODES
+from vqv2.training.draws import batch_indices
 from vqv2.training.task import Task
 
 
@@ -29,7 +28,7 @@ class PriorTask(Task):
         decay, precision = self.config.polyak_decay, self.config.precision
         self.optimizer = Adam(model.parameters(), decay, precision=precision)
         self.metadata = {
-            "autoencoder": store.identity,
+            AUTOENCODER: store.identity,
             CODES: store.checksum,
             CLASSES: list(store.class_names) if model.classes else [],
         }
@@ -68,13 +67,13 @@ class PriorTask(Task):
 def read_codes(store, split, level, indices, conditional):
     """(codes (N, s, s), labels (N,) or None, [coarser codes, coarse to fine]) of some images.
 
-    Raises `InputError` when codes that are asked for are damaged.
+    Raises `InputError` when they cannot be read.
     """
     coarser = store.levels[: store.levels.index(level)]
     return (
-        store.read(split, level, indices),
+        store.codes(split, level)[indices],
         np.asarray(store.labels(split)[indices]) if conditional else None,
-        [store.read(split, name, indices) for name in coarser],
+        [store.codes(split, name)[indices] for name in coarser],
     )
 
 

@@ -12,9 +12,9 @@ from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.split import spread_indices
 from vqv2.models.quantizer import usage
 from vqv2.optim import Adam, autoencoder_learning_rate
+from vqv2.run.rules import described
 from vqv2.training import parallel
-from vqv2.training.order import batch_generator, batch_indices
-from vqv2.training.state import described
+from vqv2.training.draws import batch_generator, batch_indices
 from vqv2.training.task import Task
 
 

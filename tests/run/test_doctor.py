@@ -12,8 +12,8 @@ from vqv2.cli.main import main
 from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy
 from vqv2.run import Run
+from vqv2.run.lock import locked
 from vqv2.training import Schedule
-from vqv2.training.claim import claim
 
 QUIET = Schedule(log_every=1, validate_every=2, checkpoint_seconds=0, progress=False)
 
@@ -91,7 +91,7 @@ def test_a_killed_training(run, capsys):
 def test_a_training_that_is_running(run, capsys):
     with open(run / "prior-top" / "log.jsonl", "a") as log:
         log.write('{"step": 99, "split": "train"}\n')
-    with claim(run / "prior-top"):
+    with locked(run / "prior-top"):
         _, parts, commands = doctor(run, capsys)
     assert "being trained now" in parts["prior-top"] and commands == []
     assert "was ended" not in parts["prior-top"] and "wait" in parts  # the last word
@@ -146,9 +146,9 @@ def test_the_configuration_of_an_unknown_autoencoder_does_not_hide_the_other_sta
     ("name", "value"), [("codebook_size", 13), ("latent_sizes", [2, 8]), ("channels", 1)]
 )
 def test_a_configuration_that_the_autoencoder_was_not_trained_with(run, capsys, name, value):
-    path = run / "config.json"
+    path = run / "autoencoder" / "training.json"
     content = json.loads(path.read_text())
-    content["config"]["autoencoder"][name] = value
+    content["config"][name] = value
     path.write_text(json.dumps(content))
     status, parts, commands = doctor(run, capsys)
     assert (status, commands) == (1, [])
@@ -217,7 +217,7 @@ def test_half_extracted_and_damaged_codes(run, capsys):
     status, parts, commands = doctor(run, capsys)
     assert status == 0 and "half extracted" in parts["codes"]
     assert commands == [f"vqv2 encode {run}"]
-    begun = run / "codes.partial" / "begun.json"
+    begun = run / "codes.partial" / "manifest.json"
     begun.write_text('{"settings": {"copies": 3, "seed": 0}}')
     assert doctor(run, capsys)[2] == [f"vqv2 encode {run} --copies 3"]
     begun.unlink()

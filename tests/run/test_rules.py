@@ -6,11 +6,11 @@ import shutil
 import pytest
 
 from tests.small import AUTOENCODER, train_all
-from vqv2 import checkpoint, pipeline
+from vqv2 import pipeline
 from vqv2.cli.main import main
 from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy
-from vqv2.run import Run
+from vqv2.run import Run, checkpoint
 from vqv2.training import Schedule
 
 QUIET = Schedule(progress=False)
@@ -46,16 +46,18 @@ def change(path, **fields):
         ({"class_names": ["0", "1", "1"]}, "two classes '1', 1 and 2"),
         ({"class_names": ["0", "1"]}, "class 2 of .* is '2', but in .* it is missing"),
         ({"config__conditional": False}, "'0', but in .* it is missing|has learned the codes that"),
-        ({"config__autoencoder__codebook_size": 13}, "with codebook_size 12, but .* says 13"),
-        ({"config__autoencoder__latent_sizes": [2, 8]}, r"latent_sizes \(4, 8\), but"),
-        ({"config__autoencoder__image_size": 32}, "image_size 16, but .* says 32"),
-        ({"config__autoencoder__channels": 1}, "channels 3, but .* says 1"),
+        ({"config__codebook_size": 13}, "with codebook_size 12, but .* says 13"),
+        ({"config__latent_sizes": [2, 8]}, r"latent_sizes \(4, 8\), but"),
+        ({"config__image_size": 32}, "image_size 16, but .* says 32"),
+        ({"config__channels": 1}, "channels 3, but .* says 1"),
     ],
 )
 def test_a_changed_configuration_is_used_by_nobody(run, finished, fields, said):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    change(run / "config.json", **fields)
-    before[run / "config.json"] = (run / "config.json").read_bytes()
+    common = {"class_names", "config__conditional"} & fields.keys()
+    changed = run / ("config.json" if common else "autoencoder/training.json")
+    change(changed, **fields)
+    before[changed] = changed.read_bytes()
     sources = pipeline.open_splits(str(finished.parent / "images.npz"), AUTOENCODER)
     for use in (
         lambda: Hierarchy.load(run),

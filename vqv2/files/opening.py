@@ -1,16 +1,16 @@
-"""Opening a file, and the one sentence for whatever goes wrong while it is read."""
+"""Opening files that hold data, and the one sentence for whatever goes wrong while one is read."""
 
 import contextlib
 import errno
 import lzma
 import os
 import reprlib
+import stat
 import struct
 import zipfile
 import zlib
 
 from vqv2.errors import DamagedError, InputError, MissingError
-from vqv2.regular_file import NotAFile, without_waiting
 
 # What the parsers of the standard library, and ours, raise for contents that they cannot read.
 _CONTENTS = (
@@ -23,9 +23,39 @@ _CONTENTS = (
     zipfile.BadZipFile,
     zlib.error,
 )
+_KINDS = {
+    stat.S_ISDIR: "a folder",
+    stat.S_ISFIFO: "a FIFO",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+}
 _SHOWN = 200  # letters of what a parser says
 _repr = reprlib.Repr()
 _repr.maxstring = _repr.maxother = 60
+
+
+class NotAFile(InputError):
+    """The name stands for something else; the message is what, without the path."""
+
+
+def open_regular(path):
+    """The file at `path`, open for reading bytes; it is not waited for a FIFO or a device.
+
+    Raises `OSError`, and `NotAFile` for what is no regular file.
+    """
+    return open(path, "rb", opener=without_waiting)
+
+
+def without_waiting(path, flags):
+    """The `opener` of `open` for regular files: a descriptor. Raises as `open_regular` does."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    kind = next((name for holds, name in _KINDS.items() if holds(mode)), "something else")
+    raise NotAFile(f"it is {kind}, not a file")
 
 
 @contextlib.contextmanager
