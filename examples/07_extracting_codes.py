@@ -19,8 +19,8 @@ import numpy as np
 
 import vqv2
 from vqv2.data.codes import open_codes
-from vqv2.evaluation import code_usage
 from vqv2.hierarchy import Hierarchy
+from vqv2.lab.evaluation import code_usage
 
 options = lesson.options(__doc__, rename="no")
 run = course_run.trained(options, "codes")

@@ -27,8 +27,8 @@ import vqv2.functional as F
 from vqv2 import Tensor
 from vqv2.autodiff import no_grad
 from vqv2.config import PriorConfig
-from vqv2.evaluation import unigram_nats
 from vqv2.hierarchy import Hierarchy
+from vqv2.lab.evaluation import unigram_nats
 from vqv2.models.prior import Prior
 from vqv2.optim import Adam, prior_learning_rate
 from vqv2.training.order import batch_indices, step_generator

@@ -19,8 +19,8 @@ import course_run
 import lesson
 import numpy as np
 
-from vqv2.evaluation import distortion, unigram_nats
 from vqv2.hierarchy import Hierarchy
+from vqv2.lab.evaluation import distortion, unigram_nats
 from vqv2.sampling import sample_codes
 from vqv2.training.stage2 import evaluate_prior
 

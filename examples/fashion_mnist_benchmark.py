@@ -19,21 +19,23 @@ from pathlib import Path
 
 import numpy as np
 
-from vqv2 import cli, pipeline, preset
+from vqv2 import pipeline, preset
+from vqv2.cli import main as command_line
 from vqv2.config import ClassifierConfig
 from vqv2.data.array import ArrayImages
 from vqv2.data.codes import open_codes
 from vqv2.data.save import image_file, rounded
 from vqv2.errors import InputError
-from vqv2.evaluation import distortion, rates
-from vqv2.evaluation.accuracy_score import classification_accuracy_score
-from vqv2.evaluation.fidelity import fidelity
-from vqv2.evaluation.networks import classifier_features
 from vqv2.files import atomic_write
 from vqv2.hierarchy import Hierarchy
+from vqv2.lab.classifier import load_classifier, train_classifier
+from vqv2.lab.evaluation import distortion, rates
+from vqv2.lab.evaluation.accuracy_score import classification_accuracy_score
+from vqv2.lab.evaluation.fidelity import fidelity
+from vqv2.lab.evaluation.networks import classifier_features
 from vqv2.pictures import save_reconstructions, save_samples
-from vqv2.report import format_table
-from vqv2.training import TrainingError, load_classifier, train_classifier
+from vqv2.table import format_table
+from vqv2.training import TrainingError
 
 CLASSIFIER = ClassifierConfig(channels=1)
 COMPARED = 5000  # images of each side for Frechet distance, precision and recall
@@ -88,7 +90,7 @@ def main(options):
     print_figures(figures)
 
     # Figure 10, with the classifier of real images.
-    cli.main(
+    command_line.main(
         ["reject", str(run.folder), "--classifier", str(run.folder / "classifier"), "--count"]
         + [str(options.samples // 4), "--out", str(run.folder / "rejection")]
     )

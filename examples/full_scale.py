@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from backends import BackendError
-from vqv2.commands import settings
-from vqv2.commands.arguments import MOST_SAMPLES, check_count, check_seed, parse_settings
+from vqv2.cli import settings
+from vqv2.cli.arguments import MOST_SAMPLES, check_count, check_seed, parse_settings
 from vqv2.errors import InputError
 from vqv2.pictures import check_shown
 from vqv2.training import TrainingError

@@ -15,7 +15,7 @@ try:
 except ModuleNotFoundError:
     raise SystemExit('the lessons draw with matplotlib: pip install -e ".[demo]"') from None
 
-from vqv2.report.curves import PALETTE, STYLE
+from vqv2.lab.report.curves import PALETTE, STYLE
 
 __all__ = ["PALETTE", "Figure", "expect", "figure", "hide_ticks", "options", "save", "show"]
 

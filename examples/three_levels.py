@@ -25,10 +25,9 @@ from vqv2.config import AutoencoderConfig, Config, PriorConfig
 from vqv2.data.codes import open_codes
 from vqv2.data.images import ArrayImages
 from vqv2.data.split import spread_indices
-from vqv2.evaluation import distortion, unigram_nats
 from vqv2.hierarchy import Hierarchy
-from vqv2.pictures import save_reconstructions, save_samples
-from vqv2.report import save_image_grid
+from vqv2.lab.evaluation import distortion, unigram_nats
+from vqv2.pictures import save_image_grid, save_reconstructions, save_samples
 from vqv2.training import Schedule
 from vqv2.training.stage2 import evaluate_prior
 

@@ -18,13 +18,14 @@ import pytest
 
 import backends
 from tests import mutants
-from tests.evaluation.test_vgg import SMALL, random_arrays
+from tests.lab.evaluation.test_vgg import SMALL, random_arrays
 from tests.small import train_all, write_fashion_mnist
-from vqv2 import checkpoint, cli
+from vqv2 import checkpoint
+from vqv2.cli.main import main
 from vqv2.data import index as index_module
 from vqv2.data.codes import seal
 from vqv2.errors import InputError
-from vqv2.evaluation.vgg import VGG16, load_weights
+from vqv2.lab.evaluation.vgg import VGG16, load_weights
 from vqv2.training import Schedule
 
 SEED = int(os.environ.get("VQV2_SEED", 0))
@@ -78,7 +79,7 @@ def run(command, folder, out):
     words = [word.replace("RUN", f"{folder}/run").replace("OUT", str(out)) for word in words]
     said = io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
-        return cli.main(words), said.getvalue()
+        return main(words), said.getvalue()
 
 
 def refused_or_done(command, folder, out):

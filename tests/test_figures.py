@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vqv2 import cost
+from vqv2.lab.plan import cost
 from vqv2.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +39,7 @@ def millions(level):
         ("docs/performance.md", r"Table 1, (\d+) M \+ (\d+) M parameters", ("top", "bottom")),
         ("examples/train_imagenet256.py", r"about (\d+) and (\d+) million", ("top", "bottom")),
         ("vqv2/nn/gated.py", r"about (\d+) M parameters for Table 1's top prior", ("top",)),
-        ("vqv2/bench/weights.py", r"full-size prior draws (\d+) M normal", ("top",)),
+        ("vqv2/lab/bench/weights.py", r"full-size prior draws (\d+) M normal", ("top",)),
     ],
 )
 def test_parameters_of_the_full_size_priors(file, pattern, levels):

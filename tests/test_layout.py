@@ -76,6 +76,12 @@ def test_backends_knows_nothing_of_vqv2():
             assert not [name for name in imported_files(path) if name.startswith("vqv2")], path
 
 
+def test_only_the_commands_look_into_the_lab():
+    for path in SOURCES:
+        if not path.startswith(("vqv2/lab/", "vqv2/cli/")):
+            assert not [name for name in imported_files(path) if name.startswith("vqv2/lab/")], path
+
+
 def test_the_map_names_only_what_is_there():
     assert set(floors().values()) == set(range(1, 9))
     assert [name for name in floors() if not (ROOT / name).exists()] == []

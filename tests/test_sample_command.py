@@ -7,10 +7,12 @@ import pytest
 
 import vqv2.hierarchy
 from tests.small import train_all, write_images
-from vqv2 import Hierarchy, checkpoint, cli, pictures
+from vqv2 import Hierarchy, checkpoint
+from vqv2.cli.main import main
 from vqv2.data.array import ArrayImages
-from vqv2.interchange import write_weights
-from vqv2.report.sections.subject import Options, Subject
+from vqv2.lab.interchange import write_weights
+from vqv2.lab.report.sections.subject import Options, Subject
+from vqv2.pictures import hierarchy as pictures
 from vqv2.training import Schedule
 
 SAMPLE = ("--count", 10, "--batch", 4, "--seed", 3)
@@ -49,7 +51,7 @@ def interrupt(monkeypatch):
 
 
 def run_vqv2(*arguments):
-    return cli.main([str(argument) for argument in arguments])
+    return main([str(argument) for argument in arguments])
 
 
 def refused(capsys, *arguments):

@@ -19,14 +19,14 @@ class Finder:
 sys.meta_path.insert(0, Finder())
 {start}
 """
-AS_A_SCRIPT = "sys.argv = ['/usr/bin/vqv2', '--version']; from vqv2.cli import main; main()"
+AS_A_SCRIPT = "sys.argv = ['/usr/bin/vqv2', '--version']; from vqv2.cli.main import main; main()"
 AS_A_MODULE = (
     "sys.argv = ['-m', '--version']; sys.orig_argv = ['python', '-m', 'vqv2']; import vqv2"
 )
 AS_A_LIBRARY = "import vqv2"
 BY_THE_COMMAND = """
 sys.argv = ["vqv2"]
-import vqv2.cli
+import vqv2.cli.main
 
 def work(_):
     try:
@@ -34,8 +34,8 @@ def work(_):
     finally:
         print("cleared up", file=sys.stderr)
 
-vqv2.cli._main = work
-sys.exit(vqv2.cli.main())
+vqv2.cli.main._main = work
+sys.exit(vqv2.cli.main.main())
 """
 
 

@@ -7,10 +7,10 @@ import warnings
 import pytest
 from PIL import Image
 
-from vqv2 import cli
+from vqv2.cli.main import main
 from vqv2.errors import InputError
 from vqv2.progress import progress_bar
-from vqv2.report import format_table
+from vqv2.table import format_table
 from vqv2.terminal import guarded, printable
 
 HOSTILE = "\x1b]0;TITLE\x07\x1b[31mred\u202egnp.\u2066\u200b\r\x9b2J\u2028\udcff"
@@ -59,12 +59,12 @@ def test_commands_print_no_name_raw(tmp_path, capsys, monkeypatch):
     (tmp_path / name).mkdir()
     Image.new("L", (9, 9)).save(tmp_path / name / f"good{name}.png")
     (tmp_path / name / f"bad{name}.png").write_bytes(b"no image")
-    assert cli.main(["data", "index", str(tmp_path)]) == 0
+    assert main(["data", "index", str(tmp_path)]) == 0
     out, _ = capsys.readouterr()
     assert "bad\\x1b[31mred\\n\\u202e.png: it is not" in out
     assert "1 classes: \\x1b[31mred\\n\\u202e 1\n" in out and "\x1b" not in out
-    monkeypatch.setattr("vqv2.commands.data.open_tree", _fail)
-    assert cli.main(["data", "index", name]) == 2
+    monkeypatch.setattr("vqv2.cli.data.open_tree", _fail)
+    assert main(["data", "index", name]) == 2
     assert capsys.readouterr().err == "vqv2: \\x1b[31mred\\n\\u202e is no folder\n"
 
 
@@ -75,6 +75,6 @@ def _fail(folder, *arguments):
 @pytest.mark.parametrize("option", [["--nonsense\x1b[31m"], ["--\x1b]0;x\x07"]])
 def test_complaints_of_the_parser_are_guarded(option, capsys):
     with pytest.raises(SystemExit):
-        cli.main(["data", "index", "x", *option])
+        main(["data", "index", "x", *option])
     error = capsys.readouterr().err
     assert "\x1b" not in error and r"\x1b" in error

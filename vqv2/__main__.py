@@ -2,6 +2,6 @@
 
 import sys
 
-from vqv2.cli import main
+from vqv2.cli.main import main
 
 sys.exit(main())

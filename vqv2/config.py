@@ -123,6 +123,14 @@ class AutoencoderConfig:
         """Names of the levels, coarse to fine."""
         return level_names(len(self.latent_sizes))
 
+    def images_at_once(self, processes=1, most=32):
+        """How many images to encode or decode at once: as many as a step of training, up to `most`.
+
+        Each of so many `processes` has its share of a step's batch. Encoding keeps no activations
+        for a backward pass: who could train a model can use it.
+        """
+        return max(1, min(most, self.batch // (self.accumulate * processes)))
+
     def check(self):
         """Raise `InputError` when the fields do not make a model."""
         _check_fields(self)

@@ -14,7 +14,6 @@ from backends.process.communication import Single
 from vqv2.agreement import check_agreement, fingerprint
 from vqv2.data.codes import training_classes
 from vqv2.errors import InputError
-from vqv2.plan import images_at_once
 from vqv2.run import Run
 from vqv2.sampling import (
     Settings,
@@ -75,10 +74,15 @@ class Hierarchy:
         config = self.autoencoder.config
         return config.image_size, config.image_size, config.channels
 
+    @property
+    def level_subsets(self):
+        """Figure 8's columns: the coarsest level, the two coarsest, ..., all. [("top",), ...]"""
+        return [tuple(self.levels[: i + 1]) for i in range(len(self.levels))]
+
     def encode(self, images, batch=None):
         """Images (N, H, W, C) in [0, 1] -> {level: codes (N, size, size) uint16}.
 
-        `batch` images at once, by default those of `images_at_once` (`vqv2.plan`). Raises
+        `batch` images at once, by default those of `AutoencoderConfig.images_at_once`. Raises
         `InputError` for another shape or dtype, for pixels outside [0, 1] or NaN, and where the
         encoder makes NaN of them.
         """
@@ -372,7 +376,7 @@ class Hierarchy:
 
     @property
     def _at_once(self):
-        return images_at_once(self.config.autoencoder)
+        return self.config.autoencoder.images_at_once()
 
     def _check_images(self, images):
         try:

@@ -14,13 +14,13 @@ from PIL import Image
 
 from tests.processes import await_moment, finish, is_gone, started
 from tests.small import AUTOENCODER
-from vqv2 import cli
-from vqv2.bench.loading import loading, waiting
+from vqv2.cli.main import main
 from vqv2.data import index as index_module
 from vqv2.data.code_writing import write_codes
 from vqv2.data.codes import open_codes
 from vqv2.data.images import open_images
 from vqv2.errors import InputError
+from vqv2.lab.bench.loading import loading, waiting
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.presets import PRESETS
 from vqv2.training import AutoencoderTask
@@ -37,7 +37,7 @@ def photos(tmp_path):
 
 
 def vqv2(*arguments):
-    return cli.main([str(argument) for argument in arguments])
+    return main([str(argument) for argument in arguments])
 
 
 def test_index_says_what_there_is(photos, capsys, monkeypatch, tmp_path):
@@ -47,7 +47,7 @@ def test_index_says_what_there_is(photos, capsys, monkeypatch, tmp_path):
     assert "24 images of 25 files in 4 folders" in printed and "72 to 72 pixels" in printed
     assert "bad.png: it is not an image" in printed and "fewer than 1000 files" in printed
     monkeypatch.setattr(index_module, "KEPT_FROM", 1)
-    monkeypatch.setattr("vqv2.commands.data.KEPT_FROM", 1)
+    monkeypatch.setattr("vqv2.cli.data.KEPT_FROM", 1)
     monkeypatch.setenv("VQV2_CACHE", str(tmp_path / "cache"))
     assert vqv2("data", "index", photos, "--rebuild") == 0
     assert f"kept in {tmp_path / 'cache'}" in capsys.readouterr().out
@@ -160,7 +160,7 @@ def test_verify_names_what_is_damaged(tmp_path, capsys, monkeypatch):
     run = tmp_path / "run"
     with write_codes(run / "codes", ("top",), (4,), {"train": 3}, (), "me", "it") as arrays:
         arrays["train"]["top"][0:3] = np.ones((3, 4, 4), int)
-    monkeypatch.setattr("vqv2.commands.data.Run.open", lambda folder: _Run)
+    monkeypatch.setattr("vqv2.cli.data.Run.open", lambda folder: _Run)
     _Run.codes_folder = run / "codes"
     assert vqv2("data", "verify", run) == 0
     assert "as they were written" in capsys.readouterr().out

@@ -18,10 +18,10 @@ import backends
 from backends import to_device
 from tests.gpu import shapes_only
 from tests.gpu.shapes_traffic import TRANSFERS
-from vqv2.bench.cases import training_case, training_data
-from vqv2.bench.train import build_model, training_step
-from vqv2.report import format_table
+from vqv2.lab.bench.cases import training_case, training_data
+from vqv2.lab.bench.train import build_model, training_step
 from vqv2.sampling import IncrementalPrior, Settings, row_sampler
+from vqv2.table import format_table
 
 BUDGETS = Path(__file__).with_name("budgets.json")
 MODELS = ("autoencoder", "prior", "conditioned prior")

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import backends
-from vqv2.bench.cases import SCALES
+from vqv2.lab.bench.cases import SCALES
 
 SECTIONS = sorted(path.stem for path in Path(__file__).with_name("sections").glob("*.py"))
 ROUNDS = 3  # of which the median is taken

@@ -11,8 +11,8 @@ from tests.device import count
 from tests.gpu import cpu_kernels, shapes_only, stand_in
 from tests.gpu.shapes_pool import UNIT, Pool
 from tests.gpu.shapes_traffic import TRANSFERS
-from vqv2.bench.cases import training_case, training_data
-from vqv2.bench.train import build_model, training_step
+from vqv2.lab.bench.cases import training_case, training_data
+from vqv2.lab.bench.train import build_model, training_step
 
 BUDGETS = json.loads(count.BUDGETS.read_text())
 MEMORY_TOLERANCE = 0.01  # when Python frees what refers to itself is its own affair

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vqv2.pictures import shown_scale
-from vqv2.report.grid import GAP, MARGIN
+from vqv2.pictures.grid import GAP, MARGIN
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vqv2.autodiff import no_grad
-from vqv2.bench.weights import QuickNormal
+from vqv2.lab.bench.weights import QuickNormal
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.models.prior import Prior
 from vqv2.presets import preset

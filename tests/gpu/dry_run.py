@@ -357,9 +357,9 @@ def run_benchmarks():
 
     import backends
     from backends.process import device_memory
-    from vqv2.bench import kernels
-    from vqv2.bench.benchmarks import TRAINED
-    from vqv2.bench.worker import _Server
+    from vqv2.lab.bench import kernels
+    from vqv2.lab.bench.benchmarks import TRAINED
+    from vqv2.lab.bench.worker import _Server
 
     pool = cupy.get_default_memory_pool()
 

@@ -14,7 +14,7 @@ from tests.gpu.cpu_kernels import kernel_names
 from tests.gpu.sources import all_sources
 from tests.gpu.test_models import STAGE_1_WAITS, STAGE_2_WAITS
 from tests.small import CONFIG
-from vqv2.plan import LAUNCHES_PER_LAYER
+from vqv2.lab.plan.device import LAUNCHES_PER_LAYER
 
 ROOT = Path(__file__).parents[2]
 

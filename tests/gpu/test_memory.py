@@ -10,8 +10,8 @@ from backends import BackendError
 from backends.process import device_memory
 from tests.small import AUTOENCODER, CONFIG, write_images
 from vqv2 import pipeline
-from vqv2.cli import main
-from vqv2.commands import processes
+from vqv2.cli import processes
+from vqv2.cli.main import main
 from vqv2.run import Run
 from vqv2.training import Schedule
 from vqv2.training.log import read_log

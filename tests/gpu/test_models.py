@@ -13,11 +13,12 @@ from backends.cupy.engine.cuda_graph import Graph
 from backends.reference.packing import STORAGES
 from tests.gpu import stand_in
 from tests.small import AUTOENCODER, CONFIG, write_images
-from vqv2 import Hierarchy, cost, pipeline
+from vqv2 import Hierarchy, pipeline
 from vqv2.autodiff import no_grad
+from vqv2.lab.plan import cost
+from vqv2.lab.plan.device import recorded_launches
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.optim import Adam
-from vqv2.plan import recorded_launches
 from vqv2.run import Run, build_prior
 from vqv2.sampling import IncrementalPrior, Settings, sample_codes
 from vqv2.training import Schedule
@@ -319,7 +320,7 @@ def test_sampling_waits_for_the_finished_map_only(level, counts):
 
 
 def test_operations_are_counted_as_predicted(counts):
-    """`vqv2.cost` against the matrix products of a forward pass."""
+    """`vqv2.lab.plan.cost` against the matrix products of a forward pass."""
     model = Autoencoder(AUTOENCODER, np.random.default_rng(0))
     counts.clear()
     with no_grad():

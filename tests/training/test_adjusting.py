@@ -10,8 +10,9 @@ import pytest
 
 from tests.small import CONFIG, write_images
 from tests.training.killed import differences
-from vqv2 import checkpoint, cli, pipeline, presets
-from vqv2.commands.training import check_continues
+from vqv2 import checkpoint, pipeline, presets
+from vqv2.cli.main import main
+from vqv2.cli.training import check_continues
 from vqv2.errors import InputError
 from vqv2.run import Run
 from vqv2.training import Schedule, loop
@@ -35,7 +36,7 @@ def begun(tmp_path, monkeypatch):
         run = tmp_path / "run"
         if stage == "prior-top":
             assert train(run, "autoencoder", "--data", data, "--preset", "small") == 0
-            assert cli.main(["encode", str(run)]) == 0
+            assert main(["encode", str(run)]) == 0
         own = {
             "autoencoder": ("--data", data, "--preset", "small"),
             "classifier": ("--data", data, "--set", "decay_learning_rate=false",
@@ -53,7 +54,7 @@ def train(run, stage, *more):
         "classifier": ["classifier", "--out", str(run / "classifier")],
     }.get(stage, ["autoencoder", "--out", str(run)])
     often = ["--save-every", "0", "--log-every", "1", "--keep", "3"]
-    return cli.main(["--backend", "reference", "train", *out, *often, *more])
+    return main(["--backend", "reference", "train", *out, *often, *more])
 
 
 def settings(*pairs):
@@ -86,7 +87,7 @@ def test_a_stage_goes_on_as_it_is_told_and_says_so(begun, tmp_path, stage, capsy
     assert len(rates) == 8 and all(rate > 1.5 * rates[-1] for rate in rates[1:4])
     assert train(whole, stage, "--resume", "--steps", "9", "--batch", "8") == 2
     assert "where batch is 4, not 8: only " in capsys.readouterr().err
-    assert cli.main(["doctor", str(whole / stage if stage == "classifier" else whole)]) == 0
+    assert main(["doctor", str(whole / stage if stage == "classifier" else whole)]) == 0
     assert f"from step 5 on {names[0]} is " in capsys.readouterr().out
 
 

@@ -16,7 +16,8 @@ from PIL import Image
 
 from tests.small import AUTOENCODER, CONFIG, write_images
 from tests.training.killed import differences
-from vqv2 import Hierarchy, checkpoint, cli, pipeline
+from vqv2 import Hierarchy, checkpoint, pipeline
+from vqv2.cli.main import main
 from vqv2.errors import InputError
 from vqv2.run import Run
 from vqv2.training import Schedule
@@ -152,7 +153,7 @@ def test_without_its_record_a_prior_goes_on_as_its_checkpoint_says(tmp_path, sou
 
     def train(run, steps, *more):
         command = ["train", "prior", str(run.folder), "--level", "top", "--resume", *more]
-        return cli.main([*command, "--steps", str(steps), "--save-every", "0", "--keep", "3"])
+        return main([*command, "--steps", str(steps), "--save-every", "0", "--keep", "3"])
 
     begun = ("--set", "dropout=0.3", "--seed", "7")
     assert [train(run, steps, *begun) for run, steps in ((whole, 6), (lost, 3))] == [0, 0]
@@ -170,7 +171,7 @@ def test_a_damaged_schedule_is_a_sentence(tmp_path, sources, capsys, schedule):
     path = run.stage_folder("autoencoder") / "training.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "schedule": schedule}))
     command = ["train", "autoencoder", "--data", str(tmp_path / "images.npz"), "--resume"]
-    assert cli.main([*command, "--out", str(run.folder), "--steps", "3"]) == 2
+    assert main([*command, "--out", str(run.folder), "--steps", "3"]) == 2
     assert next(iter(schedule)) in capsys.readouterr().err
 
 
@@ -251,22 +252,22 @@ def folders_of_images(path, size=16):
 def test_data_that_was_moved_is_gone_on_with_but_not_other_data(tmp_path, capsys):
     """The whole way of the command line: the autoencoder, and codes that are there already."""
     run, former = tmp_path / "run", folders_of_images(tmp_path / "photos")
-    assert cli.main(command(str(former), run)) == 0
+    assert main(command(str(former), run)) == 0
     moved = former.rename(tmp_path / "elsewhere")
     further = ["train", "autoencoder", "--out", str(run), "--resume", "--steps"]
-    assert cli.main([*further, "4"]) == 2  # where it was there is nothing
-    assert cli.main([*further, "4", "--data", str(moved)]) == 0
+    assert main([*further, "4"]) == 2  # where it was there is nothing
+    assert main([*further, "4", "--data", str(moved)]) == 0
     assert Run.open(run).data == str(moved)
-    assert cli.main(["encode", str(run)]) == 0
+    assert main(["encode", str(run)]) == 0
     codes = (run / "codes" / "manifest.json").stat().st_mtime_ns
     moved = moved.rename(tmp_path / "again")
-    assert cli.main(["encode", str(run), "--resume", "--data", str(moved)]) == 0
+    assert main(["encode", str(run), "--resume", "--data", str(moved)]) == 0
     assert (run / "codes" / "manifest.json").stat().st_mtime_ns == codes
     shutil.rmtree(run / "codes")
     other = moved / "a" / "0.png"
     Image.new("RGB", (16, 16)).save(other)
     capsys.readouterr()
-    assert cli.main([*further, "5", "--data", str(moved)]) == 2
+    assert main([*further, "5", "--data", str(moved)]) == 2
     assert "elsewhere, which it has learned from, had other images" in capsys.readouterr().err
 
 
@@ -338,23 +339,23 @@ def command(data, run, *more):
 def test_the_same_command_begins_goes_on_and_has_nothing_left_to_do(tmp_path, capsys):
     data, run = write_images(tmp_path / "images.npz"), tmp_path / "run"
     same = command(data, run, "--resume", "--keep", "4", "--seed", "5")
-    assert cli.main(same) == 0
-    assert cli.main(same) == 0
+    assert main(same) == 0
+    assert main(same) == 0
     assert "has all its steps already" in capsys.readouterr().out
     config = (run / "config.json").read_bytes()
     (run / "config.json").unlink()  # it was lost
-    assert cli.main(same) == 0 and (run / "config.json").read_bytes() == config
+    assert main(same) == 0 and (run / "config.json").read_bytes() == config
     begun = json.loads((run / "autoencoder" / "training.json").read_text())
     assert (begun["seed"], begun["schedule"]["keep"]) == (5, 4)
-    assert cli.main(["train", "autoencoder", "--out", str(run), "--resume", "--steps", "6"]) == 0
+    assert main(["train", "autoencoder", "--out", str(run), "--resume", "--steps", "6"]) == 0
     assert len(list((run / "autoencoder").glob("checkpoint*"))) == 4
     assert checkpoint.read_metadata(run / "autoencoder/checkpoint.safetensors")["seed"] == 5
     other = ["train", "autoencoder", "--out", str(run), "--resume", "--set", "commitment=0.3"]
-    assert cli.main(other) == 2
+    assert main(other) == 2
     assert "where commitment is 0.25, not 0.3" in capsys.readouterr().err
-    assert cli.main([*same[:-5], "--resume", "--seed", "5", "--set", "bottom.dropout=0.3"]) == 2
+    assert main([*same[:-5], "--resume", "--seed", "5", "--set", "bottom.dropout=0.3"]) == 2
     assert f"`vqv2 train prior {run} --level bottom`" in capsys.readouterr().err
-    assert cli.main([*same[:-5], "--resume", "--seed", "5", "--set", "conditional=false"]) == 2
+    assert main([*same[:-5], "--resume", "--seed", "5", "--set", "conditional=false"]) == 2
     assert "with conditional True" in capsys.readouterr().err
 
 
@@ -417,11 +418,11 @@ def test_a_folder_in_the_place_of_a_file_is_found_before_the_work(tmp_path, sour
 def test_what_is_no_folder_is_named_before_the_work(tmp_path, sources, capsys, make, what):
     make(tmp_path / "out")
     out = tmp_path / "out" / "run"
-    assert cli.main(command(str(tmp_path / "images.npz"), out)) == 2
+    assert main(command(str(tmp_path / "images.npz"), out)) == 2
     error = capsys.readouterr().err
     assert f"cannot write in {out / 'autoencoder'}: {tmp_path / 'out'} is {what}" in error
     if what == "a link that leads nowhere":
-        assert cli.main(command(str(tmp_path / "images.npz"), tmp_path / "out")) == 2
+        assert main(command(str(tmp_path / "images.npz"), tmp_path / "out")) == 2
         assert f"{tmp_path / 'out'} is {what}" in capsys.readouterr().err
 
 

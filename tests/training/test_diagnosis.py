@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 from tests.small import AUTOENCODER, CONFIG, train_all, write_images
-from vqv2 import cli, pipeline
+from vqv2 import pipeline
+from vqv2.cli.main import main
 from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy
 from vqv2.run import Run
@@ -32,7 +33,7 @@ def run(finished, tmp_path):
 def doctor(run, capsys, *more):
     """(exit status, {part: what is said about it}, [next command])."""
     before = {p: p.stat().st_mtime_ns for p in run.rglob("*")}
-    status = cli.main(["doctor", str(run), *more])
+    status = main(["doctor", str(run), *more])
     assert {p: p.stat().st_mtime_ns for p in run.rglob("*")} == before  # nothing is changed
     text, _, rest = capsys.readouterr().out.partition("\nnext:\n")
     parts, part = {}, ""
@@ -128,7 +129,7 @@ def test_a_checkpoint_of_another_stage_is_told_and_touches_nothing(run, capsys, 
     if stage == "autoencoder":
         shutil.rmtree(run / "codes")  # with codes it would not be trained further anyway
     before = {p: p.read_bytes() for p in (run / stage).glob("*.safetensors")}
-    assert cli.main(["train", *resume, "--resume"]) == 2
+    assert main(["train", *resume, "--resume"]) == 2
     assert "holds 'prior-bottom'" in capsys.readouterr().err
     assert {p: p.read_bytes() for p in (run / stage).glob("*.safetensors")} == before
 
@@ -277,15 +278,15 @@ def test_a_damaged_stage_record_is_told_and_stops_nobody_else(run, capsys, chang
     assert "remove it, and give the command" in parts["prior-top"]
     assert all("DAMAGED" not in parts[part] for part in ("autoencoder", "codes", "prior-bottom"))
     further = ["train", "prior", str(run), "--resume", "--steps", "6", "--level"]
-    assert cli.main([*further, "top"]) == 2
+    assert main([*further, "top"]) == 2
     assert str(path) in capsys.readouterr().err
-    assert cli.main([*further, "bottom"]) == 0
+    assert main([*further, "bottom"]) == 0
     sample = ["sample", str(run), "--count", "1", "--out", str(run.parent / "one.png")]
-    assert cli.main(sample) == 0
+    assert main(sample) == 0
 
 
 def test_a_damaged_stage_record_is_damage_and_a_folder_that_is_no_run_a_mistake(run, capsys):
     (run / "autoencoder" / "training.json").write_text("{")
     assert doctor(run, capsys)[0] == 1
-    assert cli.main(["doctor", str(run.parent)]) == 2
+    assert main(["doctor", str(run.parent)]) == 2
     assert "is not a run folder" in capsys.readouterr().err

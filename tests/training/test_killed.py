@@ -143,7 +143,7 @@ def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(tmp_path
 # Ends itself, as by kill -9, at the N-th operation on files: before it, or right after it.
 AT_EVERY_OPERATION = """
 import os, pathlib, shutil, signal, sys
-from vqv2 import cli
+from vqv2.cli.main import main
 from tests.training.killed import differences
 
 run, other, *arguments = sys.argv[1:]
@@ -168,7 +168,7 @@ def forked(folder, end_at=None, after=False):
         return operation
     for name in operations:
         setattr(os, name, counted(getattr(os, name)))
-    os._exit(cli.main([a.replace("RUN", folder) for a in arguments]))
+    os._exit(main([a.replace("RUN", folder) for a in arguments]))
 
 assert forked(run) == 0
 killed, end_at = 0, 1

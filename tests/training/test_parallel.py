@@ -13,7 +13,8 @@ from tests import mpi
 from tests.processes import await_moment, finish, is_gone
 from tests.small import write_images
 from tests.training import together
-from vqv2 import checkpoint, cli, presets
+from vqv2 import checkpoint, presets
+from vqv2.cli.main import main
 from vqv2.errors import InputError
 from vqv2.models.quantizer import Quantizer
 from vqv2.optim import Adam
@@ -129,7 +130,7 @@ def goes_on_from(folder, step):
     path = folder / "run" / "autoencoder" / "checkpoint.safetensors"
     found = checkpoint.load(path)[1]["step"]
     command = ("train", "autoencoder", "--out", str(folder / "run"), "--resume")
-    assert cli.main([*command, "--steps", str(found + 2)]) == 0
+    assert main([*command, "--steps", str(found + 2)]) == 0
     return found >= step and checkpoint.load(path)[1]["step"] == found + 2
 
 
@@ -207,7 +208,7 @@ def test_a_command_that_is_not_shared_says_so(monkeypatch, capsys):
     monkeypatch.setenv("PMI_SIZE", "2")
     monkeypatch.setenv("PMI_RANK", "0")
     with pytest.raises(SystemExit):  # it is the launcher's processes that end
-        cli.main(["info", "--preset", "demo"])
+        main(["info", "--preset", "demo"])
     assert "only train autoencoder, train prior, encode and sample share" in capsys.readouterr().err
 
 

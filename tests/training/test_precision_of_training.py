@@ -8,7 +8,7 @@ import pytest
 import backends
 from tests.small import AUTOENCODER, CONFIG, write_images
 from vqv2 import checkpoint, loss_scale, pipeline
-from vqv2.cli import main
+from vqv2.cli.main import main
 from vqv2.errors import InputError
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.run import Run

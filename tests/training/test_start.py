@@ -8,7 +8,8 @@ import pytest
 
 from tests.small import CONFIG, train_all, write_images
 from tests.training.killed import differences
-from vqv2 import checkpoint, cli, presets
+from vqv2 import checkpoint, presets
+from vqv2.cli.main import main
 from vqv2.hierarchy import Hierarchy
 from vqv2.run import Run
 from vqv2.training import Schedule, loop
@@ -29,7 +30,7 @@ def other(trained, tmp_path, monkeypatch):
 
 
 def vqv2(*arguments):
-    return cli.main(["--backend", "reference", *map(str, arguments)])
+    return main(["--backend", "reference", *map(str, arguments)])
 
 
 def mine(other, count=30, classes=3):
@@ -71,7 +72,7 @@ def test_both_stages_begin_with_the_other_runs_weights_and_go_on_without_it(
     stopped_at_once(begin, other, run)
     for name, array in expected["autoencoder"].items():  # codebooks and their statistics, too
         np.testing.assert_array_equal(state(run, "autoencoder")[name], array, name)
-    assert cli.main(["doctor", str(run)]) == 0
+    assert main(["doctor", str(run)]) == 0
     said = capsys.readouterr().out
     assert "stopped at step 0 of 6" in said and f"began with the weights of {other}, step 6" in said
     assert begin(other, run, "--resume") == 0  # the same command again

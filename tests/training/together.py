@@ -21,9 +21,10 @@ import pytest
 import vqv2.functional as F
 from backends.process.communication import Single, connect, launched
 from tests.small import AUTOENCODER, CONFIG, write_images
-from vqv2 import Hierarchy, agreement, checkpoint, cli, loss_scale, pipeline
+from vqv2 import Hierarchy, agreement, checkpoint, loss_scale, pipeline
 from vqv2.autodiff import Tensor
-from vqv2.commands import processes
+from vqv2.cli import processes
+from vqv2.cli.main import main
 from vqv2.errors import InputError
 from vqv2.nn import BatchNorm, Module
 from vqv2.optim import Adam
@@ -62,7 +63,7 @@ def stages(folder):
     """Run the pipeline."""
     small_preset()
     for command in commands(folder):
-        assert cli.main(list(command)) == 0
+        assert main(list(command)) == 0
 
 
 def half(folder):
@@ -72,10 +73,10 @@ def half(folder):
     autoencoder, encode, *priors, _ = commands(folder)
     for command in (autoencoder, *priors):
         half = (*command, "--precision", "float16", "--log-every", "1", "--resume")
-        assert cli.main([*half, "--steps", "8", "--check-finite"]) == 0
-        assert cli.main([*half, "--steps", "24"]) == 0
+        assert main([*half, "--steps", "8", "--check-finite"]) == 0
+        assert main([*half, "--steps", "24"]) == 0
         if command is autoencoder:
-            assert cli.main(list(encode)) == 0
+            assert main(list(encode)) == 0
 
 
 class Pair(Module):
@@ -233,7 +234,7 @@ def other(folder):
         with np.load(f"{folder}/images.npz") as data:
             np.savez(f"{folder}/stale.npz", images=255 - data["images"], labels=data["labels"])
         command[command.index("--data") + 1] = f"{folder}/stale.npz"
-    sys.exit(cli.main(command))
+    sys.exit(main(command))
 
 
 def train(folder, fault):
@@ -249,14 +250,14 @@ def train(folder, fault):
     if fault == "full disk" and rank == 0:
         checkpoint.save_file = _full
     command = commands(folder)[0]
-    sys.exit(cli.main([*command, "--steps", "1000000"]))
+    sys.exit(main([*command, "--steps", "1000000"]))
 
 
 def refused(folder):
     """A batch that cannot be divided; however late process 0 is, the others let it speak."""
     processes.FIRST_WORD = 60.0
     small_preset()
-    sys.exit(cli.main([*commands(folder)[0], "--batch", "5"]))
+    sys.exit(main([*commands(folder)[0], "--batch", "5"]))
 
 
 def _break_at(step, batch):

@@ -12,7 +12,6 @@ from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.code_writing import write_codes
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
-from vqv2.plan import images_at_once
 from vqv2.progress import progress_bar
 from vqv2.training.order import copy_generator
 
@@ -36,14 +35,14 @@ def encode_dataset(
     encoded `copies` times: once as they are, then with the augmentation that the autoencoder was
     trained with, drawn from `seed`. A prior for few images over-fits less on these codes.
     The processes of a `communicator` encode `batch` images each at a time, by default those of
-    `images_at_once` (`vqv2.plan`); the first one writes.
+    `AutoencoderConfig.images_at_once`; the first one writes.
     Codes that an extraction left which was ended, however it ended, are not computed again.
     Raises `InputError` when it cannot be written, when encoder outputs are not finite, for copies
     without an augmentation, for a batch of none, and when the processes do not all have the same
     autoencoder, images and settings.
     """
     communicator = communicator or Single()
-    batch = images_at_once(model.config, communicator.size) if batch is None else batch
+    batch = model.config.images_at_once(communicator.size) if batch is None else batch
     if batch < 1:
         raise InputError(f"batch {batch} must be at least 1")
     writes = communicator.rank == 0

@@ -9,7 +9,7 @@ import types
 import pytest
 
 import backends
-from vqv2.cli import main
+from vqv2.cli.main import main
 
 
 class CUDARuntimeError(RuntimeError):

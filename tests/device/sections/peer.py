@@ -6,7 +6,7 @@ import statistics
 
 from tests.device.measure import ROUNDS
 from tests.device.sections.train import MODELS, PRECISIONS
-from vqv2.bench.cases import training_case, training_data
+from vqv2.lab.bench.cases import training_case, training_data
 
 
 def measure(report, scale, compiled=False, precisions=PRECISIONS):
@@ -14,7 +14,7 @@ def measure(report, scale, compiled=False, precisions=PRECISIONS):
     if importlib.util.find_spec("torch") is None:
         report.say(name="PyTorch", left_out="it is not installed")
         return
-    from vqv2.bench.peer.train import build_model, to_tensors
+    from vqv2.lab.bench.peer.train import build_model, to_tensors
 
     for name in MODELS:
         case = training_case(name, scale)
@@ -27,8 +27,8 @@ def measure(report, scale, compiled=False, precisions=PRECISIONS):
 
 
 def _steps(model, data, precision, compiled):
-    from vqv2.bench.peer import device
-    from vqv2.bench.peer.train import training_step
+    from vqv2.lab.bench.peer import device
+    from vqv2.lab.bench.peer.train import training_step
 
     memory = device.peak_memory()
     memory.start()

@@ -6,9 +6,9 @@ import time
 import backends
 from backends.process import device_memory
 from tests.device.measure import ROUNDS
-from vqv2 import plan
-from vqv2.bench.cases import training_case, training_data
-from vqv2.bench.train import build_model, training_step
+from vqv2.lab.bench.cases import training_case, training_data
+from vqv2.lab.bench.train import build_model, training_step
+from vqv2.lab.plan import device as plan
 from vqv2.presets import preset
 
 MODELS = ("autoencoder", "prior", "conditioned prior")
@@ -51,7 +51,7 @@ def _steps(model, data, precision):
 
 
 def _planned_memory():
-    """What `vqv2.plan` says of the models at their batches, GiB."""
+    """What `vqv2.lab.plan.device` says of the models at their batches, GiB."""
     models = plan.models(preset("imagenet256"), 1000)
     return {
         name: plan.peak_bytes(cost, training_case(name, "device").batch) / 2**30

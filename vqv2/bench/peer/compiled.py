@@ -1,8 +1,0 @@
-"""The peer's training steps, whose models `torch.compile` has compiled."""
-
-from vqv2.bench.peer import train
-
-
-def build(name, **options):
-    """As `train.build`."""
-    return train.build(name, compiled=True, **options)

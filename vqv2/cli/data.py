@@ -1,0 +1,179 @@
+"""`vqv2 data`: look at images before training on them: what there is, how it looks, how fast."""
+
+import time
+
+import numpy as np
+
+from vqv2.cli.arguments import DATA_HELP, add_command, add_workers, check_seed
+from vqv2.cli.overview import print_overview, print_remarks, print_split
+from vqv2.cli.skipped import list_skipped, print_skipped
+from vqv2.config import replace
+from vqv2.data.augment import PRESETS as AUGMENTATIONS
+from vqv2.data.codes import open_codes
+from vqv2.data.images import has_own_size, open_images, open_splits, open_tree
+from vqv2.data.index import KEPT_FROM, index_file
+from vqv2.data.layout import WHOLE
+from vqv2.data.split import spread_indices
+from vqv2.errors import InputError
+from vqv2.files import check_writable
+from vqv2.lab.bench.loading import loading, waiting
+from vqv2.models.autoencoder import Autoencoder
+from vqv2.pictures import save_augmentations
+from vqv2.presets import PRESETS, preset
+from vqv2.run import Run
+from vqv2.training import AutoencoderTask
+
+USUAL_SIZE = 128  # pixels, of what has no size of its own
+EXAMPLES = (
+    "vqv2 data index photos/",
+    "vqv2 data preview photos/ --size 256 --augmentation ffhq --out preview.png",
+    "vqv2 data speed photos/ --preset imagenet256 --workers 8",
+    "vqv2 data speed emoji:64 --preset demo --train",
+    "vqv2 data verify runs/photos",
+)
+
+
+def add_parser(subparsers):
+    """Add `data` with what it can do."""
+    summary = "index a folder of images, preview augmentation, measure reading, verify codes"
+    parser = add_command(subparsers, "data", summary, EXAMPLES, None)
+    kinds = parser.add_subparsers(title="what to do", metavar="ACTION", required=True)
+    _add_index(kinds)
+    _add_preview(kinds)
+    _add_speed(kinds)
+    _add_verify(kinds)
+
+
+def _add(kinds, name, summary, run):
+    return add_command(kinds, name, summary, [e for e in EXAMPLES if f"data {name}" in e], run)
+
+
+def _add_index(kinds):
+    parser = _add(kinds, "index", "look into all images of a folder, and say what there is", _index)
+    parser.add_argument("folder", metavar="FOLDER", help="as in --data: 12-bit:FOLDER, too")
+    parser.add_argument("--rebuild", action="store_true", help="take nothing from the kept index")
+    add_workers(parser)
+
+
+def _add_preview(kinds):
+    parser = _add(kinds, "preview", "draw what each part of an augmentation does", _preview)
+    parser.add_argument("data", metavar="DATA", help=DATA_HELP)
+    parser.add_argument(
+        "--augmentation", default="ffhq", choices=sorted(AUGMENTATIONS), help="default: ffhq"
+    )
+    parser.add_argument(
+        "--size", type=int, metavar="PIXELS", help=f"default: the data's own, or {USUAL_SIZE}"
+    )
+    parser.add_argument("--count", type=int, default=6, metavar="N", help="images (6)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default: 0")
+    parser.add_argument("--out", required=True, metavar="PNG", help="the picture to write")
+
+
+def _add_speed(kinds):
+    parser = _add(
+        kinds, "speed", "images per second that are read, with nothing else to do", _speed
+    )
+    parser.add_argument("data", metavar="DATA", help=DATA_HELP)
+    parser.add_argument(
+        "--preset", default="demo", help=f"one of {', '.join(PRESETS)} (default: demo)"
+    )
+    parser.add_argument("--batch", type=int, metavar="N", help="images (default: the preset's)")
+    parser.add_argument("--batches", type=int, default=20, metavar="N", help="to measure (20)")
+    parser.add_argument(
+        "--train",
+        action="store_true",
+        help="take training steps, too, and say how long they wait for their images",
+    )
+    add_workers(parser)
+
+
+def _add_verify(kinds):
+    parser = _add(kinds, "verify", "compare all codes of a run with their checksums", _verify)
+    parser.add_argument("run_folder", metavar="RUN", help="a run folder with codes")
+
+
+def _index(arguments):
+    begun = time.monotonic()
+    tree = open_tree(arguments.folder, arguments.workers, arguments.rebuild)
+    index, good = tree.index, tree.index.width > 0
+    print(f"{tree.folder}: {good.sum()} images of {len(index)} files in "
+          f"{len(index.listing.folders)} folders")  # fmt: skip
+    if good.any():
+        sides = np.minimum(index.width, index.height)[good]
+        least, median, most = np.percentile(sides, (0, 50, 100))
+        print(f"shorter side: {least:.0f} to {most:.0f} pixels, half of them {median:.0f} or more")
+    _print_splits(tree, good)
+    print_remarks(tree.remarks + tree.remarks_on_large())
+    list_skipped(tree.problems())
+    print(_where(tree.folder, index))
+    tree.check_range()
+    print(f"{time.monotonic() - begun:.1f} s")
+
+
+def _print_splits(tree, good):
+    layout, folder_of = tree.layout, tree.index.listing.folder_of
+    for split, top in layout.splits.items():
+        places = np.flatnonzero(good & tree.files_of(split))
+        labels = layout.class_of[folder_of[places]] if layout.class_names else None
+        name = "all, of which about 5 % are held out" if split == WHOLE else split
+        name += f" (in {top})" if top else ""
+        print_split(name, len(places), labels, layout.class_names)
+
+
+def _where(root, index):
+    path = index_file(root)
+    if path is None:
+        return "the index is not kept: VQV2_CACHE is off"
+    if len(index) < KEPT_FROM:
+        return f"the index is not kept: there are fewer than {KEPT_FROM} files"
+    if not path.is_file():
+        return "the index is not kept"
+    return f"the index is kept in {path} ({path.stat().st_size / 1e6:.1f} MB)"
+
+
+def _preview(arguments):
+    check_seed(arguments.seed)
+    if arguments.count < 1:
+        raise InputError(f"--count {arguments.count} must be at least 1")
+    check_writable(arguments.out, (".png",))
+    size = arguments.size
+    if size is None and not has_own_size(arguments.data):
+        size = USUAL_SIZE
+    source = open_images(arguments.data, size, split="all")
+    print_skipped({"all": source})
+    chosen = spread_indices(len(source), arguments.count)
+    augmentation = AUGMENTATIONS[arguments.augmentation]
+    save_augmentations(arguments.out, source, chosen, augmentation, arguments.seed)
+    print(f"saved in {arguments.out}")
+
+
+def _speed(arguments):
+    config = preset(arguments.preset).autoencoder
+    if arguments.batch is not None:
+        config = replace(config, {"batch": arguments.batch})
+    if arguments.batches < 1:
+        raise InputError(f"--batches {arguments.batches} must be at least 1")
+    sources = open_splits(arguments.data, config.image_size, config.channels, arguments.workers)
+    print_overview(sources)
+    print_skipped(sources)
+    source = sources["train"]
+    print(f"{len(source)} images of {source.size} x {source.size} pixels, augmentation "
+          f"{config.augmentation}, read by {source.readers}")  # fmt: skip
+    result = loading(source, config.batch, AUGMENTATIONS[config.augmentation], arguments.batches)
+    least, median, most = np.percentile(result.seconds, (0, 50, 100))
+    print(f"{result.images_per_second:.0f} images/s; a batch of {result.images}: "
+          f"{median:.4f} s ({least:.4f} to {most:.4f})")  # fmt: skip
+    if arguments.train:
+        model = Autoencoder(config, np.random.default_rng(0))
+        found = waiting(AutoencoderTask(model, source, source, 0), arguments.batches)
+        print(f"a training step: {np.median(found.step_seconds):.4f} s, of which "
+              f"{np.median(found.waited_seconds):.4f} s waiting for images; over all steps "
+              f"{100 * found.share:.1f} %")  # fmt: skip
+
+
+def _verify(arguments):
+    store = open_codes(Run.open(arguments.run_folder).codes_folder)
+    begun = time.monotonic()
+    store.verify(progress=True)
+    print(f"{store.folder}: {store.bytes / 1e6:.1f} MB of codes are as they were written "
+          f"({time.monotonic() - begun:.1f} s)")  # fmt: skip

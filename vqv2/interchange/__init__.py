@@ -1,6 +1,0 @@
-"""Interchange: weights under documented names, ours and those of the PyTorch port."""
-
-from vqv2.interchange.run import begin_run
-from vqv2.interchange.weights import NAMES, read_autoencoder, write_weights
-
-__all__ = ["NAMES", "begin_run", "read_autoencoder", "write_weights"]

@@ -1,0 +1,1 @@
+"""What judges, predicts, measures and reports: the commands look in here, the models never do."""
