@@ -3,9 +3,11 @@
 `-t quick` runs the lessons with `--quick`. Nothing is fetched, neither by the build nor by a page.
 """
 
+import os
 import sys
 from pathlib import Path
 
+os.environ["TQDM_DISABLE"] = "1"  # a progress bar is nothing to read afterwards
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent), str(DOCS.parent / "examples")]
 
@@ -17,6 +19,8 @@ project = "vqv2"
 author = "the authors of vqv2"
 html_title = "vqv2"
 language = "en"
+smartquotes_action = "qe"  # quotes and ellipses; -- begins an option
+pygments_dark_style = "github-dark"
 
 extensions = [
     "myst_parser",

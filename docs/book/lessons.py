@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from book.restructured import to_rst
+from book.restructured import fields, to_rst
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "build" / "lessons"  # the scripts, and what they train and draw
@@ -21,10 +21,6 @@ FIRST_CELL = """\
 import sys
 
 sys.path[:0] = ["examples"]"""
-NOTES = {
-    True: "*This page was made with* `--quick`*: small sizes, few steps. Yours will look better.*",
-    False: "*Everything that is printed and drawn here was computed when this page was made.*",
-}
 
 
 def write_scripts(quick):
@@ -34,7 +30,7 @@ def write_scripts(quick):
     for old in FOLDER.glob("*.py"):
         old.unlink()
     for path in lessons():
-        script = gallery_script(path.read_text(encoding="utf-8"), NOTES[quick])
+        script = gallery_script(path.read_text(encoding="utf-8"), quick)
         (FOLDER / path.name).write_text(script, encoding="utf-8")
     return FOLDER
 
@@ -44,16 +40,23 @@ def lessons():
     return sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))
 
 
-def gallery_script(source, note):
-    """A lesson's source in sphinx-gallery's form, with a `note` under its header."""
+def gallery_script(source, quick):
+    """A lesson's source in sphinx-gallery's form, for a page made with or without --quick."""
     _, header, rest = source.split('"""', 2)
-    title, header = header.strip().split("\n", 1)
-    title = title.removesuffix(".")
-    text = f"{title}\n{'=' * len(title)}\n\n{to_rst(header)}\n{to_rst(note)}"
     cells = re.sub(
         r"^# %%(?P<title>[^\n]*)\n(?P<text>(?:^#[^\n]*\n)*)", _cell, rest, flags=re.MULTILINE
     )
-    return f'r"""{text}"""\n{cells}'
+    return f'r"""{_header(header, quick)}"""\n{cells}'
+
+
+def _header(text, quick):
+    """The head of a page: title, what it is about, and the command that it was made with."""
+    title, about, command = text.strip().split("\n\n")
+    title = title.removesuffix(".")
+    rows = [f"- *{name}*: {meaning}" for name, meaning in fields(about.splitlines())]
+    command = command if quick else command.replace(" --quick", "")
+    made = f"Everything printed and drawn on this page comes from\n\n{command}"
+    return f"{title}\n{'=' * len(title)}\n\n" + to_rst("\n".join(rows) + f"\n\n{made}")
 
 
 def _cell(match):

@@ -1,10 +1,13 @@
 """Formulas as MathML, which browsers typeset by themselves: no script, and nothing to fetch."""
 
+import re
+
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util import logging
 
+SPACE = '<mspace width="0.17em"/>'  # between a function and what has no brackets: log x
 logger = logging.getLogger(__name__)
 
 
@@ -29,7 +32,8 @@ def block(translator, node):
 def typeset(node, as_block):
     """The MathML of a formula; one that cannot be typeset is a warning, and shown as it is."""
     try:
-        return tex2mathml(node.astext(), as_block=as_block)
+        formula = tex2mathml(node.astext(), as_block=as_block)
+        return re.sub(r"(?<=<mo>&ApplyFunction;</mo>)(?!\s*<mo[^>]*>[(\[])", SPACE, formula)
     except MathError as error:
         logger.warning("formula %r: %s", node.astext(), error, location=node)
         return f"<code>{nodes.Text(node.astext()).astext()}</code>"

@@ -19,20 +19,21 @@ INLINE = re.compile(
     r"|(?<![\w*])(?P<emphasis>\*[^*\s](?:[^*]*[^*\s])?\*)(?![\w*])"
 )
 PICTURE = re.compile(r"!\[(?P<words>[^]]*)\]\((?:\.\./docs)?(?P<path>[^)]+)\)")
+COLUMNS = re.compile(r"\S(?:[^=<\s]| (?! ))*  +(?=\S)")
 ITEM = re.compile(r"(?:[-*]|\d+\.) +")
 
 
-def to_rst(text, target=str):
-    """Text as reStructuredText; `target` says where a link leads here."""
-    return "\n\n".join(_block(block, target) for block in _blocks(text)) + "\n"
+def to_rst(text):
+    """Text as reStructuredText."""
+    return "\n\n".join(map(_block, _blocks(text))) + "\n"
 
 
 def _blocks(text):
     """Paragraphs, lists and indented parts, each a list of lines."""
     blocks, former = [], None
-    for line in text.expandtabs().splitlines():
+    for line in text.splitlines():
         kind = _kind(line, former)
-        if kind != former or (kind == "item" and not blocks):
+        if kind != former:
             blocks.append([])
         if line.strip():
             blocks[-1].append(line)
@@ -41,67 +42,78 @@ def _blocks(text):
 
 
 def _kind(line, former):
-    """What a line belongs to: "blank", "item" (a list), "indented" or "text"."""
-    if not line.strip():
+    """What a line belongs to: "blank", "item" (a list), "columns", "indented" or "text"."""
+    text = line.lstrip()
+    indent = len(line) - len(text)
+    if not text:
         return "blank"
-    indent = len(line) - len(line.lstrip())
-    if ITEM.match(line.lstrip()) or (former == "item" and indent >= 2):
+    if ITEM.match(text) or (former == "item" and indent >= 2):
         return "item"
+    if former != "indented" and (COLUMNS.match(text) or (former == "columns" and indent)):
+        return "columns"
     return "indented" if indent >= 4 else "text"
 
 
-def _block(lines, target):
+def _block(lines):
+    """One of them as reStructuredText."""
     text = "\n".join(lines)
     if ITEM.match(text.lstrip()):
         text = re.sub(r"^( *)\*(?= )", r"\1-", textwrap.dedent(text), flags=re.MULTILINE)
-        return _inline(text, target)
+        return _inline(text)
     if picture := PICTURE.fullmatch(text.strip()):
         return f".. image:: {picture['path']}\n   :alt: {picture['words']}"
     if text.startswith("$$"):
         return ".. math::\n\n" + textwrap.indent(text.strip("$\n "), "   ")
-    if fields := _fields(textwrap.dedent(text).splitlines()):
-        return "\n".join(f":{name}: {_inline(meaning, target)}" for name, meaning in fields)
+    if rows := fields(textwrap.dedent(text).splitlines()):
+        return "\n".join(f":{_name(name)}: {_inline(meaning)}" for name, meaning in rows)
     if lines[0].startswith("    "):
         return ".. code-block:: text\n\n" + textwrap.indent(textwrap.dedent(text), "   ")
-    return _inline(text, target)
+    return _inline(text)
 
 
-def _fields(lines):
+def fields(lines):
     """[(name, meaning)] of lines in two columns; an empty list of all others."""
-    start = re.match(r"\S(?:[^=<\s]| (?! ))*  +(?=\S)", lines[0])
+    start = COLUMNS.match(lines[0])
     if not start:
         return []
-    fields, column = [], start.end()
+    rows, column = [], start.end()
     for line in lines:
         name, meaning = line[:column], line[column:]
         if not name.endswith("  ") or meaning.startswith(" ") or re.search("[=<]", name):
             return []
         if name.strip():
-            fields.append((_escape(name.strip()).replace(":", r"\:"), meaning))
+            rows.append((name.strip(), meaning))
         else:
-            fields[-1] = fields[-1][0], f"{fields[-1][1]} {meaning}"
-    return fields
+            rows[-1] = rows[-1][0], f"{rows[-1][1]} {meaning}"
+    return rows
 
 
-def _inline(text, target):
+def _name(text):
+    """A field's name, which must not end early."""
+    return _escape(text).replace(":", r"\:")
+
+
+def _inline(text):
     """The marks within lines; everything else is protected from meaning something."""
     written, end = "", 0
     for match in INLINE.finditer(text):
         written += _escape(text[end : match.start()])
         before = "" if re.search(r"(^|[\s'\"(\[{<:/-])$", written) else r"\ "
         after = "" if re.match(r"$|[\s'\")\]}>:/.,;!?-]", text[match.end() :]) else r"\ "
-        written += before + _marked(match, target) + after
+        written += before + _marked(match) + after
         end = match.end()
     return written + _escape(text[end:])
 
 
-def _marked(match, target):
+def _marked(match):
     if match["code"]:
         return f"`{match['code']}`"
     if match["math"]:
         return f":math:`{match['math']}`"
+    if page := re.fullmatch(r"\.\./docs/([\w-]+)\.md", match["target"] or ""):
+        return f":doc:`{match['words']} </{page[1]}>`"
     if match["words"]:
-        return f"`{match['words']} <{target(match['target'])}>`__"
+        return f"`{match['words']} <{match['target']}>`_"
     return match["strong"] or match["emphasis"]
 
 
