@@ -30,8 +30,10 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "book.docstrings",
     "book.exercises",
+    "book.folded",
     "book.links",
     "book.mathml",
+    "book.names",
     "book.sources",
 ]
 exclude_patterns = ["book", "diagrams/*.py"]
