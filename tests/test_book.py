@@ -60,6 +60,7 @@ def code(source):
         ("![A map](../docs/a.svg)", ".. image:: /a.svg\n   :alt: A map"),
         ("Say:\n    x = 1\nthen", "Say:\n\n.. code-block:: text\n\n   x = 1\n\nthen"),
         ("levels  their names,\n        in order", ":levels: their names, in order"),
+        ("seed   which\nlonger words", ":seed: which\n:longer: words"),
         ("a = 1  b = 2", "a = 1  b = 2"),
         ("ways:\n  * one\n    more\n  * two", "ways:\n\n- one\n  more\n- two"),
     ],

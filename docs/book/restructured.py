@@ -49,7 +49,7 @@ def _kind(line, former):
         return "blank"
     if ITEM.match(text) or (former == "item" and indent >= 2):
         return "item"
-    if former != "indented" and (COLUMNS.match(text) or (former == "columns" and indent)):
+    if former == "columns" or (former != "indented" and COLUMNS.match(text)):
         return "columns"
     return "indented" if indent >= 4 else "text"
 
@@ -64,27 +64,33 @@ def _block(lines):
         return f".. image:: {picture['path']}\n   :alt: {picture['words']}"
     if text.startswith("$$"):
         return ".. math::\n\n" + textwrap.indent(text.strip("$\n "), "   ")
-    if rows := fields(textwrap.dedent(text).splitlines()):
+    text = textwrap.dedent(text)
+    if rows := fields(text.splitlines()):
         return "\n".join(f":{_name(name)}: {_inline(meaning)}" for name, meaning in rows)
-    if lines[0].startswith("    "):
-        return ".. code-block:: text\n\n" + textwrap.indent(textwrap.dedent(text), "   ")
+    if lines[0].startswith("    ") or "\n " in text:
+        return ".. code-block:: text\n\n" + textwrap.indent(text, "   ")
     return _inline(text)
 
 
 def fields(lines):
-    """[(name, meaning)] of lines in two columns; an empty list of all others."""
+    """[(name, meaning)] of lines in two columns; an empty list of all others.
+
+    A name may be too long for the column; lines without a name carry on with the meaning.
+    """
     start = COLUMNS.match(lines[0])
     if not start:
         return []
     rows, column = [], start.end()
     for line in lines:
         name, meaning = line[:column], line[column:]
-        if not name.endswith("  ") or meaning.startswith(" ") or re.search("[=<]", name):
-            return []
-        if name.strip():
+        if row := COLUMNS.match(line):
+            rows.append((row[0].strip(), line[row.end() :]))
+        elif not name.strip() and not meaning.startswith(" "):
+            rows[-1] = rows[-1][0], f"{rows[-1][1]} {meaning}"
+        elif name.endswith(" ") and re.fullmatch(r"[^=<\s]+ ", name):
             rows.append((name.strip(), meaning))
         else:
-            rows[-1] = rows[-1][0], f"{rows[-1][1]} {meaning}"
+            return []
     return rows
 
 
