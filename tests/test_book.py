@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+COLUMNS = ".. rst-class:: columns\n\n"
 LESSONS = sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))
 
 
@@ -59,8 +60,8 @@ def code(source):
         ("[pages](../docs/data.md)", ":doc:`pages </data>`"),
         ("![A map](../docs/a.svg)", ".. image:: /a.svg\n   :alt: A map"),
         ("Say:\n    x = 1\nthen", "Say:\n\n.. code-block:: text\n\n   x = 1\n\nthen"),
-        ("levels  their names,\n        in order", ":levels: their names, in order"),
-        ("seed   which\nlonger words", ":seed: which\n:longer: words"),
+        ("levels  their names,\n        in order", f"{COLUMNS}levels\n   their names, in order"),
+        ("seed   which\nlonger words", f"{COLUMNS}seed\n   which\nlonger\n   words"),
         ("a = 1  b = 2", "a = 1  b = 2"),
         ("ways:\n  * one\n    more\n  * two", "ways:\n\n- one\n  more\n- two"),
     ],

@@ -5,7 +5,7 @@ Lines indented by four are shown as they stand. Lines in two columns, name and m
 
     levels     names, coarse to fine
 
-are a list of fields.
+are a list of definitions.
 """
 
 import re
@@ -66,7 +66,8 @@ def _block(lines):
         return ".. math::\n\n" + textwrap.indent(text.strip("$\n "), "   ")
     text = textwrap.dedent(text)
     if rows := fields(text.splitlines()):
-        return "\n".join(f":{_name(name)}: {_inline(meaning)}" for name, meaning in rows)
+        terms = (f"{_inline(name)}\n   {_inline(meaning)}" for name, meaning in rows)
+        return "\n".join([".. rst-class:: columns\n", *terms])
     if lines[0].startswith("    ") or "\n " in text:
         return ".. code-block:: text\n\n" + textwrap.indent(text, "   ")
     return _inline(text)
@@ -92,11 +93,6 @@ def fields(lines):
         else:
             return []
     return rows
-
-
-def _name(text):
-    """A field's name, which must not end early."""
-    return _escape(text).replace(":", r"\:")
 
 
 def _inline(text):
