@@ -70,3 +70,21 @@ def test_text_becomes_what_sphinx_reads(text, expected, book):
     from book.restructured import to_rst
 
     assert to_rst(text) == f"{expected}\n"
+
+
+@pytest.mark.parametrize(
+    ("folder", "link", "expected"),
+    [
+        ("docs", "glossary.md", "/glossary.md"),
+        ("examples", "../docs/data.md", "/data.md"),
+        ("docs", "../examples/02_a_new_operation.py", "/lessons/02_a_new_operation.rst"),
+        ("docs", "../examples/README.md", "/course.md"),
+        ("docs", "../README.md", "/index.md"),
+        ("examples", "three_levels.py", "/../examples/three_levels.py"),
+        ("docs", "nowhere.md", "nowhere.md"),
+    ],
+)
+def test_links_of_the_repository_lead_to_pages(folder, link, expected, book):
+    from book.links import target
+
+    assert target(ROOT / folder, link) == expected

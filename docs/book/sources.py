@@ -4,8 +4,6 @@ import ast
 import re
 from html import escape
 
-from pygments.util import ClassNotFound
-
 from book.lessons import ROOT
 
 FILE = re.compile(r"`((?:[\w-]+/)+[\w.-]+\.(?:py|cu|cuh|sh|toml))(?:::[\w.]+)?`")
@@ -45,10 +43,7 @@ def pages(app):
 def _highlighted(app, path):
     """A file as HTML, with an anchor at each function and class of a Python file."""
     code = path.read_text(encoding="utf-8")
-    try:
-        html = app.builder.highlighter.highlight_block(code, LANGUAGES[path.suffix], linenos=False)
-    except ClassNotFound:
-        html = f"<pre>{escape(code)}</pre>"
+    html = app.builder.highlighter.highlight_block(code, LANGUAGES[path.suffix])
     if path.suffix != ".py":
         return html
     lines = html.split("\n")
