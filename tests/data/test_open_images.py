@@ -105,7 +105,11 @@ def test_fashion_mnist_is_looked_for_in_the_folder_given(place):
         ("fotos", 64, "'fotos' does not exist .*did you mean 'photos'"),
         ("faces.np", 64, "did you mean 'faces.npy'"),
         ("notes.txt", 64, "'notes.txt' is not a kind of file that can be used: the data may be"),
-        ("zzz", 64, "a folder of images, a .npy or .npz file, emoji:SIZE, fashion-mnist or"),
+        (
+            "zzz",
+            64,
+            "a folder of images, a pack of one, a .npy or .npz file, emoji:SIZE, fashion-mnist or",
+        ),
         ("gone.npy", 64, "does not exist|there is no file gone.npy"),
         ("scan.dcm", 64, "'scan.dcm' is an image of a kind that is not read: convert it to PNG"),
         ("photos.tar", 64, "'photos.tar' is packed: unpack it, and give the folder"),

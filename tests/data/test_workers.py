@@ -196,6 +196,20 @@ def test_the_file_that_hangs_is_named(tmp_path, monkeypatch):
         source.batch(range(8))
 
 
+def test_workers_that_are_dropped_while_one_works_end_without_a_word(monkeypatch):
+    """So it is after Ctrl-C; nobody may wait for the thread that it is."""
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    workers = Workers(1)
+    results = workers.map(time.sleep, [(0,), (0.5,)], about)
+    next(results)
+    threads, process = workers._threads, workers._workers[0].process.pid
+    results.close()
+    del results, workers
+    threads.shutdown()
+    assert said == [] and is_gone(process)
+
+
 def test_calls_of_a_request_after_one_that_fails_are_not_made():
     with Workers(1) as workers:
         with pytest.raises(TypeError):

@@ -1,5 +1,6 @@
-"""`vqv2 data`: look at images before training on them: what there is, how it looks, how fast."""
+"""`vqv2 data`: see to images before training: what there is, how it looks, how fast it is read."""
 
+import shutil
 import time
 
 import numpy as np
@@ -13,6 +14,8 @@ from vqv2.data.codes import open_codes
 from vqv2.data.images import has_own_size, open_images, open_splits, open_tree
 from vqv2.data.index import KEPT_FROM, index_file
 from vqv2.data.layout import WHOLE
+from vqv2.data.pack import Pack, is_pack
+from vqv2.data.pack_writing import Packing
 from vqv2.data.split import spread_indices
 from vqv2.errors import InputError
 from vqv2.files import check_writable
@@ -22,24 +25,30 @@ from vqv2.pictures import save_augmentations
 from vqv2.presets import PRESETS, preset
 from vqv2.run import Run
 from vqv2.training import AutoencoderTask
+from vqv2.training.claim import claim
 
 USUAL_SIZE = 128  # pixels, of what has no size of its own
 EXAMPLES = (
     "vqv2 data index photos/",
     "vqv2 data preview photos/ --size 256 --augmentation ffhq --out preview.png",
-    "vqv2 data speed photos/ --preset imagenet256 --workers 8",
+    "vqv2 data pack photos/ --size 256 --out packs/photos256",
+    "vqv2 data speed photos/ packs/photos256 --preset imagenet256 --workers 0,4,8",
     "vqv2 data speed emoji:64 --preset demo --train",
     "vqv2 data verify runs/photos",
+    "vqv2 data verify packs/photos256",
 )
 
 
 def add_parser(subparsers):
     """Add `data` with what it can do."""
-    summary = "index a folder of images, preview augmentation, measure reading, verify codes"
+    summary = (
+        "index or pack a folder of images, preview augmentation, measure reading, verify codes"
+    )
     parser = add_command(subparsers, "data", summary, EXAMPLES, None)
     kinds = parser.add_subparsers(title="what to do", metavar="ACTION", required=True)
     _add_index(kinds)
     _add_preview(kinds)
+    _add_pack(kinds)
     _add_speed(kinds)
     _add_verify(kinds)
 
@@ -69,11 +78,30 @@ def _add_preview(kinds):
     parser.add_argument("--out", required=True, metavar="PNG", help="the picture to write")
 
 
+def _add_pack(kinds):
+    summary = "decode and resize the images of a folder once, to be read much faster"
+    parser = _add(kinds, "pack", summary, _pack)
+    parser.add_argument(
+        "data", metavar="FOLDER", help="of images, as in --data: 12-bit:FOLDER, too"
+    )
+    parser.add_argument(
+        "--size", type=int, required=True, metavar="PIXELS", help="of the images for training"
+    )
+    parser.add_argument(
+        "--augmentation",
+        default="imagenet",
+        choices=sorted(AUGMENTATIONS),
+        help="of the training: one without random crops takes less space (default: imagenet)",
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="the pack, to be --data")
+    add_workers(parser)
+
+
 def _add_speed(kinds):
     parser = _add(
         kinds, "speed", "images per second that are read, with nothing else to do", _speed
     )
-    parser.add_argument("data", metavar="DATA", help=DATA_HELP)
+    parser.add_argument("data", nargs="+", metavar="DATA", help=DATA_HELP)
     parser.add_argument(
         "--preset", default="demo", help=f"one of {', '.join(PRESETS)} (default: demo)"
     )
@@ -84,12 +112,17 @@ def _add_speed(kinds):
         action="store_true",
         help="take training steps, too, and say how long they wait for their images",
     )
-    add_workers(parser)
+    parser.add_argument(
+        "--workers",
+        metavar="N,N,...",
+        help="numbers of processes that read the images, to be compared; 0 for none",
+    )
 
 
 def _add_verify(kinds):
-    parser = _add(kinds, "verify", "compare all codes of a run with their checksums", _verify)
-    parser.add_argument("run_folder", metavar="RUN", help="a run folder with codes")
+    summary = "compare all codes of a run, or all images of a pack, with their checksums"
+    parser = _add(kinds, "verify", summary, _verify)
+    parser.add_argument("folder", metavar="DIR", help="a run folder with codes, or a pack")
 
 
 def _index(arguments):
@@ -147,33 +180,77 @@ def _preview(arguments):
     print(f"saved in {arguments.out}")
 
 
+def _pack(arguments):
+    begun = time.monotonic()
+    tree = open_tree(arguments.data, arguments.workers)
+    augmentation = AUGMENTATIONS[arguments.augmentation]
+    packing = Packing(tree, arguments.out, arguments.size, augmentation.random_crop)
+    print_overview({split: packing.sources[split] for split in ("train", "held_out")})
+    print_skipped({"all": packing.sources["all"]})
+    with claim(arguments.out):
+        _print_need(packing)
+        packing.write()
+    list_skipped(packing.damaged())
+    pack = Pack(arguments.out)
+    print(f"{pack.folder}: {len(pack)} images, {pack.bytes / 1e9:.3f} GB, to be given as --data "
+          f"({time.monotonic() - begun:.1f} s)")  # fmt: skip
+
+
+def _print_need(packing):
+    need, free = packing.expected_bytes() / 1e9, shutil.disk_usage(packing.folder).free / 1e9
+    there = len(packing.sources["all"]) - len(packing.rows)
+    if there:
+        print(f"{there} images are there already")
+    if need > free:
+        print(f"note: about {need:.3f} GB are to be written, but only {free:.3f} GB are free: when "
+              "the disk is full, make room, and the same command goes on")  # fmt: skip
+
+
 def _speed(arguments):
     config = preset(arguments.preset).autoencoder
     if arguments.batch is not None:
         config = replace(config, {"batch": arguments.batch})
     if arguments.batches < 1:
         raise InputError(f"--batches {arguments.batches} must be at least 1")
-    sources = open_splits(arguments.data, config.image_size, config.channels, arguments.workers)
-    print_overview(sources)
-    print_skipped(sources)
-    source = sources["train"]
-    print(f"{len(source)} images of {source.size} x {source.size} pixels, augmentation "
-          f"{config.augmentation}, read by {source.readers}")  # fmt: skip
-    result = loading(source, config.batch, AUGMENTATIONS[config.augmentation], arguments.batches)
+    for data in arguments.data:
+        for number, workers in enumerate(_numbers(arguments.workers)):
+            sources = open_splits(data, config.image_size, config.channels, workers)
+            if not number:
+                print_overview(sources)
+                print_skipped(sources)
+            _print_speed(sources["train"], config, arguments.batches, arguments.train)
+
+
+def _numbers(text):
+    """[number of workers] of "0,4,8"; [None] of None."""
+    try:
+        return [None] if text is None else [int(number) for number in text.split(",")]
+    except ValueError:
+        raise InputError(f"--workers {text} cannot be read: give numbers, as in 0,4,8") from None
+
+
+def _print_speed(source, config, batches, trains):
+    augmentation = AUGMENTATIONS[config.augmentation]
+    print(f"{source.name}: images of {source.size} x {source.size} pixels, augmentation "
+          f"{config.augmentation}, read by {source.readers(augmentation)}:")  # fmt: skip
+    result = loading(source, config.batch, augmentation, batches)
     least, median, most = np.percentile(result.seconds, (0, 50, 100))
-    print(f"{result.images_per_second:.0f} images/s; a batch of {result.images}: "
+    print(f"  {result.images_per_second:.0f} images/s; a batch of {result.images}: "
           f"{median:.4f} s ({least:.4f} to {most:.4f})")  # fmt: skip
-    if arguments.train:
+    if trains:
         model = Autoencoder(config, np.random.default_rng(0))
-        found = waiting(AutoencoderTask(model, source, source, 0), arguments.batches)
-        print(f"a training step: {np.median(found.step_seconds):.4f} s, of which "
+        found = waiting(AutoencoderTask(model, source, source, 0), batches)
+        print(f"  a training step: {np.median(found.step_seconds):.4f} s, of which "
               f"{np.median(found.waited_seconds):.4f} s waiting for images; over all steps "
               f"{100 * found.share:.1f} %")  # fmt: skip
 
 
 def _verify(arguments):
-    store = open_codes(Run.open(arguments.run_folder).codes_folder)
     begun = time.monotonic()
+    if is_pack(arguments.folder):
+        store, what = Pack(arguments.folder), "images"
+    else:
+        store, what = open_codes(Run.open(arguments.folder).codes_folder), "codes"
     store.verify(progress=True)
-    print(f"{store.folder}: {store.bytes / 1e6:.1f} MB of codes are as they were written "
+    print(f"{store.folder}: {store.bytes / 1e6:.1f} MB of {what} are as they were written "
           f"({time.monotonic() - begun:.1f} s)")  # fmt: skip

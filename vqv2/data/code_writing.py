@@ -9,6 +9,7 @@ import zlib
 
 import numpy as np
 
+from vqv2.data.checksum import file_checksum, seal
 from vqv2.data.codes import (
     BEGUN,
     CHECKSUMS,
@@ -17,12 +18,10 @@ from vqv2.data.codes import (
     INDEX,
     LABELS,
     REMEDY,
-    file_checksum,
     former_place,
     has_source,
     partial_place,
     real_place,
-    seal,
 )
 from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.files import atomic_write
@@ -81,7 +80,7 @@ def write_codes(
                 array.flush()
             _write_index(partial / INDEX, rows)
             files = _small_files(partial, counts, levels)
-            manifest["checksums"] = {path.name: file_checksum(path) for path in files}
+            manifest["checksums"] = {path.name: file_checksum(path, REMEDY) for path in files}
             manifest["checksum"] = seal(manifest)
             _write_json(partial / "manifest.json", manifest)
         complete = True

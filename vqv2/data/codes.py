@@ -11,14 +11,13 @@ map that has a checksum, written with it and looked at whenever it is read: what
 is what was written. Small stores are verified as a whole when they are opened.
 """
 
-import hashlib
-import json
 import os
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+from vqv2.data.checksum import file_checksum, seal
 from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.progress import progress_bar
 from vqv2.reading import check_json, json_lines, open_array, read_json, reading
@@ -121,7 +120,7 @@ class CodeStore:
     def _verify_files(self):
         """Verify all files but the codes: checksums of maps, labels, and the index."""
         for name, expected in self.manifest["checksums"].items():
-            if Path(name).name != name or file_checksum(self.folder / name) != expected:
+            if Path(name).name != name or file_checksum(self.folder / name, REMEDY) != expected:
                 raise DamagedError(f"{self.folder / name} is damaged: {REMEDY}")
 
     def _check_shapes(self):
@@ -254,18 +253,3 @@ def _beside(folder, ending):
 def real_place(folder):
     """Where the files are: a user may have made the folder a link to another disk."""
     return Path(os.path.realpath(folder))
-
-
-def seal(manifest):
-    """SHA-256 (hexadecimal) of a manifest without its checksum."""
-    content = {name: value for name, value in manifest.items() if name != "checksum"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def file_checksum(path):
-    """SHA-256 (hexadecimal) of a file's contents. Raises as `vqv2.reading.file.reading` does."""
-    digest = hashlib.sha256()
-    with reading(path, REMEDY) as file:
-        while block := file.read(2**22):
-            digest.update(block)
-    return digest.hexdigest()

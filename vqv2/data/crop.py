@@ -26,18 +26,26 @@ def crop_position(height, width, size, draw=None):
 
 
 def square(picture, size, draw=None):
-    """Cut a `size` x `size` square out of a PIL image, resized before; both sides >= `size`.
+    """Cut a `size` x `size` square out of a PIL image, `resized` before; both sides >= `size`.
 
-    Without `draw` the shorter side becomes `size` and the centre is kept. With it (see
-    `crop_position`) the crop is random. "Random cropping" is all that section A.1 says; here the
-    crop is taken where the shorter side is `size`, too, except that a picture that is square, or
-    nearly so, is resized until its longer side is 9/8 of `size`, for a crop to have some freedom.
+    Without `draw` the centre is kept; with it (see `crop_position`) the crop is random.
+    """
+    picture = resized(picture, size, draw is not None)
+    top, left = crop_position(picture.height, picture.width, size, draw)
+    return picture.crop((left, top, left + size, top + size))
+
+
+def resized(picture, size, for_random_crop=False):
+    """A PIL image, both sides >= `size`, made so small that its shorter side is `size`.
+
+    "Random cropping" is all that section A.1 says; here the crop is taken where the shorter side is
+    `size`, too, except that `for_random_crop` a picture that is square, or nearly so, is resized
+    until its longer side is 9/8 of `size`, for a crop to have some freedom.
     """
     scale = size / min(picture.size)
-    if draw is not None:
+    if for_random_crop:
         scale = max(scale, ROOM * size / max(picture.size))
     shape = tuple(round(side * scale) for side in picture.size)
     if shape != picture.size:
         picture = picture.resize(shape, Image.Resampling.BICUBIC)
-    top, left = crop_position(picture.height, picture.width, size, draw)
-    return picture.crop((left, top, left + size, top + size))
+    return picture

@@ -1,26 +1,21 @@
 """A folder of image files, with a class for each sub-folder."""
 
-import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from PIL import Image
 
+from vqv2.data.augment import NONE
 from vqv2.data.crop import decoded_size
 from vqv2.data.decode import UnreadableImage, decode, too_many_pixels
 from vqv2.data.formats import endings
 from vqv2.data.layout import WHOLE
 from vqv2.data.load import load_image
-from vqv2.data.prefetch import in_order
 from vqv2.data.reasons import commonest
 from vqv2.data.source import ImageSource
 from vqv2.data.split import check_split, split_indices
+from vqv2.data.stand_in import readable
 from vqv2.data.tree import FolderTree
 from vqv2.errors import InputError
-
-_THREADS = min(16, os.cpu_count() or 1)
-_IMAGES_PER_REQUEST = 8  # at most, to a worker
 
 
 class FolderImages(ImageSource):
@@ -37,6 +32,8 @@ class FolderImages(ImageSource):
     class if there is one, takes its place. Batches are read by the tree's worker processes, or by
     threads of this one: they are the same.
 
+    places  int64 (N,), of its files in the tree's index
+
     For each image there are kept its name and about 50 bytes; for a million files the process grew
     by 170 MB.
 
@@ -51,26 +48,22 @@ class FolderImages(ImageSource):
         self._damaged = {}  # {place: reason}
         self._lock = threading.Lock()
         self._tree = tree
-        self._workers = tree.workers
-        self._places = self._usable(tree.files_of(split), split)
+        self.places = self._usable(tree.files_of(split), split)
         if WHOLE in tree.layout.splits and split != "all":
-            keys = map(self._key, self._places)
-            self._places = self._places[split_indices(keys, split, str(tree.folder))]
+            keys = map(self._key, self.places)
+            self.places = self.places[split_indices(keys, split, str(tree.folder))]
         tree.check_range()
         self.remarks = tree.remarks
         if tree.layout.class_names:
             self.class_names = tree.layout.class_names
-            self.labels = tree.layout.class_of[tree.index.listing.folder_of[self._places]]
+            self.labels = tree.layout.class_of[tree.index.listing.folder_of[self.places]]
 
     def __len__(self):
-        return len(self._places)
+        return len(self.places)
 
-    @property
-    def readers(self):
-        """Who reads the images, in words."""
-        if self._workers is None:
-            return f"{_THREADS} threads of this process"
-        return f"{self._workers.count} worker processes"
+    def readers(self, augmentation=NONE):
+        """Who reads the images for batches with an augmentation, in words."""
+        return self._tree.readers
 
     def read(self, index):
         """Image `index`, cropped at its centre: uint8 (size, size, channels).
@@ -84,16 +77,16 @@ class FolderImages(ImageSource):
 
     def image_name(self, index):
         """Its path below the folder."""
-        return self._tree.index.listing.path(self._places[index])
+        return self._tree.index.listing.path(self.places[index])
 
     def _what_it_holds(self):
         """Paths below the folder, and sizes in bytes, of the files that are used; not their age."""
         if self._tree.bits is not None:
             yield f"{self._tree.bits} bits".encode()
-        yield from self._tree.index.listing.identifying(self._places, self._tree.layout.below)
+        yield from self._tree.index.listing.identifying(self.places, self._tree.layout.below)
 
     def _path(self, index):
-        return self._tree.path(self._places[index])
+        return self._tree.path(self.places[index])
 
     def _key(self, place):
         """What a file is called below the folder that is divided."""
@@ -104,12 +97,12 @@ class FolderImages(ImageSource):
         return decode(self._path(index), decoded_size(self.size), self._tree.bits)
 
     def _prepared(self, indices, augmentation, seeds):
-        chosen = [self._readable(index) for index in indices]
+        chosen = [readable(index, self, self._damaged) for index in indices]
         loaded = self._load(chosen, augmentation, seeds)
         for index, found, seed in zip(chosen, loaded, seeds, strict=True):
             while isinstance(found, UnreadableImage):
                 self._skip_damaged(index, found)
-                index = self._readable(index)
+                index = readable(index, self, self._damaged)
                 (found,) = self._load([index], augmentation, [seed])
             yield found
 
@@ -119,43 +112,13 @@ class FolderImages(ImageSource):
             (self._path(index), self.size, self.channels, augmentation, seed, self._tree.bits)
             for index, seed in zip(indices, seeds, strict=True)
         )
-        if self._workers is not None:
-            together = self._images_per_request(len(indices))
-            yield from self._workers.map(load_image, calls, _reading, together)
-            return
-        Image.init()  # loads the formats once, not in every thread
-        with ThreadPoolExecutor(_THREADS) as threads:
-            yield from in_order(threads, lambda call: load_image(*call), calls, 2 * _THREADS)
-
-    def _images_per_request(self, count):
-        """Few enough that all workers have the same to do, but not one for each tiny image."""
-        return max(1, min(_IMAGES_PER_REQUEST, count // (4 * self._workers.count)))
-
-    def _readable(self, index):
-        """Image `index`, or if it is known to be damaged the one that stands in for it.
-
-        That is the next one in order, going round, of the same class if there is any. It depends on
-        the files only, not on what has been read before.
-        """
-        if index not in self._damaged:
-            return index
-        others = (np.arange(1, len(self)) + index) % len(self)
-        if self.labels is not None:
-            others = others[np.argsort(self.labels[others] != self.labels[index], kind="stable")]
-        for other in others.tolist():
-            if other not in self._damaged:
-                return other
-        found = [(self._path(place), reason) for place, reason in self._damaged.items()]
-        raise InputError(
-            f"none of the {len(self)} images of {self.name} can be read any more: "
-            f"{commonest(found)}"
-        )
+        return self._tree.map(load_image, calls, len(indices))
 
     def _skip_damaged(self, index, reason):
         with self._lock:
             if index not in self._damaged:
-                self._damaged[index] = str(reason)
-                self.skipped.append((self._path(index), str(reason)))
+                self._damaged[index] = self._path(index), str(reason)
+                self.skipped.append(self._damaged[index])
 
     def _usable(self, wanted, split):
         """The places of the wanted files, bool (N,), that can be used, int64.
@@ -190,7 +153,3 @@ class FolderImages(ImageSource):
         if min(width, height) < self.size:
             return f"it is too small: {width} x {height} pixels for a size of {self.size}"
         return too_many_pixels(width, height, decoded_size(self.size))
-
-
-def _reading(path, *_):
-    return f"reading {path}"

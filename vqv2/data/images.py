@@ -1,6 +1,7 @@
 """Open any images by what a person calls them: `open_images` is what most callers need."""
 
 import difflib
+import os
 import re
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from vqv2.data.fashion_mnist import SIZE as FASHION_SIZE
 from vqv2.data.fashion_mnist import FashionMNIST
 from vqv2.data.folder import FolderImages
 from vqv2.data.formats import OTHER_IMAGES, endings
+from vqv2.data.pack import Pack, is_pack
+from vqv2.data.packed import PackedImages
 from vqv2.data.picture import PictureFile
 from vqv2.data.source import ImageSource
 from vqv2.data.split import check_split
@@ -22,7 +25,8 @@ __all__ = ["ArrayImages", "FolderImages", "ImageSource", "open_images", "open_sp
 
 _PACKAGED = ("emoji", "fashion-mnist")
 _CHOICES = (
-    "a folder of images, a .npy or .npz file, emoji:SIZE, fashion-mnist or fashion-mnist:FOLDER"
+    "a folder of images, a pack of one, a .npy or .npz file, emoji:SIZE, fashion-mnist or "
+    "fashion-mnist:FOLDER"
 )
 _BITS = re.compile(r"(\d+)-bit:(.+)", re.DOTALL)
 _ARCHIVES = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar")
@@ -35,35 +39,42 @@ _CONTAINERS = (
 def open_splits(data, size, channels=3, workers=None):
     """{"train", "held_out": `ImageSource`} of `data`, as `open_images` opens them, at once."""
     check_count(workers)
-    if not isinstance(data, FolderTree) and size is not None and _without_bits(data)[0].is_dir():
-        data = open_tree(data, workers)
+    if isinstance(data, str | os.PathLike) and size is not None:
+        if is_pack(data):
+            data = Pack(data, workers)
+        elif _without_bits(data)[0].is_dir():
+            data = open_tree(data, workers)
     return {split: open_images(data, size, channels, split) for split in ("train", "held_out")}
 
 
 def open_tree(data, workers=None, rebuild=False):
     """The `FolderTree` of a folder of images; `data` may say how many bits they have."""
     path, bits = _without_bits(data)
+    if is_pack(path):
+        raise InputError(f"{path} is a pack already: give the folder of images that it was made of")
     return FolderTree(path, workers, rebuild, bits=bits)
 
 
 def open_images(data, size, channels=3, split="train", workers=None):
     """The `ImageSource` that `data` names, with images of `size` x `size` pixels.
 
-    data      a folder of images, or a single one; a `.npy` or `.npz` file; `emoji` or `emoji:SIZE`;
-              `fashion-mnist` or `fashion-mnist:FOLDER`. `12-bit:FOLDER` says that files of 16 bits
-              which do not say it themselves have values of 12 (any number from 8 to 16)
+    data      a folder of images, or a single one; a pack of a folder; a `.npy` or `.npz` file;
+              `emoji` or `emoji:SIZE`; `fashion-mnist` or `fashion-mnist:FOLDER`. `12-bit:FOLDER`
+              says that files of 16 bits which do not say it themselves have values of 12 (any
+              number from 8 to 16)
     size      None for the size the source has of itself, which images in files and `emoji` have not
     channels  1 for greyscale, 3 for RGB
     split     "train", "held_out" (about 5 %, or what the source itself holds out) or "all"
-    workers   how many processes read a folder's images, 0 for none; None: automatic, and none for
-              a small folder. Other data is read in this process
+    workers   how many processes read the images of a folder or a pack, 0 for none; None:
+              automatic, and none for a few. Other data is read in this process
 
     Raises `InputError` for anything that cannot be opened; the message says why, and what can.
     """
     check_split(split)
     check_count(workers)
-    if isinstance(data, FolderTree):
-        return FolderImages(data, size, channels, split)
+    for opened, images in ((FolderTree, FolderImages), (Pack, PackedImages)):
+        if isinstance(data, opened):
+            return images(data, size, channels, split)
     kind, _, detail = str(data).partition(":")
     if kind == "emoji":
         return EmojiImages(_emoji_size(detail, size), channels, split)
@@ -73,6 +84,10 @@ def open_images(data, size, channels=3, split="train", workers=None):
 
 
 def _open_path(path, bits, size, channels, split, workers):
+    if is_pack(path):
+        if bits is not None:
+            raise InputError(f"{bits}-bit:{path} makes no sense: a pack has images of 8 bits")
+        return PackedImages(Pack(path, workers), size, channels, split)
     is_picture = path.exists() and path.suffix.lower() in endings()
     if size is None and (path.is_dir() or is_picture):
         raise InputError(f"the images in {path} may be of any size: give the size to use")
@@ -93,7 +108,7 @@ def has_own_size(data):
     if kind in _PACKAGED:
         return bool(detail) or kind != "emoji"
     path, _ = _without_bits(data)
-    return not path.is_dir() and path.suffix.lower() not in endings()
+    return is_pack(path) or not path.is_dir() and path.suffix.lower() not in endings()
 
 
 def absolute_data(data):

@@ -73,9 +73,8 @@ class ImageSource:
         """What image `index` is called: where it is in the data."""
         return str(index)
 
-    @property
-    def readers(self):
-        """Who reads the images, in words."""
+    def readers(self, augmentation=NONE):
+        """Who reads the images for batches with an augmentation, in words."""
         return "this process"
 
     def read(self, index):
@@ -102,7 +101,7 @@ class ImageSource:
         images = np.empty((len(indices), self.size, self.size, self.channels), np.float32)
         prepared = self._prepared(list(map(int, indices)), augmentation, seeds)
         for slot, pixels in zip(images, prepared, strict=True):
-            slot[...] = scaled(pixels)
+            scaled(pixels, out=slot)
         return images
 
     def _prepared(self, indices, augmentation, seeds):

@@ -10,6 +10,7 @@ from vqv2.data.depth import FULL
 from vqv2.data.formats import OTHER_IMAGES
 from vqv2.data.index import WORKERS_FROM, open_index
 from vqv2.data.layout import WHOLE, read_layout
+from vqv2.data.readers import map_images, readers
 from vqv2.data.workers import Workers, automatic_count, check_count
 from vqv2.errors import InputError
 
@@ -44,6 +45,18 @@ class FolderTree:
         self.bits = bits
         few = workers is None and len(self.index) < WORKERS_FROM
         self.workers = None if few else pool
+
+    @property
+    def readers(self):
+        """Who reads the images, in words."""
+        return readers(self.workers)
+
+    def map(self, function, calls, count):
+        """Iterator over `function(path, ...)` for each of `count` calls, in order, by the readers.
+
+        As `vqv2.data.readers.map_images`.
+        """
+        return map_images(self.workers, function, calls, count)
 
     def path(self, place):
         """Of a file."""

@@ -78,7 +78,7 @@ class Workers:
         with a `RuntimeWarning`; after another death `WorkerDied` is raised. One that hangs is
         ended, and `WorkerHung` raised (not on Windows: there it is waited for).
         """
-        request = functools.partial(self._request, function, what)
+        request = functools.partial(_request, self._idle, function, what)
         ahead = 2 * self.count - 1
         with contextlib.closing(
             in_order(self._threads, request, _grouped(calls, together), ahead)
@@ -86,33 +86,37 @@ class Workers:
             for results in answers:
                 yield from results
 
-    def _request(self, function, what, calls):
-        """[result of each of the calls], by one worker."""
-        worker = self._idle.get()
+
+def _request(idle, function, what, calls):
+    """[result of each of the calls], by one of the workers in the queue `idle`.
+
+    The thread that waits here holds no `Workers`: dropped in it, they would wait for the thread.
+    """
+    worker = idle.get()
+    try:
         try:
-            try:
-                return worker.answers(function, calls)
-            except _Death as death:
-                warnings.warn(
-                    f"a worker process {death.how} while {what(*death.arguments)}; another one "
-                    "tries again",
-                    RuntimeWarning,
-                    stacklevel=1,
-                )
-                return worker.answers(function, calls)
-        except _Hang as hang:
-            raise WorkerHung(
-                f"a worker process gave no sign for {SILENCE} s while {what(*hang.arguments)}, and "
-                f"{hang.how}: look at that file, and at the disk or network that it is on"
-            ) from None
+            return worker.answers(function, calls)
         except _Death as death:
-            raise WorkerDied(
-                "two worker processes, one after the other, ended while "
-                f"{what(*death.arguments)}: the second {death.how}; check that file and the "
-                "machine's memory, or use fewer --workers"
-            ) from None
-        finally:
-            self._idle.put(worker)
+            warnings.warn(
+                f"a worker process {death.how} while {what(*death.arguments)}; another one "
+                "tries again",
+                RuntimeWarning,
+                stacklevel=1,
+            )
+            return worker.answers(function, calls)
+    except _Hang as hang:
+        raise WorkerHung(
+            f"a worker process gave no sign for {SILENCE} s while {what(*hang.arguments)}, and "
+            f"{hang.how}: look at that file, and at the disk or network that it is on"
+        ) from None
+    except _Death as death:
+        raise WorkerDied(
+            "two worker processes, one after the other, ended while "
+            f"{what(*death.arguments)}: the second {death.how}; check that file and the "
+            "machine's memory, or use fewer --workers"
+        ) from None
+    finally:
+        idle.put(worker)
 
 
 def _grouped(calls, together):
