@@ -16,7 +16,6 @@ from book import lessons  # noqa: E402  (the path comes first)
 from vqv2 import __version__ as release  # noqa: E402, F401
 
 project = "vqv2"
-author = "the authors of vqv2"
 html_title = "vqv2"
 language = "en"
 smartquotes_action = "qe"  # quotes and ellipses; -- begins an option
@@ -37,11 +36,9 @@ extensions = [
     "book.sources",
 ]
 exclude_patterns = ["book", "diagrams/*.py"]
-suppress_warnings = ["config.cache"]
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
-myst_links_external_new_tab = False
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
 toc_object_entries_show_parents = "hide"
@@ -59,14 +56,10 @@ sphinx_gallery_conf = {
     "capture_repr": (),
     "first_notebook_cell": lessons.FIRST_CELL,
     "notebook_images": True,
-    "copyfile_regex": r".*\.zip",
-    "remove_config_comments": True,
-    "show_memory": False,
     "write_computation_times": False,
-    "min_reported_time": 10**6,
+    "min_reported_time": 10**6,  # seconds: never
     "thumbnail_size": (480, 300),
     "inspect_global_variables": False,
-    "download_all_examples": True,
 }
 
 html_theme = "furo"

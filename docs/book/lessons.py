@@ -87,5 +87,5 @@ def pictures(block, block_vars, gallery_conf):
             words = image.info.get("Description", picture.stem)
         shutil.move(picture, place)
         path = place.relative_to(gallery_conf["src_dir"]).as_posix()
-        written.append(f".. figure:: /{path}\n   :alt: {words}\n   :class: picture\n\n   {words}\n")
+        written.append(f".. figure:: /{path}\n   :alt: {words}\n\n   {words}\n")
     return "\n".join(written)
