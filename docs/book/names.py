@@ -59,8 +59,7 @@ class Names:
             return self.of_source(path, "")
         if path.endswith(".py"):
             module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-            place = self.places.get(f"{module}.{name}".rstrip("."))
-            return place or self.of_viewed(module, name) or self.of_source(path, name)
+            return self.places.get(f"{module}.{name}") or self.of_source(path, name)
         if path.startswith("docs/") and path.endswith(".md"):
             return self.page(path[5:-3])
         called = text.removesuffix("()")
@@ -69,14 +68,8 @@ class Names:
         found = self.short.get(called, ())
         return next(iter(found)) if len(found) == 1 and called[:1].isupper() else None
 
-    def of_viewed(self, module, name):
-        """The place in the page beside the API reference that shows a module's source."""
-        entry = getattr(self.app.env, "_viewcode_modules", {}).get(module)
-        anchor = name if entry and name in entry[1] else ""
-        return (f"_modules/{module.replace('.', '/')}", anchor) if entry else None
-
     def of_source(self, path, name):
-        """The place in the page that shows another file."""
+        """The place in the page that shows a file."""
         return (sources.page_of(path), name) if path in self.files else None
 
     def page(self, name):
