@@ -176,7 +176,7 @@ stairs.legend(fontsize=8)
 for ink, (name, (perplexities, _)) in zip(lesson.PALETTE, runs.items(), strict=False):
     curves.plot(perplexities, color=ink, label=name)
 curves.set(title=f"Codes in use, of 64; start: {options.start}", xlabel="step", ylabel="perplexity")
-curves.legend()
+curves.legend(loc="lower right", bbox_to_anchor=(1, 0.14))
 
 used_counts = {}
 panels = lower.subplots(1, 6, gridspec_kw={"width_ratios": [1.5, 1] * 3})

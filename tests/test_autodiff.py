@@ -75,6 +75,20 @@ def test_a_second_backward_through_the_same_tape_says_so():
         y.backward()
 
 
+@pytest.mark.parametrize("cotangent", [[1, 2], np.array([1.0, 2.0]), Tensor(np.array([1, 2]))])
+def test_a_cotangent_is_read_in_the_dtype_of_its_tensor(cotangent):
+    x = Tensor(np.ones(2, np.float32), requires_grad=True)
+    seen = []
+
+    @differentiable
+    def watched(x):
+        return x, lambda dy: seen.append(dy) or dy
+
+    watched(x).backward(cotangent)
+    assert seen[0].dtype == np.float32
+    np.testing.assert_array_equal(x.grad, [1, 2])
+
+
 def test_wrong_cotangents_are_refused():
     y = leaf(1.0, 2.0) * 2.0
     with pytest.raises(GradientError, match="needs a cotangent"):

@@ -131,7 +131,8 @@ def test_the_top_alone(copy, tmp_path, capsys):
     shutil.rmtree(copy / "prior-bottom")
     ten = ("sample", copy, "--count", 10, "--class", 1, "--seed", 3, "--out", out)
     error = refused(capsys, *ten)
-    assert "bottom is not trained yet: run `vqv2 train prior`, or draw the coarser codes" in error
+    assert "bottom is not trained yet: run `vqv2 train prior RUN --level bottom`, after" in error
+    assert "`vqv2 encode RUN`, or draw the coarser codes alone" in error
     assert "--level top" in error and "levels=['top']" in error and not list(tmp_path.glob("top*"))
     assert "no level 'left'" in refused(capsys, *ten, "--level", "left")
     assert run_vqv2(*ten, "--level", "top") == 0

@@ -89,12 +89,13 @@ class Node:
         parents, self.gradient, self.parents = self.parents, None, ()
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
-        if len(gradients) != len(parents):
+        left_out = parents[len(gradients) :]
+        if len(gradients) > len(parents) or any(parent is not None for parent in left_out):
             raise GradientError(
                 f"the gradient of '{self.name}' gives {len(gradients)} cotangents for "
                 f"{len(parents)} inputs: return a tuple with one for each, None where there is none"
             )
-        for parent, cotangent in zip(parents, gradients, strict=True):
+        for parent, cotangent in zip(parents, gradients, strict=False):
             if parent is None or cotangent is None:
                 continue
             value = cotangent() if callable(cotangent) else cotangent
@@ -114,14 +115,13 @@ class Tensor:
     requires_grad  true for parameters and for floating-point numbers computed from one
     grad           after `backward`: dL/d(array) for leaves, same shape and dtype; None before
 
-    The operators + - * / ** @ and [] are set by `vqv2.functional`. NumPy may read a constant as an
-    array, but nothing that has a gradient, which would be lost there. Raises `GradientError` for
-    whole numbers that shall have one, as a small step of them is none.
+    Its operators and methods, such as `x * 2` and `x.sum(axis=0)`, are those of
+    `vqv2.functional.methods`. NumPy may read a constant as an array, but nothing that has a
+    gradient, which would be lost there. Raises `GradientError` for whole numbers that shall have
+    one, as a small step of them is none.
     """
 
     __slots__ = ("__weakref__", "array", "grad", "node", "output_index", "requires_grad")
-    __array_priority__ = 1000  # array * Tensor calls the Tensor's operator, not the array's
-    __array_ufunc__ = None
 
     def __init__(self, array, requires_grad=False):
         self.array = array if hasattr(array, "dtype") else np.asarray(array)
@@ -167,15 +167,21 @@ class Tensor:
     def backward(self, cotangent=None):
         """Add dL/d(leaf) to the `grad` of every leaf that this tensor was computed from.
 
-        `cotangent` is dL/d(self), of this tensor's shape; it may be left out for a single number,
-        where it is 1. Frees the tape as it goes. Raises `GradientError`.
+        `cotangent` is dL/d(self), an array of this tensor's shape; it may be left out for a single
+        number, where it is 1. Frees the tape as it goes. Raises `GradientError`.
         """
         if not self.requires_grad:
             raise GradientError("backward on a tensor that depends on nothing with requires_grad")
+        xp = array_module(self.array)
         if cotangent is None:
             if self.size != 1:
-                raise GradientError(f"backward on shape {self.shape} needs a cotangent")
-            cotangent = array_module(self.array).ones_like(self.array)
+                raise GradientError(
+                    f"backward on shape {self.shape} needs a cotangent: make one number of the "
+                    "tensor first, as in tensor.mean().backward(), or give dL/d(tensor), an array "
+                    "of that shape"
+                )
+            cotangent = xp.ones_like(self.array)
+        cotangent = xp.asarray(cotangent, self.dtype)
         if cotangent.shape != self.shape:
             raise GradientError(f"a cotangent of shape {cotangent.shape} for shape {self.shape}")
         _backward(self, cotangent)

@@ -297,8 +297,8 @@ class Hierarchy:
         for level in levels:
             if level not in self.priors:
                 raise InputError(
-                    f"the prior of level {level} is not trained yet: run `vqv2 train prior`"
-                    f"{self._without(level)}"
+                    f"the prior of level {level} is not trained yet: run `vqv2 train prior RUN "
+                    f"--level {level}`, after `vqv2 encode RUN`{self._without(level)}"
                 )
 
     def _without(self, level):

@@ -31,7 +31,8 @@ def differentiable(function):
 
     The function returns `(output, gradient)`. `gradient(cotangent)` returns one entry for each
     positional argument: its cotangent, or None for a constant, or a function without arguments
-    that computes the cotangent, called only when it is needed. Broadcasting need not be undone.
+    that computes the cotangent, called only when it is needed. The last ones may be left out where
+    they are constants, such as settings given by position. Broadcasting need not be undone.
     The arrays that it refers to are what the tape keeps of the operation until the backward pass:
     if only a shape is needed, let it refer to the shape.
 

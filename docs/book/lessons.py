@@ -51,9 +51,10 @@ def gallery_script(source, quick):
 
 def _header(text, quick):
     """The head of a page: title, what it is about, and the command that it was made with."""
-    title, about, command = text.strip().split("\n\n")
+    title, about, commands = text.strip().split("\n\n")
     title = title.removesuffix(".")
     rows = [f"- *{name}*: {meaning}" for name, meaning in fields(about.splitlines())]
+    command = commands.splitlines()[0]
     command = command if quick else command.replace(" --quick", "")
     made = f"Everything printed and drawn on this page comes from\n\n{command}"
     return f"{title}\n{'=' * len(title)}\n\n" + to_rst("\n".join(rows) + f"\n\n{made}")

@@ -335,12 +335,35 @@ def test_config_json_is_for_people(finished):
 def test_the_backend_is_chosen_for_one_command(capsys, monkeypatch):
     monkeypatch.setattr(backends.kernel, "why_no_device", lambda: "no device here")
     former = backends.current()
-    assert vqv2("--backend", "reference", "info") == 0
-    assert "backend reference  selected" in capsys.readouterr().out
-    assert backends.current() == former
+    other = "numba" if former == "reference" else "reference"
+    for command in (("--backend", other, "info"), ("info", "--backend", other)):
+        assert vqv2(*command) == 0
+        assert f"backend {other:10} selected" in capsys.readouterr().out
+        assert backends.current() == former
     assert vqv2("--backend", "cupy", "info") == 2
     assert capsys.readouterr().err == "vqv2: no device here\n"
     assert backends.current() == former
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("tarin autoencoder", "there is no 'tarin' among demo, data, train, "),
+        ("tarin autoencoder", ", did you mean 'train'?"),
+        ("train autoencodr", "among autoencoder, prior, classifier, did you mean 'autoencoder'?"),
+        ("info --backend refrence", "did you mean 'reference'?"),
+        ("info --clases=3", "vqv2 info: error: unrecognized arguments: --clases=3 (--clases, did "),
+        ("info --clases=3", "did you mean '--classes'?)"),
+        ("train prior x --levle top", "are required: --level (--levle, did you mean '--level'?)"),
+        ("--bakend reference info", "(--bakend, did you mean '--backend'?)"),
+        ("info xyzzy", "unrecognized arguments: xyzzy\n"),
+    ],
+)  # fmt: skip
+def test_a_mistyped_word_gets_its_neighbour(command, words, capsys):
+    with pytest.raises(SystemExit) as refused:
+        vqv2(*command.split())
+    assert refused.value.code == 2
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["sample nowhere --count 1", "reconstruct nowhere"])

@@ -21,7 +21,7 @@ def out(tmp_path_factory):
 
 
 def test_lessons_are_numbered_without_a_gap():
-    assert [int(path.name[:2]) for path in LESSONS] == list(range(1, 14))
+    assert [int(path.name[:2]) for path in LESSONS] == list(range(1, 15))
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)

@@ -49,6 +49,7 @@ CASES = {
         (F.sum, array(2, 3)),
         (lambda x: F.sum(x, axis=(0, 2)), array(2, 3, 4)),
         (lambda x: F.sum(x, axis=-1), array(2, 3)),
+        (lambda x: F.sum(x, axis=(0, 2), keepdims=True), array(2, 3, 4)),
     ],
     "mean": [(F.mean, array(2, 3)), (lambda x: F.mean(x, axis=1), array(2, 3, 4))],
     "reshape": [(lambda x: F.reshape(x, shape=(3, -1)), array(2, 6))],

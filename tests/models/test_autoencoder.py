@@ -135,6 +135,11 @@ def test_wrong_codes_are_refused(codes, levels, message):
         small().decode(codes, levels)
 
 
+def test_images_of_bytes_are_refused():
+    with pytest.raises(InputError, match=r"images are uint8: they must be floats in \[0, 1\]"):
+        small().encode(np.zeros((1, 16, 16, 3), np.uint8))
+
+
 def test_table_3_layers():
     """Shapes of the ImageNet preset's weights, as Table 3 and the usual layer order have them."""
     model = Autoencoder(PRESETS["imagenet256"].autoencoder, np.random.default_rng(0))

@@ -166,10 +166,12 @@ def test_dropout_and_batch_statistics_only_in_training():
     [
         ({"codes": np.zeros((2, 4, 4), int)}, r"\(2, 4, 4\)"),
         ({"codes": np.full((2, SIZE, SIZE), K)}, f"from 0 to {K - 1}"),
+        ({"codes": np.zeros((2, SIZE, SIZE))}, "codes hold float64"),
         ({"label": None}, "needs a class"),
         ({"label": np.array([0, 3])}, "0 to 2"),
         ({"label": np.array([0])}, "2 whole numbers"),
         ({"coarser": []}, "1 coarser"),
+        ({"coarser": [np.zeros((1, 4, 4), int)]}, "2 maps of codes, but of coarser codes 1"),
     ],
 )
 def test_wrong_inputs_are_refused(change, message):
@@ -178,6 +180,11 @@ def test_wrong_inputs_are_refused(change, message):
     arguments = {"codes": codes, "label": label, "coarser": coarse, **change}
     with pytest.raises(InputError, match=message):
         prior(coarser)(**arguments)
+
+
+def test_heads_that_cannot_share_the_channels_are_refused():
+    with pytest.raises(InputError, match="3 attention heads do not divide 4 channels"):
+        AttentionBlock(8, 8, 3, 0.0, np.random.default_rng(0))
 
 
 def test_it_learns_a_pattern():

@@ -253,6 +253,37 @@ def test_meaningless_settings_are_refused(settings, message):
 
 
 @pytest.mark.parametrize(
+    ("asked", "codes", "message"),
+    [
+        (False, [0, 0], "logits come before append"),
+        (True, [0, K], f"from 0 to {K}, but there are only those from 0 to {K - 1}"),
+        (True, [-1, 0], "from -1 to 0"),
+        (True, [0, 0, 0], r"shape \(3,\), expected one for each of 2 maps"),
+        (True, [0], r"shape \(1,\)"),
+        (True, [[0, 0], [0, 0]], "up to 1 in a row"),
+    ],
+)
+def test_codes_that_cannot_be_appended_are_refused(asked, codes, message):
+    stepper = IncrementalPrior(prior("top", classes=0), 2)
+    if asked:
+        stepper.logits()
+    with pytest.raises(InputError, match=message):
+        stepper.append(np.array(codes))
+
+
+def test_no_position_follows_the_last():
+    stepper = IncrementalPrior(prior("top", classes=0), 1)
+    stepper.skip_to(SIZE)
+    with pytest.raises(InputError, match="all positions of the map have their codes"):
+        stepper.logits()
+
+
+def test_a_label_is_refused_where_there_are_no_classes():
+    with pytest.raises(InputError, match="no classes: leave the label out"):
+        IncrementalPrior(prior("top", classes=0), 2, np.array([0, 0]))
+
+
+@pytest.mark.parametrize(
     "keep", [np.zeros((1, 2, 2), int), np.full((1, SIZE, SIZE), K), np.zeros((1, SIZE, SIZE))]
 )
 def test_unusable_given_codes_are_refused(keep):

@@ -160,7 +160,7 @@ def _names(only, hierarchy):
             missing = [level for level in hierarchy.levels if level not in hierarchy.priors]
             raise InputError(
                 f"--only {name} needs samples, but the prior of level {missing[0]} is not trained "
-                "yet: run `vqv2 train prior`"
+                f"yet: run `vqv2 train prior RUN --level {missing[0]}`"
             )
     return names
 

@@ -29,6 +29,7 @@ from vqv2.cli import (
     sample,
     train,
 )
+from vqv2.cli.parser import Parser
 from vqv2.errors import InputError
 from vqv2.starting import STATUS, be_interrupted
 from vqv2.terminal import guarded, printable
@@ -70,24 +71,14 @@ examples:
 
 def build_parser():
     """The argument parser of `vqv2` with all its sub-commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="vqv2",
         description="VQ-VAE-2: train a hierarchy of discrete codes, and sample images from it.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"vqv2 {__version__}")
-    parser.add_argument(
-        "--backend",
-        choices=backends.BACKENDS,
-        help="what computes (default: the variable VQV2_BACKEND, or numba)",
-    )
-    parser.add_argument(
-        "--memory-limit",
-        metavar="AMOUNT",
-        help="of a device: 80%%, 20GiB, ... (default: "
-        f"{device_memory.DEFAULT_LIMIT.replace('%', '%%')})",
-    )
+    parser.set_defaults(backend=None, memory_limit=None)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_parser(subparsers)

@@ -1,7 +1,7 @@
 """Every differentiable operation: its formula, its gradient, and nothing about the machine.
 
 Operations take tensors, arrays or numbers and return tensors. Images and maps are (N, H, W, C).
-Importing this package also gives `Tensor` its operators.
+Importing this package also gives `Tensor` its operators and methods (`methods`).
 """
 
 from vqv2.functional.activation import dropout, elu, gate, relu, sigmoid
@@ -15,6 +15,7 @@ from vqv2.functional.loss import (
     discretized_logistic_mixture,
     mean_squared_error,
 )
+from vqv2.functional.methods import add_methods
 from vqv2.functional.normalization import batch_norm
 from vqv2.functional.reduction import mean, sum
 from vqv2.functional.shape import concatenate, reshape, split, transpose, upsample
@@ -55,3 +56,5 @@ __all__ = [
     "transpose",
     "upsample",
 ]
+
+add_methods(__all__)

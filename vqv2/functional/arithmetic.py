@@ -1,11 +1,10 @@
-"""Elementwise arithmetic with broadcasting, and the operators of `Tensor`.
+"""Elementwise arithmetic with broadcasting.
 
 All take arrays, tensors or numbers of shapes that broadcast and keep NumPy's dtype rules: a Python
 number never changes that of a floating-point array, and whole numbers times 0.5 are float64.
 """
 
 from backends import array_module, kernels
-from vqv2.autodiff import Tensor
 from vqv2.operation import differentiable
 
 
@@ -57,15 +56,3 @@ def sqrt(a):
     """Square root; da = dy / (2 sqrt(a))."""
     y = array_module(a).sqrt(a)
     return y, lambda dy: dy / (2 * y)
-
-
-Tensor.__add__ = add
-Tensor.__radd__ = lambda self, other: add(other, self)
-Tensor.__sub__ = subtract
-Tensor.__rsub__ = lambda self, other: subtract(other, self)
-Tensor.__mul__ = multiply
-Tensor.__rmul__ = lambda self, other: multiply(other, self)
-Tensor.__truediv__ = divide
-Tensor.__rtruediv__ = lambda self, other: divide(other, self)
-Tensor.__neg__ = lambda self: multiply(self, -1)
-Tensor.__pow__ = power

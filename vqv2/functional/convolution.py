@@ -4,7 +4,8 @@ All raise `ValueError` for shapes that do not fit, `TypeError` for whole numbers
 """
 
 from backends import kernels
-from vqv2.functional.requirements import require_floats, require_shape
+from backends.reference.causal_conv import tap_count
+from vqv2.functional.requirements import require_floats, require_maps, require_shape
 from vqv2.operation import differentiable
 
 
@@ -15,6 +16,30 @@ def _with_bias(y, b):
     return y
 
 
+def _square(w):
+    """The shape of a kernel that has as many columns as rows."""
+    return w.shape[:1] * 2
+
+
+def _require_room(size, kernel_size, stride, padding):
+    """Raise `ValueError` unless a kernel fits into a padded image of `size` at least once."""
+    if min(size) + 2 * padding < kernel_size or stride < 1:
+        raise ValueError(
+            f"a kernel of {kernel_size}x{kernel_size} with stride {stride} and padding {padding} "
+            f"has no place on a map of {size[0]}x{size[1]}"
+        )
+
+
+def _require_taps(taps, kernel_size):
+    """Raise `ValueError` unless `taps` are those before the centre, or these and the centre."""
+    closed, opened = (tap_count(kernel_size, centre) for centre in (False, True))
+    if taps not in (closed, opened):
+        raise ValueError(
+            f"w has {taps} taps, but a causal kernel of {kernel_size}x{kernel_size} has {closed}, "
+            f"or {opened} with its centre"
+        )
+
+
 def _bias_gradient(dy):
     return kernels.sum_rows(dy.reshape(-1, dy.shape[-1]))
 
@@ -23,7 +48,9 @@ def _bias_gradient(dy):
 def conv2d(x, w, b=None, stride=1, padding=0):
     """Convolution (N, H, W, C), (k, k, C, D), (D,) -> (N, H', W', D), H' = (H + 2p - k) / s + 1."""
     require_floats(x=x, w=w)
-    require_shape("w", w, (None, None, x.shape[-1], None), beside={"x": x})
+    require_maps(x=x)
+    require_shape("w", w, (*_square(w), x.shape[-1], None), beside={"x": x})
+    _require_room(x.shape[1:3], len(w), stride, padding)
     y = _with_bias(kernels.conv2d(x, w, stride, padding), b)
 
     def gradient(dy):
@@ -44,7 +71,8 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0):
     those of the convolution that leads back, so its gradients are that convolution's kernels.
     """
     require_floats(x=x, w=w)
-    require_shape("w", w, (None, None, None, x.shape[-1]), beside={"x": x})
+    require_maps(x=x)
+    require_shape("w", w, (*_square(w), None, x.shape[-1]), beside={"x": x})
     size = [(n - 1) * stride - 2 * padding + w.shape[0] for n in x.shape[1:3]]
     y = _with_bias(kernels.conv2d_input_gradient(x, w, stride, padding, *size), b)
 
@@ -66,7 +94,9 @@ def causal_conv2d(x, w, b=None, kernel_size=5):
     tap: `backends.reference.causal_conv.tap_count`.
     """
     require_floats(x=x, w=w)
+    require_maps(x=x)
     require_shape("w", w, (None, x.shape[-1], None), beside={"x": x})
+    _require_taps(len(w), kernel_size)
     y = _with_bias(kernels.causal_conv2d(x, w, kernel_size), b)
 
     def gradient(dy):

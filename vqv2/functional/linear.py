@@ -1,14 +1,22 @@
 """Matrix products."""
 
 from backends import kernels
-from vqv2.autodiff import Tensor
 from vqv2.functional.requirements import require_floats, require_shape
 from vqv2.operation import differentiable
 
 
 @differentiable
 def matmul(a, b):
-    """a @ b for stacks of matrices (..., M, K) @ (..., K, N); da = dy b^T, db = a^T dy."""
+    """a @ b for stacks of matrices (..., M, K) @ (..., K, N); da = dy b^T, db = a^T dy.
+
+    Raises `ValueError` for anything with fewer axes.
+    """
+    for name, array in {"a": a, "b": b}.items():
+        if array.ndim < 2:
+            raise ValueError(
+                f"{name} has shape {array.shape}, but matrices are multiplied here: a row is "
+                f"{name}[None], a column {name}[:, None]"
+            )
     return a @ b, lambda dy: (lambda: dy @ b.swapaxes(-1, -2), lambda: a.swapaxes(-1, -2) @ dy)
 
 
@@ -37,6 +45,3 @@ def linear(x, w, b=None):
         )[: 2 if b is None else 3]
 
     return y.reshape(*x.shape[:-1], w.shape[-1]), gradient
-
-
-Tensor.__matmul__ = matmul

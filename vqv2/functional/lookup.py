@@ -1,7 +1,10 @@
 """Reading rows of a table, and parts of an array."""
 
+import numpy as np
+
 from backends import array_module, kernels
-from vqv2.autodiff import Tensor
+from backends.reference.quantize import require_codes
+from vqv2.functional.requirements import require_integers
 from vqv2.operation import differentiable
 
 
@@ -9,8 +12,13 @@ from vqv2.operation import differentiable
 def embedding(codes, table):
     """table[codes]: integers of any shape S, (K, D) -> (*S, D).
 
-    The table's gradient sums, for every code, the cotangents of the places that read it.
+    The table's gradient sums, for every code, the cotangents of the places that read it. Raises
+    `TypeError` for what are no whole numbers and, on the host, `IndexError` for those outside
+    0 ... K - 1; on a device, looking would have it wait.
     """
+    require_integers(codes=codes)
+    if array_module(codes) is np:
+        require_codes(codes, len(table))
 
     def gradient(dy):
         rows = dy.reshape(-1, table.shape[-1])
@@ -21,16 +29,24 @@ def embedding(codes, table):
 
 @differentiable
 def index(x, key):
-    """x[key] for slices and integers that name every element at most once; the rest gets zero."""
+    """x[key], as NumPy has it: slices, integers, arrays of these or of truth values.
 
+    An element that is named several times gets all of their cotangents, one that is not zero.
+    """
     xp, shape, dtype = array_module(x), x.shape, x.dtype
 
     def gradient(dy):
         dx = xp.zeros(shape, dtype)
-        dx[key] = dy
+        if _has_arrays(key):
+            xp.add.at(dx, key, dy)
+        else:
+            dx[key] = dy
         return dx, None
 
     return x[key], gradient
 
 
-Tensor.__getitem__ = index
+def _has_arrays(key):
+    """Whether a key may name an element several times: ranges and single places do not."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return any(isinstance(part, list) or getattr(part, "ndim", 0) for part in parts)

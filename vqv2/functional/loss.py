@@ -1,7 +1,7 @@
 """Losses. All raise `ValueError` for shapes that do not fit, `TypeError` for whole numbers."""
 
 from backends import kernels
-from vqv2.functional.requirements import require_floats, require_shape
+from vqv2.functional.requirements import require_floats, require_integers, require_shape
 from vqv2.operation import differentiable
 
 
@@ -9,6 +9,7 @@ from vqv2.operation import differentiable
 def cross_entropy(logits, targets):
     """-log softmax(logits)[target] in nats per code: (..., K), integers (...) -> (...)."""
     require_floats(logits=logits)
+    require_integers(targets=targets)
     require_shape("targets", targets, logits.shape[:-1], beside={"logits": logits})
     rows = logits.reshape(-1, logits.shape[-1])
     codes = targets.reshape(-1)
@@ -45,6 +46,7 @@ def discretized_logistic_mixture(parameters, targets, components=10, bins=256):
     formulas, P = parameter_count(D, components). Table 5 takes 10 components and 256 bins.
     """
     require_floats(parameters=parameters)
+    require_integers(targets=targets)
     shape = (*parameters.shape[:-1], None)
     require_shape("targets", targets, shape, beside={"parameters": parameters})
     rows = parameters.reshape(-1, parameters.shape[-1])

@@ -1,6 +1,7 @@
 """Operations that move elements without changing them."""
 
 from backends import array_module
+from vqv2.functional.requirements import require_maps
 from vqv2.operation import differentiable
 
 
@@ -21,7 +22,12 @@ def transpose(x, axes=None):
 
 @differentiable
 def concatenate(*arrays, axis=-1):
-    """Arrays joined along `axis`; each gets its part of the cotangent."""
+    """Arrays joined along `axis`; each gets its part of the cotangent.
+
+    Raises `TypeError` for a list of them: they are given one after another.
+    """
+    if any(isinstance(array, list | tuple) for array in arrays):
+        raise TypeError("give the arrays one after another, as in concatenate(a, b, axis=-1)")
     xp = array_module(arrays[0])
     ends = []
     for array in arrays:
@@ -31,7 +37,12 @@ def concatenate(*arrays, axis=-1):
 
 @differentiable
 def split(x, sections=2):
-    """The last axis cut into equal parts: a tuple of `sections` tensors (..., C / sections)."""
+    """The last axis cut into equal parts: a tuple of `sections` tensors (..., C / sections).
+
+    Raises `ValueError` for channels that cannot be cut so.
+    """
+    if x.shape[-1] % sections:
+        raise ValueError(f"x of shape {x.shape} cannot be cut into {sections} equal parts")
     xp, dtype = array_module(x), x.dtype
     shape = (*x.shape[:-1], x.shape[-1] // sections)
 
@@ -44,7 +55,11 @@ def split(x, sections=2):
 
 @differentiable
 def upsample(x, factor=2):
-    """Every position repeated factor x factor times: (N, H, W, C) -> (N, H factor, W factor, C)."""
+    """Every position repeated factor x factor times: (N, H, W, C) -> (N, H factor, W factor, C).
+
+    Raises `ValueError` for another number of axes.
+    """
+    require_maps(x=x)
     n, height, width, channels = x.shape
     tiles = x[:, :, None, :, None, :]
     shape = (n, height, factor, width, factor, channels)

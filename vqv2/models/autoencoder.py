@@ -193,7 +193,10 @@ class Autoencoder(nn.Module):
 
     def _levels(self, images, rng=None):
         """Yield (encoder outputs, quantised, codes, losses) of each level, coarse to fine."""
-        x, quantized = Tensor(to_device(images) - np.float32(0.5)), []
+        images = to_device(images)
+        if images.dtype.kind != "f":
+            raise InputError(f"images are {images.dtype}: they must be floats in [0, 1]")
+        x, quantized = Tensor(images - np.float32(0.5)), []
         for level, features in enumerate(self._features(x)):
             seen = [features, self.decoders[level - 1](quantized)] if level else [features]
             h = self.projections[level](*seen)

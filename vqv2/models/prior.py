@@ -64,7 +64,7 @@ class Prior(nn.Module):
         label: (N,) integers, for a class-conditional prior; coarser: codes per coarser level.
         With `rng` it trains: dropout and batch statistics. Raises `InputError` for wrong inputs.
         """
-        codes, label = self.check(codes, label)
+        codes, label = self.check(codes, label, coarser)
         return self._logits(codes, label, coarser, rng)
 
     def _logits(self, codes, label, coarser, rng):
@@ -94,17 +94,23 @@ class Prior(nn.Module):
 
     def loss(self, codes, label=None, coarser=(), rng=None):
         """Mean cross-entropy in nats per code, a tensor."""
-        codes, label = self.check(codes, label)
+        codes, label = self.check(codes, label, coarser)
         return F.mean(F.cross_entropy(self._logits(codes, label, coarser, rng), codes))
 
-    def check(self, codes, label):
+    def check(self, codes, label, coarser=()):
         """(codes (N, H, W), label (N,) or None) on the device as int64.
 
-        Raises `InputError` for codes or classes that do not fit, and without classes where they are
-        needed.
+        Raises `InputError` for codes or classes that do not fit, without classes where they are
+        needed, with classes where there are none, and for coarser codes of other than N maps.
         """
+        codes = codes if hasattr(codes, "dtype") else np.asarray(codes)
         _check_codes(codes, self.codebook_size, self.size, "codes")
         codes = to_device(codes, np.int64)
+        if any(len(maps) != len(codes) for maps in coarser):
+            counts = ", ".join(str(len(maps)) for maps in coarser)
+            raise InputError(f"there are {len(codes)} maps of codes, but of coarser codes {counts}")
+        if not self.classes and label is not None:
+            raise InputError("this prior has no classes: leave the label out")
         if not self.classes:
             return codes, None
         if label is None:
@@ -198,6 +204,8 @@ def _attention_block(config, rng, classes, conditioned):
 
 
 def _check_codes(codes, count, size, name):
+    if codes.dtype.kind not in "iu":
+        raise InputError(f"{name} hold {codes.dtype}, but must be whole numbers")
     if codes.ndim != 3 or codes.shape[1:] != (size, size):
         raise InputError(f"{name} have shape {codes.shape}, expected (N, {size}, {size})")
     if codes.size and (int(codes.max()) >= count or int(codes.min()) < 0):

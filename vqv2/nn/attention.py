@@ -4,6 +4,7 @@ import numpy as np
 
 import vqv2.functional as F
 from backends import array_module
+from vqv2.errors import InputError
 from vqv2.nn.gated import Gate
 from vqv2.nn.linear import Linear
 from vqv2.nn.module import Module
@@ -25,7 +26,8 @@ class AttentionBlock(Module):
     key may see its own code, since only later positions attend to it. The first position attends
     to nothing and reads exactly zero.
 
-    Merging: [a, b] = conv1x1(ELU(conv1x1(ELU(x)) + conv1x1(ELU(read)))), then a `Gate`.
+    Merging: [a, b] = conv1x1(ELU(conv1x1(ELU(x)) + conv1x1(ELU(read)))), then a `Gate`. Raises
+    `InputError` for heads that cannot share the channels evenly.
     """
 
     def __init__(
@@ -40,6 +42,8 @@ class AttentionBlock(Module):
         classes=0,
     ):
         width = hidden_units // 2
+        if width % heads:
+            raise InputError(f"{heads} attention heads do not divide {width} channels, half of x's")
         self.heads = heads
         self.dropout = dropout
         self.dropout_on = dropout_on

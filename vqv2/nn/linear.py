@@ -17,4 +17,4 @@ class Linear(Module):
 
     def forward(self, x):
         """(..., channels_in) -> (..., channels_out)."""
-        return F.linear(x, self.weight, self.bias) if self.bias else F.linear(x, self.weight)
+        return F.linear(x, self.weight, self.bias)

@@ -42,7 +42,7 @@ class IncrementalPrior:
         if storage not in STORAGES:
             raise InputError(f"storage {storage!r} must be one of {', '.join(STORAGES)}")
         codes = np.zeros((count, prior.size, prior.size), np.int64)
-        _, label = prior.check(codes, label)
+        _, label = prior.check(codes, label, coarser)
         condition = _condition(prior, count, coarser)
         self.prior = prior
         self.count = count
@@ -59,6 +59,7 @@ class IncrementalPrior:
         self.final = _Pointwise(prior.output.logits, maps)
         self.nothing = array_module(self.table).empty((count, 0, self.table.shape[1]), maps.dtype)
         self.position = 0
+        self.asked = 0  # positions whose logits were computed since the last `append`
 
     @property
     def layers(self):
@@ -80,8 +81,11 @@ class IncrementalPrior:
 
     def _logits(self, embedded):
         """Logits of the next position and of as many more as have `embedded` codes (N, n, C)."""
+        if self.position == self.prior.size**2:
+            raise InputError("all positions of the map have their codes: begin another map")
+        self.asked = 1 + embedded.shape[1]
         row, column = divmod(self.position, self.prior.size)
-        columns = slice(column, column + 1 + embedded.shape[1])
+        columns = slice(column, column + self.asked)
         if column == 0:
             for layer in self.layers:
                 layer.start_row(row)
@@ -98,13 +102,34 @@ class IncrementalPrior:
         """Fix the codes of the next position (N,), or of the next ones (N, n), and go on.
 
         Several at once must be among those of the last window, and all but the last as forecast.
+        Raises `InputError` before `logits` of these positions were asked for, and for codes that
+        do not fit.
         """
+        codes = array_module(self.table).asarray(codes)
+        self._check_appended(codes)
         column = self.position % self.prior.size
         embedded = self.table[codes.reshape(self.count, -1)]
         self.first.put(embedded, column)
         for block in self.blocks:
             block.put(embedded, column)
         self.position += embedded.shape[1]
+        self.asked = 0
+
+    def _check_appended(self, codes):
+        """Raise `InputError` for codes that `append` cannot take."""
+        if not self.asked:
+            raise InputError("logits come before append: every position needs both, in this order")
+        if codes.size not in range(self.count, self.count * self.asked + 1, self.count):
+            raise InputError(
+                f"codes to append have shape {codes.shape}, expected one for each of {self.count} "
+                f"maps, or up to {self.asked} in a row"
+            )
+        table = len(self.table)
+        if array_module(codes) is np and not 0 <= codes.min() <= codes.max() < table:
+            raise InputError(
+                f"codes to append go from {codes.min()} to {codes.max()}, but there are only those "
+                f"from 0 to {table - 1}"
+            )
 
     def skip_to(self, row):
         """Go on at the start of `row` as if all the rows before had left nothing behind.

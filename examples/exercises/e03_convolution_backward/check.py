@@ -44,9 +44,9 @@ def check_weights(answer, rng):
     x, w = draw(rng)
     gradient_is_right(
         lambda w: slow(x, w),
-        lambda dy: (unchanged([x], lambda x: answer.weight_gradient(x, w, dy), "weight_gradient"),),
+        lambda dy: (unchanged([x], lambda x: answer.weight_gradient(x, dy), "weight_gradient"),),
         [w], rng, "weight_gradient", ["the weights"],
-        exact=lambda dy: [solution.weight_gradient(x, w, dy)], tolerance=1e-14,
+        exact=lambda dy: [solution.weight_gradient(x, dy)], tolerance=1e-14,
     )  # fmt: skip
 
 
@@ -55,56 +55,56 @@ def check_input(answer, rng):
     x, w = draw(rng)
     gradient_is_right(
         lambda x: slow(x, w),
-        lambda dy: (unchanged([w], lambda w: answer.input_gradient(x, w, dy), "input_gradient"),),
+        lambda dy: (unchanged([w], lambda w: answer.input_gradient(dy, w), "input_gradient"),),
         [x], rng, "input_gradient", ["the image"],
-        exact=lambda dy: [solution.input_gradient(x, w, dy)], tolerance=1e-14,
+        exact=lambda dy: [solution.input_gradient(dy, w)], tolerance=1e-14,
     )  # fmt: skip
 
 
-def _overwritten(x, w, dy):
-    dx, k = np.zeros_like(x), len(w)
+def _overwritten(dy, w):
+    dx, k = solution.input_gradient(dy, w) * 0, len(w)
     for a in range(k):
         for b in range(k):
             dx[:, a : a + dy.shape[1], b : b + dy.shape[2]] = dy @ w[a, b].T
     return dx
 
 
-def _adds_into_the_image(x, w, dy):
-    x *= 0
-    for (a, b), matrix in zip(np.ndindex(w.shape[:2]), w.reshape(-1, *w.shape[2:]), strict=True):
-        x[:, a : a + dy.shape[1], b : b + dy.shape[2]] += dy @ matrix.T
-    return x
+def _changes_the_cotangent(dy, w):
+    dx = solution.input_gradient(dy, w)
+    dy *= 0
+    return dx
 
 
-def _nudged(x, w, dy):
-    return nudged(solution.convolution, (x, w), dy)
+def _nudged_weights(x, dy):
+    w = np.ones_like(solution.weight_gradient(x, dy))
+    return nudged(solution.convolution, (x, w), dy)[1]
+
+
+def _nudged_image(dy, w):
+    x = np.ones_like(solution.input_gradient(dy, w))
+    return nudged(solution.convolution, (x, w), dy)[0]
 
 
 CHECKS = [check_forward, check_weights, check_input]
 MUTANTS = {
     "kernel turned round": {"convolution": lambda x, w: solution.convolution(x, w[::-1, ::-1])},
-    "zero gradient of the weights": {"weight_gradient": lambda x, w, dy: np.zeros_like(w)},
+    "zero gradient of the weights": {
+        "weight_gradient": lambda x, dy: 0 * solution.weight_gradient(x, dy)
+    },
     "mean over places": {
-        "weight_gradient": lambda x, w, dy: (
-            solution.weight_gradient(x, w, dy) / (dy.size / dy.shape[-1])
-        )
+        "weight_gradient": lambda x, dy: solution.weight_gradient(x, dy) / (dy.size / dy.shape[-1])
     },
-    "first image only": {
-        "weight_gradient": lambda x, w, dy: solution.weight_gradient(x[:1], w, dy[:1])
-    },
-    "the image itself takes its gradient": {"input_gradient": _adds_into_the_image},
+    "first image only": {"weight_gradient": lambda x, dy: solution.weight_gradient(x[:1], dy[:1])},
+    "the cotangent is changed": {"input_gradient": _changes_the_cotangent},
     "overlaps overwritten": {"input_gradient": _overwritten},
-    "the weights are nudged": {"weight_gradient": lambda *a: _nudged(*a)[1]},
-    "the image is nudged": {"input_gradient": lambda *a: _nudged(*a)[0]},
+    "the weights are nudged": {"weight_gradient": _nudged_weights},
+    "the image is nudged": {"input_gradient": _nudged_image},
     "gradient in float32": {
-        "weight_gradient": lambda x, w, dy: (
-            solution.weight_gradient(
-                x.astype(np.float32), w.astype(np.float32), dy.astype(np.float32) / 3
-            )
-            * 3
+        "weight_gradient": lambda x, dy: (
+            3 * solution.weight_gradient(x.astype(np.float32), dy.astype(np.float32) / 3)
         )
     },
     "kernel turned round, backward": {
-        "input_gradient": lambda x, w, dy: solution.input_gradient(x, -w[::-1, ::-1], dy)
+        "input_gradient": lambda dy, w: solution.input_gradient(dy, -w[::-1, ::-1])
     },
 }

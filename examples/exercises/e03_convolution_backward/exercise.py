@@ -14,11 +14,14 @@ def convolution(x, w):
     raise NotImplementedError("task 1: convolution")
 
 
-def weight_gradient(x, w, dy):
-    """Task 2: dL/dw, of w's shape, from the cotangent dy of y."""
+def weight_gradient(x, dy):
+    """Task 2: dL/dw (k, k, C, D) from x and the cotangent dy of y, (N, H-k+1, W-k+1, D).
+
+    y is linear in w, so w itself is not needed; k follows from the shapes.
+    """
     raise NotImplementedError("task 2: weight_gradient")
 
 
-def input_gradient(x, w, dy):
-    """Task 3: dL/dx, of x's shape, from the cotangent dy of y."""
+def input_gradient(dy, w):
+    """Task 3: dL/dx (N, H, W, C) from the cotangent dy of y, (N, H-k+1, W-k+1, D), and w."""
     raise NotImplementedError("task 3: input_gradient")

@@ -19,7 +19,7 @@ import numba
 
 @numba.njit
 def gate(a, b, out):
-    """Task 1: out[i] = a[i] sigmoid(b[i]), for arrays (n,) of float64.
+    """Task 1: out[i] = a[i] sigmoid(b[i]), for arrays (n,) of float64 or float32.
 
     Right for b = -800 as well, and out is all that it writes.
     """
