@@ -36,7 +36,8 @@ from backends.process.compilation import (
     compilation_seconds,
     compilation_summary,
 )
-from backends.process.device import device_description, missing_libraries
+from backends.process.device import missing_libraries
+from backends.process.device_description import compute_capability, device_description
 from backends.process.device_memory import limit_memory, pool_bytes
 from backends.process.timing import seconds_of
 
@@ -50,6 +51,7 @@ __all__ = [
     "compilation_counts",
     "compilation_seconds",
     "compilation_summary",
+    "compute_capability",
     "current",
     "current_precision",
     "device_description",

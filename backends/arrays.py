@@ -4,21 +4,28 @@ import sys
 
 import numpy as np
 
-from backends.kernel import on_device
+from backends.kernel import current, modules_of_arrays, on_device
 
 
 def array_module(array=None):
-    """The module that owns `array`: `numpy` or `cupy`; without one, the selected backend's."""
-    if array is None:
-        if on_device():
-            import cupy
+    """The module that owns `array`: `numpy`, `cupy`, or that of a backend of one's own.
 
-            return cupy
-        return np
-    cupy = sys.modules.get("cupy")  # an array of cupy's exists only where cupy was imported
-    if cupy is not None and isinstance(array, cupy.ndarray):
-        return cupy
+    Without an array, the selected backend's.
+    """
+    if array is None:
+        return _selected() if on_device() else np
+    for module in (sys.modules.get("cupy"), *modules_of_arrays.values()):
+        if module is not None and isinstance(array, module.ndarray):
+            return module
     return np
+
+
+def _selected():
+    if current() in modules_of_arrays:
+        return modules_of_arrays[current()]
+    import cupy  # only where it is computed with
+
+    return cupy
 
 
 def to_host(array):

@@ -29,23 +29,28 @@ BACKENDS = ("reference", "numba", "cupy")  # those that come with this package
 PRECISIONS = ("float32", "tf32", "float16", "bfloat16")  # of products, see `precision.py`
 
 _otherwise = dict.fromkeys(BACKENDS)  # {backend: who serves the kernels that it has no version of}
+modules_of_arrays = {}  # {backend: the module of its arrays}, of those that brought one
 
 
 class BackendError(RuntimeError):
     """A backend, or a kernel's version for it, is not there; the message says what to do."""
 
 
-def register(name, otherwise):
+def register(name, otherwise, arrays=None):
     """Add a backend of one's own; the backend `otherwise` serves the kernels that it lacks.
 
-    Where it computes, on the processor or on a device, is where `otherwise` does. It gets its own
-    versions of kernels by `@kernels.NAME.version(name)`, and `unregister` takes all of that back.
+    Where it computes, on the processor or on a device, is where `otherwise` does; unless it brings
+    `arrays`, a module with the functions of cupy's, which then computes in the place of cupy. It
+    gets its own versions of kernels by `@kernels.NAME.version(name)`, and `unregister` takes all of
+    that back.
     Raises `BackendError` for a name that is taken, or when there is no backend `otherwise`.
     """
     _require_known(otherwise)
     if name in _otherwise:
         raise BackendError(f"there is a backend {name!r} already: choose another name")
     _otherwise[name] = otherwise
+    if arrays is not None:
+        modules_of_arrays[name] = arrays
 
 
 def unregister(name):
@@ -58,6 +63,7 @@ def unregister(name):
     if name in BACKENDS or name == use._current or name in _otherwise.values():
         raise BackendError(f"the backend {name!r} is in use: it cannot be taken out")
     del _otherwise[name]
+    modules_of_arrays.pop(name, None)
     for kernel in Kernel.all:
         kernel.versions.pop(name, None)
 
@@ -146,7 +152,8 @@ def why_unavailable(name):
     serving = set(_serving(name))
     if "numba" in serving and importlib.util.find_spec("numba") is None:
         return "the numba backend needs the package numba: pip install numba"
-    return why_no_device() if "cupy" in serving else None
+    on_cupy = "cupy" in serving and name not in modules_of_arrays
+    return why_no_device() if on_cupy else None
 
 
 Parameters = ParamSpec("Parameters")

@@ -23,6 +23,7 @@ AUTOENCODER = AutoencoderConfig(
     learning_rate=1e-3,
     polyak_decay=0.5,
     augmentation="imagenet",
+    precision="float32",
 )
 PRIOR = PriorConfig(
     hidden_units=8,
@@ -35,6 +36,7 @@ PRIOR = PriorConfig(
     steps=5,
     warmup_steps=10,
     polyak_decay=0.5,
+    precision="float32",
 )
 CONFIG = Config(
     "small",

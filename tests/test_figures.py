@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vqv2.lab.plan import cost
+from vqv2.lab import counting
+from vqv2.lab.plan.models import models
 from vqv2.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
@@ -20,17 +21,10 @@ def found(file, pattern):
     return [float(number) for number in numbers]
 
 
-def millions(level):
-    """Parameters of one of the paper's priors for ImageNet."""
-    config = PRESETS["imagenet256"]
-    model = config.autoencoder
-    number = model.levels.index(level)
-    sizes = model.latent_sizes
-    coarser = [(model.codebook_size, size) for size in sizes[:number]]
-    prior = cost.prior(
-        config.prior(level), model.codebook_size, sizes[number], coarser, classes=CLASSES
-    )
-    return prior.parameters / 1e6
+def millions(name):
+    """Parameters of one of the paper's models for ImageNet."""
+    case = models(PRESETS["imagenet256"], CLASSES)[name]
+    return counting.model(case).parameter_count() / 1e6
 
 
 @pytest.mark.parametrize(
@@ -43,12 +37,11 @@ def millions(level):
     ],
 )
 def test_parameters_of_the_full_size_priors(file, pattern, levels):
-    assert found(file, pattern) == [round(millions(level)) for level in levels]
+    assert found(file, pattern) == [round(millions(f"prior {level}")) for level in levels]
 
 
 def test_parameters_of_the_whole_hierarchy():
-    autoencoder = cost.autoencoder(PRESETS["imagenet256"].autoencoder).parameters / 1e6
-    whole = autoencoder + millions("top") + millions("bottom")
+    whole = sum(map(millions, ("autoencoder", "prior top", "prior bottom")))
     assert found("README.md", r"\((\d+) million parameters\)") == [pytest.approx(whole, abs=5)]
 
 

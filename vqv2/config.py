@@ -58,6 +58,8 @@ MAYBE_STEPS = Interval(0, 2**40)
 POSITIVE = Interval(0, 1e30, without=0)
 NOT_NEGATIVE = Interval(0, 1e30)
 RATE = Interval(0, 1, without=1)
+AUTO = "auto"  # bfloat16 or float16 on a device that has it, else float32
+PRECISION = (AUTO, *PRECISIONS)
 AUGMENTATION = ("none", "imagenet", "ffhq")
 
 
@@ -116,7 +118,7 @@ class AutoencoderConfig:
     log_gradient_norm: bool = _field(False, "here: true writes it into the log")
     augmentation: str = _field("imagenet", "section A.1: none, imagenet or ffhq", AUGMENTATION)
     recompute: bool = _field(False, "here: true computes the finest level twice, to save memory")
-    precision: str = _field("float32", "here: of products; or tf32, float16, bfloat16", PRECISIONS)
+    precision: str = _field(AUTO, "here: of products; auto: for the device", PRECISION)
 
     @property
     def levels(self):
@@ -192,7 +194,7 @@ class PriorConfig:
     )
     log_gradient_norm: bool = _field(False, "here: true writes it into the log")
     recompute: bool = _field(False, "here: true computes activations twice, to save memory")
-    precision: str = _field("float32", "here: of products; or tf32, float16, bfloat16", PRECISIONS)
+    precision: str = _field(AUTO, "here: of products; auto: for the device", PRECISION)
 
     def check(self):
         """Raise `InputError` when the fields do not make a model."""
@@ -248,7 +250,7 @@ class ClassifierConfig:
     augmentation: str = _field(
         "none", "here: or imagenet, or ffhq, as for the autoencoder", AUGMENTATION
     )
-    precision: str = _field("float32", "here: of products; or tf32, float16, bfloat16", PRECISIONS)
+    precision: str = _field(AUTO, "here: of products; auto: for the device", PRECISION)
 
     def check(self):
         """Raise `InputError` when the fields do not make a model."""

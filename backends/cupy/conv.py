@@ -25,12 +25,10 @@ class Patches:
 
     def blocks(self, dtype):
         """(slice of positions, first row, uninitialised patches (positions, taps * C)), in turn."""
-        import cupy
-
         lines, length = self.count * self.rows, self.taps * self.channels
         bytes_per_line = max(1, self.columns * length * dtype.itemsize)
         step = max(1, min(lines, PATCH_BYTES // bytes_per_line))
-        buffer = cupy.empty((step * self.columns, length), dtype)
+        buffer = array_module().empty((step * self.columns, length), dtype)
         for first in range(0, lines, step):
             positions = slice(first * self.columns, min(lines, first + step) * self.columns)
             yield positions, first, buffer[: positions.stop - positions.start]

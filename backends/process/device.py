@@ -85,7 +85,7 @@ def _why_no_driver(runtime):
         return f"there is no NVIDIA driver here: install one (nvidia-smi shows it){_OTHERWISE}"
     if driver // 1000 < built_for // 1000:
         return (
-            f"the NVIDIA driver here is for CUDA {_version(driver)}, but the installed cupy is for "
+            f"the NVIDIA driver here is for CUDA {version(driver)}, but the installed cupy is for "
             f'CUDA {built_for // 1000}: pip install "vqv2[cuda{driver // 1000}]" instead of it, '
             f"install a newer driver{_OTHERWISE}"
         )
@@ -103,25 +103,7 @@ def _why_no_driver(runtime):
     return None
 
 
-def device_description():
-    """Name, memory and versions of the device that the cupy backend computes on, for people."""
-    import cupy
-
-    properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
-    free, total = cupy.cuda.runtime.memGetInfo()
-    return (
-        f"{properties['name'].decode()}, compute capability {properties['major']}."
-        f"{properties['minor']}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free, CUDA "
-        f"{_version(cupy.cuda.runtime.runtimeGetVersion())}; memory limit {_pool_limit(cupy)}"
-    )
-
-
-def _pool_limit(cupy):
-    limit = cupy.get_default_memory_pool().get_limit()
-    return f"{limit / 2**30:.1f} GiB" if limit else "none"
-
-
-def _version(number):
+def version(number):
     """12040 -> "12.4"."""
     return f"{number // 1000}.{number % 1000 // 10}"
 

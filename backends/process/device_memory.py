@@ -8,6 +8,7 @@ or has nothing to report.
 import os
 import re
 
+from backends.arrays import array_module
 from backends.kernel import BackendError, current, on_device
 
 DEFAULT_LIMIT = "95%"  # what is left is for the driver, cuBLAS and the screen
@@ -26,15 +27,13 @@ def limit_memory(limit):
             f"a memory limit ({limit}) is for the backend cupy, not for {current()}: select it, or "
             "leave out the limit"
         )
-    import cupy
-
-    _, total = cupy.cuda.runtime.memGetInfo()
+    _, total = array_module().cuda.runtime.memGetInfo()
     size = _bytes(str(limit), total)
     if not 0 < size <= total:
         raise BackendError(
             f"a memory limit of {limit} is not between 0 and the device's {total / 2**30:.1f} GiB"
         )
-    cupy.get_default_memory_pool().set_limit(size=size)
+    array_module().get_default_memory_pool().set_limit(size=size)
     return size
 
 
@@ -56,14 +55,10 @@ def pool_bytes():
     """Bytes of the device that the pool holds, the peak of what was in use; None without one."""
     if not on_device():
         return None
-    import cupy
-
-    return cupy.get_default_memory_pool().total_bytes()
+    return array_module().get_default_memory_pool().total_bytes()
 
 
 def release():
     """Give back what the pool holds and nobody uses, so that a new peak can be told."""
     if on_device():
-        import cupy
-
-        cupy.get_default_memory_pool().free_all_blocks()
+        array_module().get_default_memory_pool().free_all_blocks()

@@ -2,6 +2,7 @@
 
 import time
 
+from backends.arrays import array_module
 from backends.kernel import on_device
 
 
@@ -15,11 +16,10 @@ def seconds_of(function):
         start = time.perf_counter()
         result = function()
         return time.perf_counter() - start, result
-    import cupy
-
-    start, end = cupy.cuda.Event(), cupy.cuda.Event()
+    cuda = array_module().cuda
+    start, end = cuda.Event(), cuda.Event()
     start.record()
     result = function()
     end.record()
     end.synchronize()
-    return cupy.cuda.get_elapsed_time(start, end) / 1000, result
+    return cuda.get_elapsed_time(start, end) / 1000, result

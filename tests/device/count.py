@@ -10,17 +10,11 @@ is no device (`test_budgets.py`).
 """
 
 import argparse
-import collections
 import json
 from pathlib import Path
 
-import backends
-from backends import to_device
-from tests.gpu import shapes_only
-from tests.gpu.shapes_traffic import TRANSFERS
-from vqv2.lab.bench.cases import training_case, training_data
-from vqv2.lab.bench.train import build_model, training_step
-from vqv2.sampling import IncrementalPrior, Settings, row_sampler
+from vqv2.lab import counting
+from vqv2.lab.bench.cases import training_case
 from vqv2.table import format_table
 
 BUDGETS = Path(__file__).with_name("budgets.json")
@@ -30,47 +24,23 @@ SAMPLED = ((1, "float32"), (1, "bfloat16"), (64, "bfloat16"), (256, "float32"))
 
 
 def count_step(name, precision, scale="device"):
-    """The counts of a training step of a case, the second one (`counts_of`)."""
-    case = training_case(name, scale)
-    with shapes_only.installed() as device, backends.use("cupy"):
-        model = build_model(case, shapes_only.Weights())
-        step = training_step(model, training_data(case), precision)
-        step()
-        device.forget()
-        step().item()
-        return counts_of(device)
+    """The counts of a training step of a case."""
+    return counts_of(counting.training_step(training_case(name, scale), precision))
 
 
 def count_position(name, count, storage, scale="device"):
     """The counts of sampling one more position of `count` maps, in the middle of a map."""
-    case = training_case(name, scale, batch=count)
-    with shapes_only.installed() as device, backends.use("cupy"):
-        prior = build_model(case, shapes_only.Weights())
-        _, label, coarser = training_data(case)
-        sampler = row_sampler(IncrementalPrior(prior, count, label, coarser, storage), Settings())
-        sampler.skip_to(case.size // 2)
-        shape = (count, case.size)
-        noise = to_device(shapes_only.Zeros((*shape, case.codes), "f4"))
-        positions = sampler.draw(to_device(shapes_only.Zeros(shape, "i8")), noise)
-        for _ in range(3):  # on its own; recorded, and launched; launched again
-            device.forget()
-            next(positions)
-        return counts_of(device)
+    return counts_of(counting.sampling(training_case(name, scale, batch=count), storage).position)
 
 
-def counts_of(device):
-    """{"launches", "operations", "bytes": {family: bytes}, "live", "pooled"} of a device."""
-    traffic, launches, operations = collections.Counter(), 0, 0
-    for launch in device.launches:
-        traffic[launch.family] += round(launch.read + launch.written)
-        launches += launch.family != TRANSFERS
-        operations += launch.operations
+def counts_of(counted):
+    """`vqv2.lab.counting.Counts` as JSON has it."""
     return {
-        "launches": launches,
-        "operations": operations,
-        "bytes": dict(sorted(traffic.items())),
-        "live": device.pool.most_used,
-        "pooled": device.pool.most_held,
+        "launches": counted.count,
+        "operations": counted.operations,
+        "bytes": counted.bytes,
+        "live": counted.live,
+        "pooled": counted.pooled,
     }
 
 

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import backends
+from backends import shapes
 from vqv2.lab.bench.cases import SCALES
 
 SECTIONS = sorted(path.stem for path in Path(__file__).with_name("sections").glob("*.py"))
@@ -77,14 +78,15 @@ def seconds_of_run(run, most=10):
 @contextlib.contextmanager
 def device_of_kind(kind):
     """Select what computes: a real "device", "stand-in", "shapes", or no device: "processor"."""
-    if kind == "stand-in":
-        from tests.gpu import stand_in as fake
-    elif kind == "shapes":
-        from tests.gpu import shapes_only as fake
     with contextlib.ExitStack() as stack:
-        if kind in ("stand-in", "shapes"):
-            stack.enter_context(fake.installed())
-        stack.enter_context(backends.use("numba" if kind == "processor" else "cupy"))
+        if kind == "shapes":
+            stack.enter_context(shapes.device())
+        else:
+            if kind == "stand-in":
+                from tests.gpu import stand_in
+
+                stack.enter_context(stand_in.installed())
+            stack.enter_context(backends.use("numba" if kind == "processor" else "cupy"))
         yield
 
 

@@ -6,13 +6,12 @@ import pytest
 
 import backends
 import backends.cupy.elementwise  # (it registers its versions)
-from backends import kernels
+from backends import kernels, shapes
+from backends.shapes.pool import UNIT, Pool
 from tests.device import count
-from tests.gpu import cpu_kernels, shapes_only, stand_in
-from tests.gpu.shapes_pool import UNIT, Pool
-from tests.gpu.shapes_traffic import TRANSFERS
-from vqv2.lab.bench.cases import training_case, training_data
-from vqv2.lab.bench.train import build_model, training_step
+from tests.gpu import cpu_kernels, stand_in
+from vqv2.lab import counting
+from vqv2.lab.bench.cases import build_model, training_case, training_data, training_step
 
 BUDGETS = json.loads(count.BUDGETS.read_text())
 MEMORY_TOLERANCE = 0.01  # when Python frees what refers to itself is its own affair
@@ -42,7 +41,9 @@ def test_the_papers_models_keep_to_their_budgets():
 def test_an_added_copy_is_noticed(monkeypatch):
     relu = kernels.relu.versions["cupy"]
     monkeypatch.setitem(kernels.relu.versions, "cupy", lambda x: relu(x.copy()))
+    counting.training_step.cache_clear()
     found = count.count_step("autoencoder", "tf32")
+    counting.training_step.cache_clear()
     noticed = differences(found, BUDGETS["autoencoder, tf32"])
     assert {"bytes of copies", "launches"} <= {sentence.partition(":")[0] for sentence in noticed}
 
@@ -53,28 +54,22 @@ def test_counts_are_those_of_a_device_that_computes(name, precision="bfloat16"):
     if reason := cpu_kernels.why_missing():
         pytest.skip(f"CUDA kernels cannot be run on the processor: {reason}")
     case = training_case(name, "tiny")
-    with shapes_only.installed() as device, backends.use("cupy"):
-        step = training_step(build_model(case), training_data(case), precision)
-        step()
-        device.forget()
-        step()
-        of_cupy = ("elementwise, CuPy", "products", "reductions", "copies", "fills", "gathers")
-        ours = [x for x in device.launches if not x.family.startswith((*of_cupy, TRANSFERS))]
-        products = sum(x.operations for x in device.launches if x.family == "products")
+    launches = counting.training_step(case, precision).launches
+    of_cupy = ("elementwise, CuPy", "products", "reductions", "copies", "fills", "gathers")
+    of_cupy = (*of_cupy, shapes.TRANSFERS)
+    ours = sum(n for x, n in launches.items() if not x.family.startswith(of_cupy))
+    products = sum(n * x.operations for x, n in launches.items() if x.family == "products")
     with stand_in.installed() as counts, backends.use("cupy"):
         step = training_step(build_model(case), training_data(case), precision)
         step()
         counts.clear()
         step()
-    assert (len(ours), products) == (counts["kernels"], counts["operations"])
+    assert (ours, products) == (counts["kernels"], counts["operations"])
 
 
 def test_the_device_of_shapes_has_only_what_the_real_cupy_has():
-    with shapes_only.installed():
-        import cupy
-
-        names = {name for name in vars(cupy) if not name.startswith("__")}
-        assert names <= {*stand_in.SNAPSHOT["cupy"], "get_default_memory_pool", "cuda"}
+    names = {name for name in vars(shapes.arrays) if not name.startswith("__")}
+    assert names <= {*stand_in.SNAPSHOT["cupy"], "get_default_memory_pool", "cuda"}
 
 
 def test_the_pool_takes_the_smallest_block_that_fits_and_joins_what_is_free():

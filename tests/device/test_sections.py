@@ -14,6 +14,8 @@ import pytest
 import backends
 from tests.device import measure, summary
 from tests.gpu import cpu_kernels
+from vqv2.lab.plan import measured
+from vqv2.lab.plan.device import device
 
 ROOT = Path(__file__).parents[2]
 HAS_TORCH = importlib.util.find_spec("torch") is not None  # then its GPU is missing
@@ -137,3 +139,14 @@ def test_the_summary_compares_sides_and_figures():
     assert re.search(rf"autoencoder +reconstruction +bfloat16 +18 +20 +{summary.DISAGREES}", text)
     assert re.search(r"prior-top +bits_per_code +bfloat16 +2 +2 +yes", text)
     assert summary.compared_steps(lines[:1]) == "" == summary.compared_learning(lines[3:])
+
+
+def test_plan_reads_what_is_measured(tmp_path, capsys):
+    """On the device of shapes, whose seconds mean nothing, but which has every line."""
+    for section in ("ceilings", "kernels"):
+        measure.main([section, "--scale", "tiny", "--on", "shapes", "--seconds", "600"])
+    path = tmp_path / "speed.jsonl"
+    path.write_text(capsys.readouterr().out)
+    found = measured.shares(path, device("h100"))
+    for _, family, _ in measured.LINES:
+        assert found[family].source == "measured: speed.jsonl", family

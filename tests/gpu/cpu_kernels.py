@@ -17,9 +17,10 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+
+from backends.shapes.declarations import KERNEL, declarations
 
 HEADER = Path(__file__).with_name("cuda_on_cpu.h")
 CACHE = Path(tempfile.gettempdir()) / f"vqv2-kernels-{os.getuid()}"
@@ -30,17 +31,7 @@ SHARED_LIMIT = 64 * 1024  # bytes per block on the oldest devices that CUDA 13 s
 
 ORDERS = {"forward": 0, "reverse": 1, "shuffled": 2, "shuffled again": 3}
 
-_KERNEL = re.compile(
-    r'extern "C" __global__ void\s+(?:__launch_bounds__\(.*?\)\s*)?(\w+)\s*\(([^)]*)\)', re.S
-)
 _DYNAMIC_SHARED = re.compile(r"extern __shared__ (\w+) (\w+)\[\];")
-_TYPES = {
-    "int": np.int32,
-    "unsigned": np.uint32,
-    "unsigned short": np.uint16,
-    "long long": np.int64,
-    "Word": np.uint64,
-}
 
 
 class KernelError(RuntimeError):
@@ -69,24 +60,7 @@ class Order:
 
 def kernel_names(code):
     """The kernels that a source text holds."""
-    return [name for name, _ in _KERNEL.findall(code)]
-
-
-class Parameter(NamedTuple):
-    """What a kernel declares to take."""
-
-    name: str
-    dtype: type
-    is_array: bool
-    constant: bool  # the kernel only reads it
-
-
-def declarations(code, real):
-    """{kernel: its `Parameter`s} of a source text; `real` is what `Real` stands for."""
-    return {
-        name: [_parameter(text, real) for text in parameters.split(",")]
-        for name, parameters in _KERNEL.findall(code)
-    }
+    return [name for name, _ in KERNEL.findall(code)]
 
 
 class CpuModule:
@@ -202,13 +176,6 @@ def _bytes(array):
     return array.reshape(-1).view(np.uint8)
 
 
-def _parameter(text, real):
-    kind, name = re.fullmatch(r"\s*(.*?)\s*(\w+)\s*", text, re.S).groups()
-    constant = kind.startswith("const ")
-    base = kind.removeprefix("const ").rstrip("*").strip()
-    return Parameter(name, {**_TYPES, "Real": real}[base], kind.endswith("*"), constant)
-
-
 def _cpp(code, macros, parameters):
     """The C++ program: the source, and a function for each kernel that Python can call."""
     lines = [f"#define {name} {value}" for name, value in macros.items()]
@@ -217,7 +184,7 @@ def _cpp(code, macros, parameters):
     lines.append(f'#include "{HEADER.name}"')
     body = code.replace('extern "C" __global__', "static")
     lines.append(without_dynamic_shared(body))
-    declared = dict(_KERNEL.findall(code))
+    declared = dict(KERNEL.findall(code))
     for name in parameters:
         kinds = [
             re.sub(r"\w+$", "", " ".join(p.split())).strip() for p in declared[name].split(",")

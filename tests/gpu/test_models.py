@@ -1,7 +1,6 @@
 """Both stages on the device: the same numbers as on the processor, and few moments of waiting."""
 
 import dataclasses
-import math
 from functools import partial
 
 import numpy as np
@@ -14,9 +13,8 @@ from backends.reference.packing import STORAGES
 from tests.gpu import stand_in
 from tests.small import AUTOENCODER, CONFIG, write_images
 from vqv2 import Hierarchy, pipeline
-from vqv2.autodiff import no_grad
-from vqv2.lab.plan import cost
-from vqv2.lab.plan.device import recorded_launches
+from vqv2.lab import counting
+from vqv2.lab.plan.models import models
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.optim import Adam
 from vqv2.run import Run, build_prior
@@ -158,7 +156,9 @@ def test_a_position_is_recorded_once_and_replayed(level, storage, counts):
     found = counted(counts, lambda: sample_codes(model, 4, rng, label, coarser, storage=storage))
     positions = model.size**2
     assert found["captures"] == 1 and found["graphs"] == positions - 1
-    assert found["replayed"] == recorded_launches(model.config) * (positions - 1)
+    case = dataclasses.replace(models(CONFIG, 3)[f"prior {level}"], batch=4)
+    launches = counting.sampling(case, storage).position.count
+    assert found["replayed"] == launches * (positions - 1)
 
 
 def test_more_images_are_drawn_without_a_recording(counts):
@@ -317,22 +317,3 @@ def test_sampling_waits_for_the_finished_map_only(level, counts):
     assert found["waits"] == found["downloads"] == 1
     set_up = 3 + len(coarser)  # given codes, labels, the sampler's empty map, coarser codes
     assert found["uploads"] <= model.size * SAMPLING_UPLOADS_PER_ROW + set_up
-
-
-def test_operations_are_counted_as_predicted(counts):
-    """`vqv2.lab.plan.cost` against the matrix products of a forward pass."""
-    model = Autoencoder(AUTOENCODER, np.random.default_rng(0))
-    counts.clear()
-    with no_grad():
-        model.loss(images())
-    sizes = (AUTOENCODER.codebook_size, AUTOENCODER.codebook_dimension)
-    search = sum(3 * size**2 * math.prod(sizes) for size in AUTOENCODER.latent_sizes)
-    assert counts["operations"] == 4 * (cost.autoencoder(AUTOENCODER).operations - search)
-    for level in CONFIG.levels:
-        prior, (given, label, coarser) = small_prior(level), prior_inputs(level)
-        counts.clear()
-        with no_grad():
-            prior.loss(given, label, coarser)
-        counted = cost.prior(prior.config, 12, prior.size, prior.coarser, 3).operations
-        attention = prior.config.attention_layers * prior.size**4 * prior.config.hidden_units
-        assert counts["operations"] == 4 * (counted - attention)

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 
 import backends
+from backends import shapes
 from tests.small import AUTOENCODER, CONFIG, write_images
 from vqv2 import checkpoint, loss_scale, pipeline
 from vqv2.cli.main import main
+from vqv2.config import AutoencoderConfig, PriorConfig
 from vqv2.errors import InputError
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.run import Run
 from vqv2.training import Schedule, TrainingError
 from vqv2.training.log import read_log
+from vqv2.training.precision import resolved
 
 QUIET = Schedule(log_every=1, validate_every=6, progress=False)
 CHECKED = dataclasses.replace(QUIET, check_finite=True)
@@ -102,13 +105,48 @@ def test_another_precision_does_not_continue_a_training(tmp_path, sources):
         train(tmp_path / "run", sources, "bfloat16", 4, resume=True)
 
 
-def test_a_checkpoint_from_before_the_setting_is_one_of_float32(tmp_path, sources):
-    train(tmp_path / "run", sources, "float32", 2)
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [
+        (None, "float32"),  # a processor
+        ((6, 1), "float32"),
+        ((7, 0), "float16"),  # Volta
+        ((7, 5), "float16"),  # Turing
+        ((8, 0), "bfloat16"),  # Ampere
+        ((9, 0), "bfloat16"),
+    ],
+)
+def test_auto_is_what_suits_the_device(capability, expected, monkeypatch):
+    monkeypatch.setattr(backends, "compute_capability", lambda: capability)
+    assert AutoencoderConfig().precision == PriorConfig().precision == "auto"
+    assert resolved(AutoencoderConfig()).precision == expected
+    assert resolved(PriorConfig(precision="tf32")).precision == "tf32"
+
+
+def test_the_capability_is_the_devices():
+    with backends.use("reference"):
+        assert backends.compute_capability() is None
+    with shapes.device():
+        assert backends.compute_capability() == (9, 0)
+
+
+def test_a_training_keeps_what_auto_was_and_says_what_it_is_elsewhere(
+    tmp_path, sources, monkeypatch, capsys
+):
+    monkeypatch.setattr(backends, "compute_capability", lambda: (8, 0))
+    train(tmp_path / "run", sources, "auto", 2)
     path = tmp_path / "run/autoencoder/checkpoint.safetensors"
-    arrays, metadata = checkpoint.load(path)
-    del metadata["config"]["precision"]
-    checkpoint.save(path, arrays, metadata)
-    train(tmp_path / "run", sources, "float32", 3, resume=True)
+    assert checkpoint.load(path)[1]["config"]["precision"] == "bfloat16"
+    monkeypatch.setattr(backends, "compute_capability", lambda: None)
+    with pytest.raises(InputError, match="its precision is 'bfloat16', not 'float32'"):
+        train(tmp_path / "run", sources, "auto", 3, resume=True)
+    capsys.readouterr()
+    arguments = ["--data", str(tmp_path / "images.npz"), "--out", str(tmp_path / "run")]
+    assert main(["train", "autoencoder", *arguments, "--resume", "--steps", "3"]) == 0
+    shown = capsys.readouterr()
+    assert "precision: float32, as suits the backend" in shown.out
+    assert "precision" in shown.err and "bfloat16" in shown.err
+    assert checkpoint.load(path)[1]["config"]["precision"] == "float32"
 
 
 def test_the_command_line_sets_it_and_says_that_it_is_emulated(tmp_path, capsys):
@@ -119,7 +157,7 @@ def test_the_command_line_sets_it_and_says_that_it_is_emulated(tmp_path, capsys)
     arguments = ["train", "autoencoder", "--data", data, "--out", str(tmp_path / "run")]
     arguments += [*settings, "--set=latent_sizes=4,8", "--steps", "2"]
     assert main([*arguments, "--precision", "half"]) == 2
-    assert "precision='half' must be one of float32, tf32" in capsys.readouterr().err
+    assert "precision='half' must be one of auto, float32, tf32" in capsys.readouterr().err
     assert main([*arguments, "--precision", "bfloat16"]) == 0
     is_said = "precision bfloat16 is emulated on backend" in capsys.readouterr().out
     assert is_said == (backends.current() != "cupy")

@@ -1,6 +1,5 @@
 """`vqv2 info`: versions, backends, threads; with --preset, the sizes of its models."""
 
-import collections
 import importlib.metadata
 import os
 import platform
@@ -8,7 +7,9 @@ import platform
 import backends
 from vqv2.cli.arguments import add_command
 from vqv2.errors import InputError
-from vqv2.lab.plan import cost
+from vqv2.lab import counting
+from vqv2.lab.plan.models import models
+from vqv2.models.prior import Prior
 from vqv2.presets import PRESETS, preset
 from vqv2.table import format_table
 
@@ -92,20 +93,14 @@ def _version(package):
 def print_parameters(config, classes):
     """A table of trained parameters per part of every model of a configuration.
 
-    Counts them, and builds nothing. Raises `InputError` for less than no class.
+    The models are built, and no weight is drawn. Raises `InputError` for less than no class.
     """
     if classes < 0:
         raise InputError(f"--classes {classes} must be at least 0")
-    autoencoder = config.autoencoder
-    rows = [("autoencoder", "all", f"{cost.autoencoder(autoencoder).parameters:,}")]
-    for position, level in enumerate(config.levels):
-        maps = [(autoencoder.codebook_size, size) for size in autoencoder.latent_sizes]
-        known = classes if config.conditional else 0
-        counts = collections.Counter()
-        for part, one in cost.prior_parts(
-            config.prior(level), *maps[position], maps[:position], known
-        ):
-            counts[part] += one.parameters
-        rows += [(f"prior {level}", part, f"{count:,}") for part, count in counts.items()]
-        rows.append((f"prior {level}", "all", f"{counts.total():,}"))
+    rows = []
+    for name, case in models(config, classes).items():
+        model = counting.model(case)
+        if isinstance(model, Prior):
+            rows += [(name, part, f"{count:,}") for part, count in model.parameter_table()]
+        rows.append((name, "all", f"{model.parameter_count():,}"))
     print(format_table(("model", "part", "parameters"), rows))

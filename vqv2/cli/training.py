@@ -6,11 +6,12 @@ import backends
 from vqv2.checkpoint import Checkpoints
 from vqv2.cli.arguments import add_settings, check_seed, parse_settings
 from vqv2.cli.settings import read_settings
-from vqv2.config import replace
+from vqv2.config import AUTO, PRECISION, replace
 from vqv2.errors import InputError
 from vqv2.optim import autoencoder_learning_rate
 from vqv2.training import Schedule
 from vqv2.training.advice import advice
+from vqv2.training.precision import best_precision
 from vqv2.training.state import ADJUSTABLE, FREE, changes
 
 
@@ -22,7 +23,7 @@ def add_training(parser):
         "--accumulate", type=int, metavar="N", help="parts to compute a batch in, to save memory"
     )
     parser.add_argument(
-        "--precision", help=f"of products: {', '.join(backends.PRECISIONS)} (default: float32)"
+        "--precision", help=f"of products: {', '.join(PRECISION)} (default: auto, for the device)"
     )
     parser.add_argument("--seed", type=int, metavar="S", help="default: 0")
     parser.add_argument(
@@ -124,7 +125,10 @@ def schedule(arguments, begun):
 
 
 def say_what_precision_means(config):
-    """Say where a precision is emulated, which is slow."""
+    """Say which precision was chosen, and where one is emulated, which is slow."""
+    if config.precision == AUTO:
+        print(f"precision: {best_precision()}, as suits the backend {backends.current()}")
+        return
     if config.precision != "float32" and backends.current() != "cupy":
         print(
             f"precision {config.precision} is emulated on backend {backends.current()}: products "

@@ -7,6 +7,7 @@ import numpy as np
 from backends.process.communication import Single
 from vqv2.errors import InputError
 from vqv2.training import parallel
+from vqv2.training.precision import resolved
 from vqv2.training.state import ORIGIN, PLACE
 
 
@@ -23,14 +24,14 @@ class Task:
     """
 
     def __init__(self, model, seed, communicator=None):
-        """The configuration of `model` gives batch, steps, accumulate and clipping.
+        """The configuration of `model` gives batch, steps, accumulate, clipping and precision.
 
         With a `communicator` (`backends.process.communication`) this process trains on its `share`,
         a slice, of every batch. Raises `InputError` when the batch cannot be divided like that.
         """
         self.communicator = communicator or Single()
         self.model = model.distribute(self.communicator)
-        self.config = model.config
+        self.config = resolved(model.config)
         self.seed = seed
         self.share = parallel.share(self.config.batch, self.communicator, self.config.accumulate)
 

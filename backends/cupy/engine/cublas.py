@@ -76,7 +76,7 @@ def _laid_out(x):
 
 
 def _gemm(a, b, out, add):
-    import cupy
+    cupy = array_module()
 
     cublas, runtime = cupy.cuda.cublas, cupy.cuda.runtime
     kinds = {"tf32": "CUDA_R_32F", "float16": "CUDA_R_16F", "bfloat16": "CUDA_R_16BF"}

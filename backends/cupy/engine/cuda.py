@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backends.arrays import array_module
 from backends.kernel import BackendError
 
 PRELUDE = Path(__file__).with_name("prelude.cuh")
@@ -53,9 +54,9 @@ class Source:
         return ("--std=c++17", *(f"-D{name}={value}" for name, value in macros.items()))
 
     def _function(self, dtype, kernel):
-        import cupy
+        cupy = array_module()
 
-        key = (cupy.RawModule, dtype)  # tests put other modules in the place of cupy
+        key = (cupy.RawModule, dtype)  # arrays may be those of another device (`backends.shapes`)
         if key not in self._modules:
             self._modules[key] = cupy.RawModule(code=self.code(), options=self.options(dtype))
         if (*key, kernel) not in self._functions:
@@ -88,7 +89,7 @@ class Source:
 
 def _granted(function, kernel, shared):
     """`shared`, once the device lets blocks of a kernel have as many bytes of shared memory."""
-    import cupy
+    cupy = array_module()
 
     try:
         function.max_dynamic_shared_size_bytes = shared
@@ -124,6 +125,4 @@ def threads_along(length):
 
 def contiguous(array, dtype=None):
     """`array` without gaps between its elements, copied only where that is needed."""
-    import cupy
-
-    return cupy.ascontiguousarray(array, dtype)
+    return array_module(array).ascontiguousarray(array, dtype)

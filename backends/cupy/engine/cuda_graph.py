@@ -3,6 +3,7 @@
 import contextlib
 
 from backends.arrays import array_module
+from backends.kernel import on_device
 
 
 class Graph:
@@ -21,7 +22,7 @@ class Graph:
 
     def run(self):
         """Everything once, in order."""
-        if self._recording is None and self._has_run and array_module().__name__ == "cupy":
+        if self._recording is None and self._has_run and on_device():
             self._recording = self._record()
         if self._recording is not None:
             self._recording.launch()
@@ -31,7 +32,7 @@ class Graph:
         self._has_run = True
 
     def _record(self):
-        import cupy
+        cupy = array_module()
 
         stream = cupy.cuda.Stream(non_blocking=True)  # the default stream cannot be recorded
         with stream:

@@ -3,7 +3,7 @@
 import numpy as np
 
 import backends
-from backends import to_device
+from backends import array_module, to_device
 from backends.cupy.engine import cublas
 from backends.process import device_memory
 from tests.device.measure import seconds_of_run
@@ -41,16 +41,14 @@ def measure(report, scale):
 
 def normal(*shape):
     """Normal numbers on the device: a million different ones."""
-    import cupy
-
+    cupy = array_module()
     count = int(np.prod(shape))
     some = to_device(np.random.default_rng(0).standard_normal(min(count, 2**20), np.float32))
     return cupy.tile(some, -(-count // len(some)))[:count].reshape(shape)
 
 
 def _copy(count):
-    import cupy
-
+    cupy = array_module()
     source, target = normal(count), cupy.empty(count, np.float32)
     seconds = seconds_of_run(lambda: cupy.copyto(target, source))
     return {"ms": 1e3 * seconds, "GB/s": 2 * source.nbytes / seconds / 1e9}
@@ -63,8 +61,7 @@ def _sum(count):
 
 
 def _product(rows, inner, columns, precision):
-    import cupy
-
+    cupy = array_module()
     a, b, out = normal(rows, inner), normal(inner, columns), cupy.empty((rows, columns), "f4")
     with backends.use(precision=precision):
         factors = cublas.factor(a), cublas.factor(b)

@@ -4,5 +4,5 @@ from tests.gpu import dry_run
 
 
 def measure(report, scale):
-    """`dry_run.run_everything`, on the real device."""
+    """`dry_run.run_everything`, on the device that is selected."""
     report.tried("everything", lambda: {"stages": len(dry_run.run_everything())})

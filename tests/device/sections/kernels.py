@@ -1,4 +1,7 @@
-"""The kernels at the sizes of the paper's models: times, and bytes or operations a second."""
+"""The kernels at the sizes of the paper's models: times, and bytes or operations a second.
+
+Both are counted as `backends.shapes.launch` does, so that `vqv2 plan --measured` can read them.
+"""
 
 import numpy as np
 
@@ -61,12 +64,16 @@ def _patches(maps, size, narrow, **_):
     x, taps = normal(maps, size, size, narrow), tap_count(KERNEL, True)
     patches = conv.Patches(x.shape, size, size, KERNEL, taps, 1, KERNEL // 2)
     _, first, block = next(patches.blocks(np.dtype(np.float32)))
-    yield "unfold", lambda: patches.unfold(x, first, block), {"traffic": 2 * block.nbytes}
-    yield "fold", lambda: patches.fold(block, first, x), {"traffic": block.nbytes}
+    seen = len(block) / (maps * size**2) * x.nbytes  # of the maps, by one block
+    work = {"traffic": seen + block.nbytes}
+    yield "unfold", lambda: patches.unfold(x, first, block), work
+    work = {"traffic": block.nbytes + 2 * seen}
+    yield "fold", lambda: patches.fold(block, first, x), work
     with backends.use(precision="bfloat16"):
         _, first, halves = next(patches.blocks(np.dtype(np.uint16)))
+        seen = len(halves) / (maps * size**2) * x.nbytes
         unfold = lambda: patches.unfold(x, first, halves)  # noqa: E731
-        yield "unfold_halves", unfold, {"traffic": 2 * halves.nbytes}
+        yield "unfold_halves", unfold, {"traffic": seen + halves.nbytes}
 
 
 def _convolutions(maps, size, narrow, wide, **_):
@@ -127,7 +134,7 @@ def _attention(maps, size, width, **_):
         )
         work = {"operations": 4 * width * pairs}
         yield f"attention, dropout {dropout}", forward, work
-        work = {"operations": 14 * width * pairs}  # two kernels compute weights again
+        work = {"operations": 8 * width * pairs}  # needed: two kernels compute weights again
         yield f"attention's gradients, dropout {dropout}", backward, work
 
 
@@ -135,7 +142,7 @@ def _others(maps, size, narrow, width, **_):
     count, dimensions = 2 * maps * (2 * size) ** 2, 2 * width  # 128 maps of 64 x 64
     vectors, codebook = normal(count, dimensions), normal(narrow, dimensions)
     codes = kernels.nearest_code(vectors, codebook)
-    nearest = {"operations": 2 * vectors.size * narrow}
+    nearest = {"operations": 3 * vectors.size * narrow}
     yield "nearest_code", lambda: kernels.nearest_code(vectors, codebook), nearest
     statistics = lambda: kernels.codebook_statistics(vectors, codes, narrow)  # noqa: E731
     yield "codebook_statistics", statistics, {"traffic": vectors.nbytes}

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from vqv2.lab.bench.cases import training_case, training_data
-from vqv2.lab.bench.train import build_model, training_step
+from vqv2.lab.bench.cases import build_model, training_case, training_data, training_step
 
 STEPS = 5  # of a tiny case one: it shows that the section runs
 PRECISIONS = ("float32", "tf32", "bfloat16")

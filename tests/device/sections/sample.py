@@ -7,9 +7,8 @@ import numpy as np
 
 import backends
 from backends.process import device_memory
-from vqv2.lab.bench.cases import training_case, training_data
+from vqv2.lab.bench.cases import build_model, training_case, training_data
 from vqv2.lab.bench.sample import sample_rows
-from vqv2.lab.bench.train import build_model
 from vqv2.sampling import IncrementalPrior, Settings, row_sampler
 
 RECORDED = ((1, "float32"), (1, "bfloat16"), (8, "bfloat16"), (32, "bfloat16"), (64, "bfloat16"))

@@ -6,10 +6,8 @@ import time
 import backends
 from backends.process import device_memory
 from tests.device.measure import ROUNDS
-from vqv2.lab.bench.cases import training_case, training_data
-from vqv2.lab.bench.train import build_model, training_step
-from vqv2.lab.plan import device as plan
-from vqv2.presets import preset
+from vqv2.lab import counting
+from vqv2.lab.bench.cases import build_model, training_case, training_data, training_step
 
 MODELS = ("autoencoder", "prior", "conditioned prior")
 PRECISIONS = ("bfloat16", "tf32", "float32")  # the likeliest first, should time run out
@@ -27,7 +25,7 @@ def measure(report, scale):
             measured = lambda m=model, d=data, p=precision: _steps(m, d, p)  # noqa: E731
             report.tried(name, measured, precision=precision, **facts)
         del model, data
-    for name, planned in _planned_memory().items():
+    for name, planned in _planned_memory(scale).items():
         report.say(name=name, planned_GiB=planned)
 
 
@@ -50,10 +48,8 @@ def _steps(model, data, precision):
     }
 
 
-def _planned_memory():
-    """What `vqv2.lab.plan.device` says of the models at their batches, GiB."""
-    models = plan.models(preset("imagenet256"), 1000)
+def _planned_memory(scale):
+    """What is counted of the models at their batches (`vqv2.lab.counting`), GiB."""
     return {
-        name: plan.peak_bytes(cost, training_case(name, "device").batch) / 2**30
-        for name, (_, cost, *_) in zip(MODELS, models, strict=True)
+        name: counting.training_step(training_case(name, scale)).pooled / 2**30 for name in MODELS
     }

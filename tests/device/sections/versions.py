@@ -5,7 +5,7 @@ import platform
 
 import backends
 
-PACKAGES = ("numpy", "numba", "cupy", "PIL", "safetensors", "tqdm", "pytest")
+PACKAGES = ("numpy", "numba", "PIL", "safetensors", "tqdm", "pytest")
 OPTIONAL = ("torch", "xdist")
 
 
@@ -14,6 +14,8 @@ def measure(report, scale):
     report.say(name="python", version=platform.python_version(), system=platform.platform())
     for name in PACKAGES + tuple(filter(importlib.util.find_spec, OPTIONAL)):
         report.tried(name, lambda name=name: {"version": _version(name)})
+    arrays = backends.array_module()
+    report.say(name=arrays.__name__, version=arrays.__version__)
     report.tried("device", lambda: {"device": backends.device_description()})
     report.tried("libraries", lambda: {"missing": backends.missing_libraries()})
 

@@ -3,12 +3,11 @@
 For compute-sanitizer's memcheck.
 """
 
+from backends import array_module
 from tests.device.sections import everything
 
 
 def measure(report, scale):
     """Every array is an allocation of the driver's."""
-    import cupy
-
-    cupy.cuda.set_allocator(None)
+    array_module().cuda.set_allocator(None)
     everything.measure(report, scale)

@@ -15,7 +15,9 @@ from vqv2.lab.classifier.model import Classifier
 from vqv2.training import Schedule
 from vqv2.training.log import read_log
 
-CONFIG = ClassifierConfig(image_size=16, hidden_units=4, feature_units=6, batch=4, steps=6)
+CONFIG = ClassifierConfig(
+    image_size=16, hidden_units=4, feature_units=6, batch=4, steps=6, precision="float32"
+)
 QUIET = Schedule(log_every=1, validate_every=3, progress=False)
 
 

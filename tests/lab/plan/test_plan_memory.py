@@ -1,7 +1,8 @@
 """The memory that `vqv2 plan` predicts against what a process takes for the same configuration.
 
 As `vqv2 bench memory` measures it: resident memory of a training step above what was there before.
-On a device the pool, the driver and cuBLAS come on top, which nobody has measured.
+What is counted is a device's, whose convolutions make patches where those of the processor have
+buffers of their own. The pool, the driver and cuBLAS come on top, which nobody has measured.
 """
 
 import tracemalloc
@@ -11,10 +12,9 @@ import pytest
 
 import backends
 from vqv2.config import AutoencoderConfig
+from vqv2.lab import counting
 from vqv2.lab.bench.cases import training_case
 from vqv2.lab.bench.worker import Worker
-from vqv2.lab.plan import cost
-from vqv2.lab.plan import device as plan
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.optim import Adam
 
@@ -29,16 +29,12 @@ MIB = 2**20
 
 
 def predicted(name, batch, settings):
-    case = training_case(name, batch=batch, settings=settings)
-    if name == "autoencoder":
-        counted = cost.autoencoder(case.config)
-    else:
-        counted = cost.prior(case.config, case.codes, case.size, case.coarser, case.classes)
-    return plan.peak_bytes(counted, batch, case.config.recompute)
+    """Bytes in use of a device, patches of its convolutions included."""
+    return counting.training_step(training_case(name, batch=batch, settings=settings)).live
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_memory_is_predicted_within_a_tenth(name):
+def test_memory_is_predicted_within_a_tenth_and_a_devices_patches(name):
     if backends.current() != "numba":
         pytest.skip("the prediction is compared with what the numba backend takes")
     subject, batch, settings = CASES[name]
@@ -48,7 +44,8 @@ def test_memory_is_predicted_within_a_tenth(name):
         measured = worker.peak_bytes()
     expected = predicted(*CASES[name])
     assert measured > 60 * MIB  # or the noise of a process would count
-    assert expected / measured == pytest.approx(1, abs=0.1), (expected / MIB, measured / MIB)
+    # With recomputation a device's patches are a tenth of what is left of the autoencoder.
+    assert 0.9 < expected / measured < 1.15, (expected / MIB, measured / MIB)
 
 
 @pytest.mark.parametrize("recompute", [False, True])

@@ -8,10 +8,17 @@ import dataclasses
 
 import numpy as np
 
+import backends
 from vqv2.config import AutoencoderConfig, PriorConfig, replace
 from vqv2.errors import InputError
+from vqv2.lab.bench.weights import QuickNormal
+from vqv2.models.autoencoder import Autoencoder
+from vqv2.models.prior import Prior
+from vqv2.optim import Adam
 from vqv2.presets import preset
 
+LEARNING_RATE = 2e-4  # Table 3; it does not matter to the time
+POLYAK_DECAY = 0.9999  # Tables 1 to 3
 SCALES = ("tiny", "host", "device")
 
 _TABLE_1 = PriorConfig(hidden_units=128, residual_units=512)
@@ -48,6 +55,10 @@ class TrainingCase:
     coarser: tuple = ()
     classes: int = 0
     codes: int = 512  # Table 3, codebook size
+
+    def computed_once(self):
+        """The same without activation recomputation, which computes twice what is needed once."""
+        return dataclasses.replace(self, config=dataclasses.replace(self.config, recompute=False))
 
 
 _HOST = {
@@ -89,7 +100,8 @@ CASES = dict(zip(SCALES, (_TINY, _HOST, _DEVICE), strict=True))
 def training_case(name, scale="host", batch=None, size=None, settings=None):
     """The case `name` in one of `SCALES`. The rest changes single fields.
 
-    `settings` {field: value} go to the configuration. Raises `InputError` for unknown names.
+    `settings` {field: value} go to the configuration; its precision is float32 unless they say
+    otherwise. Raises `InputError` for unknown names.
     """
     cases = CASES[scale]
     if name not in cases:
@@ -97,7 +109,7 @@ def training_case(name, scale="host", batch=None, size=None, settings=None):
     case = cases[name]
     return dataclasses.replace(
         case,
-        config=replace(case.config, settings or {}),
+        config=replace(case.config, {"precision": "float32", **(settings or {})}),
         batch=batch or case.batch,
         size=size or case.size,
     )
@@ -113,3 +125,32 @@ def training_data(case, seed=0):
     label = rng.integers(0, case.classes, case.batch) if case.classes else None
     coarser = [rng.integers(0, count, (case.batch, size, size)) for count, size in case.coarser]
     return codes, label, coarser
+
+
+def build_model(case, weights=None):
+    """The `Autoencoder` or `Prior` of a case; `weights` draws them (default: `QuickNormal`)."""
+    weights = weights or QuickNormal()
+    if isinstance(case.config, AutoencoderConfig):
+        return Autoencoder(case.config, weights)
+    return Prior(case.config, case.codes, case.size, weights, case.coarser, case.classes)
+
+
+def loss_of(model, data, rng):
+    """The loss, a tensor, of either model on `cases.training_data`."""
+    loss = model.loss(*data, rng=rng)
+    return loss[0] if isinstance(loss, tuple) else loss
+
+
+def training_step(model, data, precision):
+    """A function that trains for one step in a precision and returns the loss, a tensor."""
+    optimizer = Adam(model.parameters(), POLYAK_DECAY, precision=precision)
+    rng = np.random.default_rng(0)
+
+    def step():
+        with backends.use(precision=precision):
+            loss = loss_of(model, data, rng)
+            optimizer.backward(loss)
+            optimizer.step(LEARNING_RATE)
+        return loss
+
+    return step

@@ -1,9 +1,12 @@
 """Our side of encoding: images to the codes of all levels, a batch as `vqv2 encode` takes it."""
 
+import functools
+
 import numpy as np
 
+from backends import shapes
+from vqv2.lab import counting
 from vqv2.lab.bench.cases import training_case
-from vqv2.lab.bench.counting import counted
 from vqv2.lab.bench.subject import Subject
 from vqv2.lab.bench.weights import QuickNormal
 from vqv2.models.autoencoder import Autoencoder
@@ -21,9 +24,13 @@ def build(name, preset_name=None, batch=4, scale="host"):
         config = training_case("autoencoder", scale).config
     else:
         config = preset(preset_name).autoencoder
-    model, rng = Autoencoder(config, QuickNormal()), np.random.default_rng(0)
-    size = config.image_size
-    images = rng.random((batch, size, size, config.channels), dtype=np.float32)
-    with counted() as count:
-        model.encode(images)
-    return Subject(lambda: model.encode(images), count.forward, units=batch, unit="image")
+    shape = (batch, config.image_size, config.image_size, config.channels)
+    flops = counting.operations(
+        lambda: _encoding(config, shapes.Weights(), shapes.Zeros(shape, np.float32))
+    )
+    images = np.random.default_rng(0).random(shape, dtype=np.float32)
+    return Subject(_encoding(config, QuickNormal(), images), flops, units=batch, unit="image")
+
+
+def _encoding(config, weights, images):
+    return functools.partial(Autoencoder(config, weights).encode, images)

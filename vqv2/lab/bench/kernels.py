@@ -8,12 +8,12 @@ import dataclasses
 import numpy as np
 
 import vqv2.functional as F
-from backends import array_module, kernels, to_device
+from backends import array_module, kernels, shapes, to_device
 from backends.reference.causal_conv import tap_count
 from vqv2.autodiff import Tensor
 from vqv2.errors import InputError
+from vqv2.lab import counting
 from vqv2.lab.bench.cases import SCALES
-from vqv2.lab.bench.counting import counted
 from vqv2.lab.bench.subject import Subject
 
 
@@ -99,14 +99,14 @@ def parse(name, scale):
     return case, CASES[scale][case], direction
 
 
-def arrays(case, shapes, seed=0):
+def arrays(case, sizes, seed=0):
     """The inputs of a case, in our layouts; the same numbers for every side."""
     rng = np.random.default_rng(seed)
 
     def normal(*shape):
         return rng.standard_normal(shape, dtype=np.float32)
 
-    s = shapes
+    s = sizes
     x = (s.images, s.size, s.size, s.channels)
     if case.startswith(("conv", "transposed")):
         transposed = case.startswith("transposed")
@@ -136,8 +136,17 @@ def prepare(name):
 
 def build(name, scale="host"):
     """The subject `name`, one of `names()`, in one of `SCALES`."""
-    case, shapes, direction = parse(name, scale)
-    inputs = [to_device(array) for array in arrays(case, shapes)]
+    case, sizes, direction = parse(name, scale)
+    inputs = arrays(case, sizes)
+    flops = counting.operations(
+        lambda: _computation(case, [shapes.new(a.shape, a.dtype) for a in inputs], direction)[0]
+    )
+    run, traffic = _computation(case, [to_device(array) for array in inputs], direction)
+    return Subject(run, flops, traffic)
+
+
+def _computation(case, inputs, direction):
+    """(function, bytes that it must read and write at least once)."""
     if case in FORWARD_ONLY:
         return _FORWARD_ONLY[case](*inputs)
     return _differentiable(operation(case), inputs, direction)
@@ -166,11 +175,10 @@ def operation(case):
 def _differentiable(operation, inputs, direction):
     """An operation, or its gradient from a fixed cotangent, again and again."""
     tensors = [Tensor(a, requires_grad=a.dtype.kind == "f") for a in inputs]
-    with counted() as count:
-        output = operation(*tensors)
+    output = operation(*tensors)
     traffic = output.array.nbytes + sum(a.nbytes for a in inputs)
     if direction == "forward":
-        return Subject(lambda: operation(*tensors), count.forward, traffic)
+        return lambda: operation(*tensors), traffic
     cotangent = array_module(output.array).ones_like(output.array)
     gradient = output.node.gradient  # not `backward`: that frees what it saved
 
@@ -181,21 +189,18 @@ def _differentiable(operation, inputs, direction):
                 part()
 
     # Reads the inputs and the cotangent, writes a gradient for each input.
-    return Subject(run, count.backward, traffic + sum(a.nbytes for a in inputs))
+    return run, traffic + sum(a.nbytes for a in inputs)
 
 
 def _quantise(vectors, codebook, codes):
-    flops = 2 * vectors.size * len(codebook)
     traffic = vectors.nbytes + codebook.nbytes + codes.nbytes
-    return Subject(lambda: kernels.nearest_code(vectors, codebook), flops, traffic)
+    return lambda: kernels.nearest_code(vectors, codebook), traffic
 
 
 def _codebook_statistics(vectors, codebook, codes):
     count = len(codebook)
     traffic = vectors.nbytes + codebook.nbytes + codes.nbytes
-    return Subject(
-        lambda: kernels.codebook_statistics(vectors, codes, count), vectors.size, traffic
-    )
+    return lambda: kernels.codebook_statistics(vectors, codes, count), traffic
 
 
 def _adam(parameter, gradient):
@@ -207,7 +212,7 @@ def _adam(parameter, gradient):
         kernels.adam_update(parameter, gradient, mean, square, average, *constants)
 
     # Reads five arrays, writes four.
-    return Subject(run, 0, 9 * parameter.nbytes)
+    return run, 9 * parameter.nbytes
 
 
 _FORWARD_ONLY = {

@@ -10,23 +10,24 @@ that depends on the weights: random ones are another matter than trained ones. S
 counted; what one pass takes does not depend on the weights.
 """
 
+import dataclasses
 import functools
 
 import numpy as np
 
 import backends
-from backends import seconds_of, to_device
+from backends import seconds_of, shapes, to_device
+from backends.cupy.sampling_step import FEW_ROWS
+from vqv2.autodiff import no_grad
 from vqv2.errors import InputError
-from vqv2.lab.bench.cases import TrainingCase, training_case, training_data
-from vqv2.lab.bench.counting import counted
+from vqv2.lab import counting
+from vqv2.lab.bench.cases import TrainingCase, build_model, training_case, training_data
 from vqv2.lab.bench.subject import Subject
-from vqv2.lab.bench.train import build_model, shallow
+from vqv2.lab.bench.train import shallow
 from vqv2.lab.bench.weights import QuickNormal
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.presets import preset
 from vqv2.sampling import IncrementalPrior, Settings, row_sampler
-
-BYTES = {"float32": 4, "bfloat16": 2}  # of a stored weight
 
 
 def stretches(size, fraction):
@@ -92,20 +93,40 @@ def build(name, model, fraction=1.0, storage="float32", window=1):
         return _decoding(**model)
     case = chosen_case(**model)
     prior, data = build_model(case), training_data(case)
-    with counted() as count:
-        _start(prior, case, data, storage)
     measure = functools.partial(_measure_map, prior, case, data, fraction, storage, window)
     passes = case.size**2 if window == 1 else round(measure()[1])  # the same in every run
-    flops, traffic = work(prior, case.batch, 0, case.size, storage, passes)
     return Subject(
         lambda: measure()[0],
-        count.forward + flops,
-        4 * _conditioning_weights(prior) + traffic,
+        counting.operations(lambda: _forward(case)),
+        traffic(case, storage, passes),
         extrapolates=True,
         units=case.batch,
         unit="map",
         passes=passes,
     )
+
+
+def _forward(case):
+    """A forward pass over whole maps: as many operations as drawing them one code at a time."""
+    prior, (codes, label, coarser) = counting.build(case), training_data(case)
+
+    def run():
+        with no_grad():
+            prior(codes, label, coarser)
+
+    return run
+
+
+def traffic(case, storage, passes):
+    """Bytes of weights, keys and values that drawing maps side by side reads, at least.
+
+    A device that draws up to `FEW_ROWS` maps reads each weight once in a pass, and for more of them
+    unpacks the weights as well: that is not needed.
+    """
+    few = dataclasses.replace(case, batch=min(case.batch, FEW_ROWS))
+    counted = counting.sampling(few, storage)
+    row, position = (sum(c.bytes.values()) for c in (counted.row, counted.position))
+    return case.size * row + passes * position
 
 
 def chosen_case(case=None, **options):
@@ -141,59 +162,14 @@ def sample_rows(sampler, case, rows):
     return passes
 
 
-def _conditioning_weights(prior):
-    return prior.conditioning.parameter_count() if prior.conditioning else 0
-
-
-def work(prior, batch, first, rows, storage="float32", passes=None):
-    """(operations, bytes of weights) that sampling `rows` rows from row `first` takes.
-
-    Every weight of the stacks is multiplied once for each code and map. Those of a causal
-    convolution's rows above and of the projected condition are read once for each row, the others
-    once for each pass, whatever the batch. Without windows a pass is a position.
-    """
-    by_row, by_position = weights_read(prior)
-    positions = rows * prior.size
-    flops = 2 * batch * positions * (by_row + by_position)
-    # Position p attends to p others, with one product for keys and one for values.
-    start = first * prior.size
-    others = sum(range(start, start + positions))
-    flops += 2 * batch * others * _attention_width(prior)
-    return flops, BYTES[storage] * (rows * by_row + (passes or positions) * by_position)
-
-
-def weights_read(prior):
-    """(weights read once for each row, once for each position)."""
-    by_row = by_position = 0
-    for name, parameter in prior.parameters().items():
-        if parameter.ndim < 2 or name.endswith(".table") or name.startswith("conditioning."):
-            continue
-        above = 0
-        if parameter.ndim == 3:  # taps of a causal convolution, k k / 2 of them
-            kernel_size = round((2 * len(parameter)) ** 0.5)
-            above = kernel_size // 2 * kernel_size * parameter.array[0].size
-        elif name.endswith(".condition.weight"):
-            above = parameter.size
-        by_row += above
-        by_position += parameter.size - above
-    return by_row, by_position
-
-
-def _attention_width(prior):
-    """Channels of keys and values, summed over attention blocks."""
-    parameters = prior.parameters().items()
-    ends = (".keys.weight", ".values.weight")
-    return sum(p.shape[-1] for name, p in parameters if name.endswith(ends))
-
-
 def _decoding(preset_name, batch, scale="host"):
     tiny = scale == "tiny"
     config = training_case("autoencoder", scale).config if tiny else preset(preset_name).autoencoder
-    model, rng = Autoencoder(config, QuickNormal()), np.random.default_rng(0)
-    codes = {
-        level: rng.integers(0, config.codebook_size, (batch, size, size))
-        for level, size in zip(config.levels, config.latent_sizes, strict=True)
-    }
-    with counted() as count:
-        model.decode(codes)
-    return Subject(lambda: model.decode(codes), count.forward, units=batch, unit="image")
+    rng, levels = np.random.default_rng(0), zip(config.levels, config.latent_sizes, strict=True)
+    codes = {n: rng.integers(0, config.codebook_size, (batch, size, size)) for n, size in levels}
+    flops = counting.operations(lambda: _decode(config, shapes.Weights(), codes))
+    return Subject(_decode(config, QuickNormal(), codes), flops, units=batch, unit="image")
+
+
+def _decode(config, weights, codes):
+    return functools.partial(Autoencoder(config, weights).decode, codes)

@@ -1,21 +1,26 @@
 """Predicting data-parallel training: what its processes send each other, and how long it takes.
 
-A prediction, not a measurement: the messages of `vqv2.training.parallel` are counted from the
-configuration, one after the other and not while the devices compute, over a link at
-`LINK_EFFICIENCY` of its published speed. Nothing here has been compared with devices.
+A prediction, not a measurement: the messages of `vqv2.training.parallel` are counted while a step
+runs on a device of shapes; they go one after the other and not while the devices compute, over a
+link at `LINK_EFFICIENCY` of its published speed. Nothing here has been compared with devices.
 """
 
 import dataclasses
+import functools
 import math
 
-from vqv2.config import AutoencoderConfig
+import numpy as np
+
+from backends import array_module, shapes
 from vqv2.errors import InputError
-from vqv2.lab.plan import device as plan
-from vqv2.training.parallel import BUCKET
+from vqv2.lab import counting
+from vqv2.lab.bench.cases import POLYAK_DECAY, loss_of
+from vqv2.optim import Adam
+from vqv2.training import parallel
 
 LINK_EFFICIENCY = 0.7  # assumed: share of the published speed that a large sum reaches
 HOP_SECONDS = 10e-6  # assumed: until a message is under way from one device to the next
-NUMBER = plan.NUMBER  # bytes of a float32
+NUMBER = 8  # bytes of one number that all processes agree on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,32 +49,55 @@ def link(name):
     return LINKS[name]
 
 
-def messages(model_cost, config):
-    """[bytes of each sum over all devices] in one training step of a model.
+class Peers:
+    """Stands in for the communicator of process 0 of several, and notes the bytes of what it sends.
 
-    The gradients in messages of at most `BUCKET`; for each level of an autoencoder the codebook's
-    counts and sums; for each batch normalisation of a prior two numbers per channel forwards (again
-    where activations are recomputed) and backwards; the loss, and whether to stop.
+    All others have the same arrays.
     """
-    gradients = model_cost.parameters * NUMBER
-    sizes = [BUCKET] * (gradients // BUCKET) + [gradients % BUCKET, NUMBER, NUMBER]
-    if isinstance(config, AutoencoderConfig):
-        codebook = config.codebook_size * (config.codebook_dimension + 1) * NUMBER
-        return sizes + [codebook] * len(config.levels)
-    passes = 3 if config.recompute else 2
-    for channels, blocks in _normalizations(config):
-        sizes += [2 * channels * NUMBER] * (passes * blocks)
-    return sizes
+
+    rank = 0
+
+    def __init__(self, size):
+        self.size = size
+        self.sent = []
+
+    def all_reduce(self, array):
+        """The sum over all."""
+        self.sent.append(array.nbytes)
+        return array * self.size
+
+    def all_gather(self, array):
+        """The arrays of all, one after the other."""
+        self.sent.append(array.nbytes)
+        return array_module(array).stack([array] * self.size)
 
 
-def _normalizations(config):
-    """(channels, how many) batch normalisations of the conditioning stack, by resolution."""
-    half, units = config.conditioning_blocks // 2, config.conditioning_units
-    return (
-        (units, 2 * half),
-        (2 * units, 2 * half),
-        (2 * units, config.conditioning_blocks),
-    )
+def messages(case, devices, parts=1):
+    """[bytes of each sum over all devices] in a training step of a `TrainingCase`.
+
+    What the `parts` of each device's share send, they send one after the other; the gradients go
+    once, and so does whether to stop.
+    """
+    while_computing, gradients = _messages(dataclasses.replace(case, batch=1), devices)
+    return [*while_computing, NUMBER] * parts + [*gradients, NUMBER]
+
+
+@functools.lru_cache(maxsize=16)
+def _messages(case, devices):
+    """(bytes of sums inside the model, bytes of those of gradients): counted on shapes.
+
+    The first step of an autoencoder starts its codebooks; it is the second that counts.
+    """
+    peers = Peers(devices)
+    with shapes.device():
+        model = counting.build(case).distribute(peers)
+        optimizer, rng = Adam(model.parameters(), POLYAK_DECAY), np.random.default_rng(0)
+        for _ in range(1 if case.size else 2):
+            peers.sent.clear()
+            loss_of(model, counting.inputs(case), rng).backward()
+        inside = list(peers.sent)
+        parallel.average_gradients(optimizer.parameters, peers)
+    return inside, peers.sent[len(inside) :]
 
 
 def sum_seconds(size, devices, over):
@@ -79,47 +107,13 @@ def sum_seconds(size, devices, over):
     return hops * HOP_SECONDS + sent / (LINK_EFFICIENCY * over.bandwidth)
 
 
-@dataclasses.dataclass(frozen=True)
-class Scaling:
-    """One training step on several devices; seconds are NaN where a share does not fit."""
-
-    share: int  # images per device
-    recomputed: bool  # activation recomputation, where the share does not fit without
-    computing: float  # seconds
-    sent: float  # bytes that each device sends
-    sending: float  # seconds
-
-    @property
-    def seconds(self):
-        """Of the whole step."""
-        return self.computing + self.sending
-
-    @property
-    def efficiency(self):
-        """The part of the time in which the devices compute."""
-        return self.computing / self.seconds
+def sending_seconds(sizes, devices, over):
+    """Seconds of sums of `sizes` bytes, one after the other; none with one device."""
+    return sum(sum_seconds(size, devices, over) for size in sizes) if devices > 1 else 0.0
 
 
-def scaling(model_cost, config, batch, devices, on, over, precision="float32"):
-    """`Scaling` of steps of `batch` images on `devices` devices like `on`, joined by `over`.
-
-    Raises `InputError` when the batch cannot be divided evenly.
-    """
+def share_of(batch, devices):
+    """The images of a batch for each device. Raises `InputError` when they cannot be equal."""
     if batch % devices:
         raise InputError(f"a batch of {batch} cannot be divided among {devices} devices")
-    share = batch // devices
-    plain, recomputed = (
-        plan.training(model_cost, share, on, precision, saves) for saves in (False, True)
-    )
-    saves = config.recompute or plain.batch < share
-    needs = recomputed if saves else plain
-    computing = needs.seconds if needs.batch == share else math.nan
-    config = dataclasses.replace(config, recompute=saves)
-    sizes = messages(model_cost, config) if devices > 1 else []
-    return Scaling(
-        share,
-        saves,
-        computing,
-        2 * (devices - 1) / devices * sum(sizes),
-        sum(sum_seconds(size, devices, over) for size in sizes),
-    )
+    return batch // devices

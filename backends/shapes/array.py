@@ -1,23 +1,27 @@
-"""Arrays without numbers, for the device of shapes only (`shapes_only.py`).
+"""Arrays without numbers, and the device that they are on.
 
-Shapes, dtypes and memory layouts are NumPy's own, worked out on addresses that have no memory
-behind them. What allocates, copies or computes notes what it moves.
+Shapes, dtypes and memory layouts are NumPy's own, worked out on arrays with no memory behind their
+addresses, whose elements nobody reads. What allocates, copies or computes notes what it moves.
 """
 
 import math
-import mmap
 import operator
 import types
 
 import numpy as np
 
-from tests.gpu.shapes_pool import Pool
-from tests.gpu.shapes_traffic import TRANSFERS, Launch, unique_bytes
+from backends.shapes.launch import TRANSFERS, Launch, unique_bytes
+from backends.shapes.pool import Pool
 
-_ADDRESSES = 2**40  # bytes, which are never touched, and so take no memory
-_nothing = np.frombuffer(
-    mmap.mmap(-1, _ADDRESSES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ), np.uint8
-)
+_ELEMENT = np.zeros(1)  # what each array's first element is
+
+
+class _Layout:
+    """What NumPy takes for an array that begins at `_ELEMENT`, however long it is."""
+
+    def __init__(self, shape, dtype):
+        place = {"data": (_ELEMENT.ctypes.data, True), "version": 3}
+        self.__array_interface__ = {"shape": shape, "typestr": dtype.str, **place}
 
 
 class Device:
@@ -33,16 +37,16 @@ class Device:
         self.pool.forget_peaks()
 
 
-class Installed:
-    """The device that `cupy` is at the moment."""
+class Selected:
+    """The device that counts at the moment, or None."""
 
-    device = Device()
+    device = None
 
 
 def note(family, name, read, written, operations=0):
-    """Write down that the device was asked for something (`shapes_traffic.Launch`)."""
+    """Write down that the device was asked for something (`Launch`)."""
     launch = Launch(family, name, read, written, operations)
-    Installed.device.launches.append(launch)
+    Selected.device.launches.append(launch)
 
 
 class _Held:
@@ -51,7 +55,7 @@ class _Held:
     __slots__ = ("block", "pool")
 
     def __init__(self, size):
-        self.pool = Installed.device.pool
+        self.pool = Selected.device.pool
         self.block = None
         self.block = self.pool.take(size)
 
@@ -63,7 +67,7 @@ class _Held:
 def new(shape, dtype=float):
     """A fresh array."""
     shape = shape if isinstance(shape, tuple | list) else (shape,)
-    layout = np.ndarray(tuple(int(n) for n in shape), np.dtype(dtype), buffer=_nothing)
+    layout = np.asarray(_Layout(tuple(int(n) for n in shape), np.dtype(dtype)))
     return ndarray(layout, _Held(layout.nbytes))
 
 
@@ -145,7 +149,7 @@ class ndarray:  # noqa: N801  (cupy's name)
         """As NumPy places the axes of index arrays that stand side by side: where the first is."""
         first = next(i for i, part in enumerate(key) if isinstance(part, ndarray))
         indices = [part.shape for part in key if isinstance(part, ndarray)]
-        one = self._layout[tuple(0 if isinstance(part, ndarray) else part for part in key)].shape
+        one = self._part(tuple(0 if isinstance(part, ndarray) else part for part in key)).shape
         leading = sum(isinstance(part, slice) for part in key[:first])
         found = np.broadcast_shapes(*indices)
         made = new((*one[:leading], *found, *one[leading:]), self.dtype)
@@ -212,7 +216,7 @@ def _completed(shape, size):
     return tuple(size // max(1, known) if n == -1 else n for n in shape)
 
 
-REDUCTIONS = ("sum", "mean", "max", "min", "any", "all", "argmax", "prod")
+REDUCTIONS = ("sum", "mean", "var", "max", "min", "any", "all", "argmax", "prod")
 
 
 def _reduced_dtype(name, dtype):

@@ -1,28 +1,17 @@
-"""A device without numbers: shapes, memory layouts, allocations and launches, and nothing else.
+"""The functions of cupy that the project calls, for arrays without numbers.
 
-    with installed() as device:
-        ...                         # `import cupy` gives it; backend "cupy" works
-    device.launches                 # what was launched, with bytes and operations
-    device.pool.most_held           # bytes that CuPy's pool would have taken
-
-The paper's models run on it at full size in seconds, on any machine. What is read back from it is
-zero. It knows what the project calls; whether the real CuPy has it, and with which keywords, the
-strict stand-in tells (`stand_in.py`).
+What is read back is zero. Whether the real CuPy has these names, and with which keywords, the
+strict stand-in of the tests tells (`tests/gpu/stand_in.py`).
 """
 
-import contextlib
-import importlib.machinery
-import sys
 import time
 import types
 
 import numpy as np
 
-from tests.gpu.cpu_kernels import declarations
-from tests.gpu.shapes_array import (
+from backends.shapes.array import (
     REDUCTIONS,
-    Device,
-    Installed,
+    Selected,
     copied,
     elementwise,
     matmul,
@@ -31,7 +20,9 @@ from tests.gpu.shapes_array import (
     note,
     note_product,
 )
-from tests.gpu.shapes_traffic import TRANSFERS, launch_of, unique_bytes
+from backends.shapes.declarations import declarations
+from backends.shapes.host import Zeros
+from backends.shapes.launch import TRANSFERS, launch_of, unique_bytes
 
 MEMORY = 80 * 2**30  # bytes of the device
 
@@ -57,7 +48,7 @@ class _RawKernel:
         self.max_dynamic_shared_size_bytes = 0
 
     def __call__(self, grid, block, args, *, shared_mem=0):
-        Installed.device.launches.append(launch_of(self.name, self.declared, args))
+        Selected.device.launches.append(launch_of(self.name, self.declared, args))
 
 
 def _gemm(
@@ -69,33 +60,6 @@ def _gemm(
 
 
 # The module.
-
-
-class Weights:
-    """Stands in for a generator where a model draws its weights: as many, and none of them."""
-
-    def standard_normal(self, shape, dtype=np.float64):
-        """Nothing of this shape, on the host."""
-        return Zeros(shape, dtype)
-
-
-class Zeros:
-    """An array of the host's that has a shape only; every function of it has the same."""
-
-    def __init__(self, shape, dtype):
-        self.shape, self.dtype = tuple(np.atleast_1d(shape)), np.dtype(dtype)
-
-    def __array_ufunc__(self, function, method, *arguments, **keywords):
-        return self
-
-    def any(self):
-        return False
-
-    def __gt__(self, other):
-        return self
-
-    def __truediv__(self, other):
-        return self
 
 
 def _asarray(value, dtype=None):
@@ -191,7 +155,7 @@ class _Module(types.ModuleType):
     def __getattr__(self, name):
         function = getattr(np, name, None)
         if name.startswith("__") or function is None:
-            raise AttributeError(f"cupy of shapes only has no {name!r}")
+            raise AttributeError(f"the device of shapes has no {name!r}")
         if isinstance(function, np.ufunc):
             made = lambda *arguments, out=None: elementwise(function, arguments, out)  # noqa: E731
         elif name in REDUCTIONS:
@@ -201,7 +165,7 @@ class _Module(types.ModuleType):
         elif isinstance(function, type) or not callable(function):
             made = function
         else:
-            raise AttributeError(f"cupy of shapes only has no {name!r}")
+            raise AttributeError(f"the device of shapes has no {name!r}")
         self.__dict__[name] = made
         return made
 
@@ -227,13 +191,13 @@ class _Stream:
         pass
 
     def begin_capture(self, mode=None):
-        self.first = len(Installed.device.launches)
+        self.first = len(Selected.device.launches)
 
     def end_capture(self):
         """A recording, whose launch notes again what was noted while it was made."""
-        recorded = Installed.device.launches[self.first :]
-        del Installed.device.launches[self.first :]
-        return types.SimpleNamespace(launch=lambda: Installed.device.launches.extend(recorded))
+        recorded = Selected.device.launches[self.first :]
+        del Selected.device.launches[self.first :]
+        return types.SimpleNamespace(launch=lambda: Selected.device.launches.extend(recorded))
 
 
 class _DriverError(RuntimeError):
@@ -276,11 +240,11 @@ def _cuda():
     )
 
 
-def _cupy():
-    module = _Module("cupy")
+def array_functions():
+    """A module with the names of cupy's."""
+    module = _Module("shapes")
     zeros, ones = _filled("zeros"), _filled("ones")
     module.__dict__.update(
-        __spec__=importlib.machinery.ModuleSpec("cupy", None),
         __version__="shapes only",
         RawModule=RawModule,
         arange=_arange,
@@ -295,7 +259,7 @@ def _cupy():
         empty_like=_like(new),
         flatnonzero=lambda array: new(0, np.int64),
         full_like=_full_like,
-        get_default_memory_pool=lambda: Installed.device.pool,
+        get_default_memory_pool=lambda: Selected.device.pool,
         matmul=matmul,
         meshgrid=_meshgrid,
         ndarray=ndarray,
@@ -309,17 +273,3 @@ def _cupy():
         zeros_like=_like(zeros),
     )
     return module
-
-
-@contextlib.contextmanager
-def installed():
-    """Inside, the module cupy is the device without numbers; yields the `Device`."""
-    former = sys.modules.get("cupy")
-    sys.modules["cupy"] = _cupy()
-    Installed.device = Device()
-    try:
-        yield Installed.device
-    finally:
-        del sys.modules["cupy"]
-        if former is not None:
-            sys.modules["cupy"] = former

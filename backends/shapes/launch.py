@@ -1,4 +1,4 @@
-"""What a kernel launch moves and computes, from its arguments: for the device of shapes only.
+"""What a kernel launch moves and computes, from its arguments.
 
 By itself a kernel reads the arrays that it declares const and writes the others, once each. The
 tables say where that is not so.
@@ -15,7 +15,7 @@ class Launch(NamedTuple):
     name: str
     read: float  # bytes
     written: float  # bytes
-    operations: float = 0  # of products
+    operations: float = 0  # additions and multiplications that the formula needs
 
 
 FAMILIES = {  # of the project's kernels; those of sampling are the rest
@@ -39,7 +39,7 @@ FAMILIES = {  # of the project's kernels; those of sampling are the rest
     "sigmoid": "elementwise",
     "to_halves": "halves",
     "unfold": "unfold",
-    "unfold_halves": "unfold",
+    "unfold_halves": "unfold, halves",
     "unscale": "unscale",
 }
 TRANSFERS = "transfers"  # copies from and to the host: no launches of kernels
@@ -48,7 +48,6 @@ _CHANGED_IN_PLACE = {
     "adam": ("parameter", "mean", "square", "average"),
     "unscale": ("gradient",),
 }
-_TILE = 32  # positions in a tile of attention; those on the diagonal are computed whole
 
 
 def unique_bytes(array):
@@ -72,7 +71,12 @@ def launch_of(name, declared, arguments):
     if name in _MOVED:
         read, written = _MOVED[name](given)
     operations = _OPERATIONS[name](given) if name in _OPERATIONS else 0
-    return Launch(FAMILIES.get(name, "sampling"), name, read, written, operations)
+    return Launch(_family(name), name, read, written, operations)
+
+
+def _family(name):
+    sampling = "sampling, bfloat16" if name.endswith("_bfloat16") else "sampling"
+    return FAMILIES.get(name, sampling)
 
 
 def _unfold(given):
@@ -90,20 +94,66 @@ def _fold(given):
     return given["patches"].nbytes + region, region
 
 
-_MOVED = {"unfold": _unfold, "unfold_halves": _unfold, "fold": _fold}
+def _few_rows(given):
+    """All weights, and rows of numbers at the places that are read and written."""
+    rows, length, columns = _sizes_of_product(given)
+    number = given["x"].itemsize
+    return given["w"].nbytes + rows * (length + columns) * number, rows * columns * number
 
 
-def _attention(products):
-    """Operations over the lower half of all tiles; `products` counts numbers of a pair."""
+def _sizes_of_product(given):
+    """(rows, length, columns) of a position's product; a gate has two columns for a channel."""
+    columns = given["columns"] if "columns" in given else 2 * given["channels"]
+    return int(given["rows"]), int(given["length"]), int(columns)
 
-    def count(given):
-        length = int(given["length"])
-        heads = given["queries"].size // (length * int(given["width"]))
-        tiles = -(-length // _TILE)
-        pairs = heads * tiles * (tiles + 1) // 2 * _TILE**2
-        return 2 * pairs * products(int(given["width"]), int(given["width_out"]))
 
-    return count
+def _attend_at(given):
+    """Keys and values of all earlier positions, half of all on average."""
+    return given["past"].nbytes / 2, given["query"].nbytes
+
+
+def _embed_at(given):
+    """A vector for every image."""
+    size = len(given["codes"]) * given["table"].shape[1] * given["table"].itemsize
+    return size, size
+
+
+def _sample_at(given):
+    """Logits, and as much noise; a code for every image."""
+    return 2 * given["logits"].nbytes, 8 * len(given["logits"])
+
+
+_FEW_ROWS = [
+    f"{name}{storage}"
+    for name in ("affine", "affine_gate", "affine_at", "affine_gate_at")
+    for storage in ("", "_bfloat16")
+]
+_MOVED = {
+    "unfold": _unfold,
+    "unfold_halves": _unfold,
+    "fold": _fold,
+    **dict.fromkeys(_FEW_ROWS, _few_rows),
+    "attend_at": _attend_at,
+    "embed_at": _embed_at,
+    "sample_codes_at": _sample_at,
+}
+
+
+def _attention(given):
+    """A product of queries and keys, or of weights and values, for every pair of positions.
+
+    Its gradients are four such products, two in each kernel; what both compute again is not
+    needed by the formula.
+    """
+    length, width = int(given["length"]), int(given["width"])
+    heads = given["queries"].size // (length * width)
+    pairs = heads * length * (length - 1) // 2  # position p sees p others
+    return 2 * pairs * (width + int(given["width_out"]))
+
+
+def _product(given):
+    rows, length, columns = _sizes_of_product(given)
+    return 2 * rows * length * columns
 
 
 def _nearest_code(given):
@@ -111,8 +161,9 @@ def _nearest_code(given):
 
 
 _OPERATIONS = {
-    "attention": _attention(lambda d, e: d + e),
-    "attention_query_gradient": _attention(lambda d, e: 2 * d + e),
-    "attention_key_value_gradient": _attention(lambda d, e: 2 * d + 2 * e),
+    "attention": _attention,
+    "attention_query_gradient": _attention,
+    "attention_key_value_gradient": _attention,
     "nearest_code": _nearest_code,
+    **dict.fromkeys(_FEW_ROWS, _product),
 }
