@@ -70,8 +70,9 @@ position = size * (size // 2) + size // 2
 for code in codes[:position]:
     cached.logits()
     cached.append(np.array([code]))
-rows_kept = sum(block.first.rows.size for block in cached.blocks if hasattr(block, "first"))
-keys_kept = sum(b.keys.size + b.values.size for b in cached.blocks if hasattr(b, "keys"))
+layers = [layer for layer in cached.layers if layer not in cached.attention]
+rows_kept = sum(layer.first.above.size + layer.first.input.size for layer in layers)
+keys_kept = sum(layer.past.size for layer in cached.attention)
 print(f"numbers in the caches: rows {rows_kept:,}, keys and values {keys_kept:,}")
 
 

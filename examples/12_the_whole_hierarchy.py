@@ -131,10 +131,13 @@ if options.temperature < 0.5:
     print("poor in detail, as the likeliest map is not a typical one. At 0 all would be the same.")
 if options.temperature > 1:
     print("Above 1 unlikely codes are drawn more often than they occur: more variety, of mistakes.")
+print(f"watch it draw: vqv2 play {run.folder}")
 
 # %% [markdown]
-# The figures are small because everything here is: 32 pixels, 400 images, minutes on two cores.
-# `vqv2 demo` is the next size up. `examples/train_imagenet256.py` is the paper's, on a GPU.
+# The figures are small because everything here is: 32 pixels, 400 images, minutes on two cores. To
+# watch this run draw, code by code, and to change its mind: `vqv2 play` with the folder that the
+# last line names (`docs/play.md`). `vqv2 demo` is the next size up.
+# `examples/train_imagenet256.py` is the paper's, on a GPU.
 #
 # Try: `--temperature 0.2` and `--temperature 1.5`. What becomes of the variety, and of the
 # quality?

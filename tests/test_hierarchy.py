@@ -136,14 +136,6 @@ def test_samples_can_be_gone_on_with(trained):
     assert list(hierarchy.sample_batches(7, batch=2, first=7)) == []
 
 
-def test_windows_change_no_code_of_any_level(trained):
-    hierarchy = Hierarchy.load(trained[0].folder)
-    plain = hierarchy.sample_codes(3, batch=2, temperature=0.8, seed=1)
-    codes = hierarchy.sample_codes(3, batch=2, temperature=0.8, seed=1, window=3)
-    for level in plain:
-        np.testing.assert_array_equal(codes[level], plain[level])
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -153,7 +145,6 @@ def test_windows_change_no_code_of_any_level(trained):
         ({"label": 0, "temperature": -1}, "temperature"),
         ({"label": 0, "temperature": 1e-50}, "temperature"),
         ({"label": 0, "batch": 0}, "batch 0"),
-        ({"label": 0, "window": 0}, "window 0"),
         ({"label": 0, "seed": -1}, "seed -1"),
         ({"label": 0, "batch": 1.5}, "batch 1.5 must be a whole number"),
         ({"label": 1.0}, "no class 1.0"),
@@ -168,7 +159,6 @@ def test_windows_change_no_code_of_any_level(trained):
         ({"label": 0, "given": {"top": [[0], [1, 2]]}}, "several lengths"),
         ({"label": 0, "given": np.zeros((2, 4, 4), int)}, "given must be a dictionary.*top, bot"),
         ({"label": 0, "given": []}, "dictionary .* not list"),
-        ({"window": 1.5}, "window 1.5 must be a whole number"),
         ({"seed": True}, "seed True must be a whole number"),
         ({"batch": 1, "first": 3}, "first 3 must be a multiple of the batch, 1, and at most 2"),
         ({"first": 1}, "first 1 must be a multiple of the batch, 2"),

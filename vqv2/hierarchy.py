@@ -120,7 +120,7 @@ class Hierarchy:
         """New images (count - first, H, W, C), float32 in [0, 1] (Algorithm 2, lines 10-14).
 
         The arguments are those of `sample_code_batches`: temperature, top_k, top_p, levels, given,
-        progress, method, storage, window, communicator.
+        progress, method, storage, communicator.
         """
         parts = self.sample_batches(count, label, seed, batch, first=first, **how)
         return self._images(parts, count - first)
@@ -164,7 +164,6 @@ class Hierarchy:
         method="incremental",
         progress=False,
         storage="float32",
-        window=1,
         communicator=None,
         first=0,
     ):
@@ -180,8 +179,6 @@ class Hierarchy:
         batch        how many are drawn side by side
         storage      "bfloat16" reads rounded weights, on a processor in half the time for small
                      batches
-        window       positions that a pass over the weights looks at: with 4, say, fewer passes and
-                     the same codes; for a batch of one or two
         communicator the processes that share the work (`backends.process.communication`): they take
                      turns with batches of equal size, at most `batch`, and all get all the codes
         first        the sample to begin with, of those that the seed gives: a multiple of `batch`
@@ -189,7 +186,7 @@ class Hierarchy:
         Raises `InputError`, at once, when a level's prior is not trained, for an unknown class, and
         when the processes do not all draw the same from the same priors.
         """
-        _check_at_least(1, count=count, batch=batch, window=window)
+        _check_at_least(1, count=count, batch=batch)
         _check_at_least(0, seed=seed, first=first)
         communicator = communicator or Single()
         batch = batch_size(count, batch, communicator)
@@ -203,10 +200,10 @@ class Hierarchy:
         rng = np.random.default_rng(seed)
         labels = self.labels(label, count, rng)
         settings = {level: self.settings(level, temperature, top_k, top_p) for level in levels}
-        numbers = {"count": count, "first": first, "seed": seed, "batch": batch, "window": window}
+        numbers = {"count": count, "first": first, "seed": seed, "batch": batch}
         alike = {**numbers, "method": method, "storage": storage}
         check_agreement(communicator, lambda: self._facts(alike, labels, settings, given))
-        how = (method, progress and communicator.rank == 0, storage, window)
+        how = (method, progress and communicator.rank == 0, storage)
 
         def draw(places, number):
             return self._sample_batch(
@@ -233,7 +230,7 @@ class Hierarchy:
 
     def _sample_batch(self, count, rng, labels, settings, given, how):
         """Codes {level: (count, size, size)} drawn side by side, from the top level down."""
-        method, progress, storage, window = how
+        method, progress, storage = how
         codes = {}
         for level in settings:
             kept = given.get(level)
@@ -251,7 +248,6 @@ class Hierarchy:
                 method,
                 f"{level} codes" if progress else None,
                 storage,
-                window,
             )
         return codes
 

@@ -15,7 +15,6 @@ from backends.cupy import (  # noqa: F401  (each registers its versions)
     cross_entropy,
     elementwise,
     matmul,
-    position_step,
     quantize,
     rows_above,
     sample,
@@ -33,9 +32,10 @@ BY_REFERENCE = (
     # A loss that only an ablation uses:
     kernels.logistic_mixture,
     kernels.logistic_mixture_gradient,
-    # Once per model:
+    # Once per model, and once per row of a sampled map, a product of cuBLAS:
     kernels.prepare_weights,
-    kernels.prepare_rows_above,
+    kernels.affine,
+    kernels.add_rows_above,
 )
 
 for _kernel in BY_REFERENCE:

@@ -1,10 +1,11 @@
-"""The share of the rows above on a device: one product."""
+"""Weights of the rows above on a device: a matrix, which cuBLAS reads."""
 
 from backends import kernels
-from backends.cupy.sampling_step import affine
-from backends.reference.rows_above import one_product
+from backends.precision import widen
+from backends.reference.packing import stored
 
 
-@kernels.add_rows_above.version("cupy")
-def add_rows_above(rows, w, offset):
-    return one_product(affine, rows, w, offset)
+@kernels.prepare_rows_above.version("cupy")
+def prepare_rows_above(w, storage, width):
+    rounded = widen(stored(w, storage)).astype(w.dtype, copy=False)
+    return rounded.reshape(-1, w.shape[-1])

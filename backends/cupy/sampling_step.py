@@ -1,72 +1,102 @@
-"""Products and attention of a single position on a device: sampling_step.cu."""
+"""The layers of a prior at one position on a device: sampling_step.cu and sample.cu.
 
-import math
+All of it may be recorded as a CUDA graph: nothing is allocated, and no product is cuBLAS's.
+"""
 
 import numpy as np
 
 from backends import kernels
-from backends.arrays import array_module
+from backends.cupy import sample
 from backends.cupy.engine import cuda
-from backends.reference.packing import BLOCK, matrix
+from backends.reference.packing import BLOCK
 
 # A block of THREADS threads takes ROWS rows of x and SLICE columns of w. So it reads w in pieces of
 # 64 bytes, or 32 of bfloat16 and for a gate: a device reads no fewer than 32 at once.
 ROWS, SLICE, THREADS = 8, 16, 512
-FEW_ROWS = 64  # for more rows, reading the weights once for every ROWS of them is the slower way
 source = cuda.Source(__file__, BLOCK=BLOCK, SLICE=SLICE, THREADS=THREADS)
 
 
-def _is_for_few_rows(x, w):
-    return w.ndim == 3 and len(x) <= FEW_ROWS
+@kernels.affine_at.version("cupy")
+def affine_at(where, size, row, w, offset, y, following):
+    _launch_affine(where, size, row, w, offset, y, following)
 
 
-def blocks_of_product(w, rows):
-    """How many blocks of threads multiply `rows` rows of x."""
-    return len(w) * (BLOCK // SLICE) * cuda.blocks_of(rows, ROWS)
+@kernels.gated_at.version("cupy")
+def gated_at(where, size, x, row, w, offset, inner, inner_w, inner_offset, following):
+    _launch_affine(where, size, row, w, offset, None, inner)
+    arrays = (inner_offset, x, following)
+    _launch_product(
+        "affine_gate_at", where, size, inner, inner_w, arrays, x.shape[1], _place(following, size)
+    )
 
 
-def _launch_product(kernel, x, w, columns, *arrays_and_more):
-    rows, length = x.shape
-    blocks = blocks_of_product(w, rows)
+@kernels.attend_at.version("cupy")
+def attend_at(where, size, x, w, offset, projected, past, joined):
+    images, _, heads, length, width = past.shape
+    _launch_affine(where, size, x, w, offset, projected, None)
+    shared = (length + THREADS) * x.dtype.itemsize
+    sizes = (heads, length, width, x.shape[1], 1 / width**0.5)
+    arrays = (projected, past, joined, where)
+    source.launch("attend_at", images * heads, THREADS, *arrays, *sizes, shared=shared)
+
+
+@kernels.sample_at.version("cupy")
+def sample_at(
+    where, size, logits, gumbel, codes, temperature, top_k, top_p, kept, weights, dropped
+):
+    rows, count = logits.shape
+    drawing = int(temperature != 0)
+    settings = (float(temperature if drawing else 1), int(top_k), float(top_p), drawing)
+    arrays = (logits, gumbel, kept, weights, dropped, codes, where)
+    sizes = (size, codes.shape[1], count)
+    sample.source.launch("sample_codes_at", rows, cuda.THREADS, *arrays, *sizes, *settings)
+
+
+@kernels.embed_at.version("cupy")
+def embed_at(where, size, codes, table, row):
+    images, positions = codes.shape
+    sizes = (size, positions, table.shape[1], *_place(row, size))
+    source.launch("embed_at", images, cuda.THREADS, table, codes, row, where, *sizes)
+
+
+@kernels.remember_at.version("cupy")
+def remember_at(where, codes, table, projected, past):
+    images, _, heads, length, width = past.shape
+    arrays = (table, projected, codes, past, where)
+    source.launch("remember_at", images, cuda.THREADS, *arrays, heads, length, width)
+
+
+@kernels.advance.version("cupy")
+def advance(where):
+    source.launch("advance", 1, 1, where, dtype=np.float32)
+
+
+def _launch_affine(where, size, row, w, offset, y, following):
+    """y, ELU of it to `following`, or both: what is None is left out."""
+    outputs = (y is not None) + 2 * (following is not None)
+    place = (0, 0, 0) if following is None else _place(following, size)
+    arrays = (offset, following if y is None else y, y if following is None else following)
+    sizes = (*place, outputs)
+    _launch_product("affine_at", where, size, row, w, arrays, offset.shape[2], sizes)
+
+
+def _launch_product(kernel, where, size, row, w, arrays, columns, sizes):
+    """Products of what the taps meet with w, finished with offset and results in `arrays`."""
+    images, places, channels = row.shape if row.ndim == 3 else (len(row), 1, row.shape[1])
+    blocks = len(w) * (BLOCK // SLICE) * cuda.blocks_of(images, ROWS)
     kernel += "_bfloat16" if w.dtype == np.uint16 else ""
-    *arrays, settings = arrays_and_more
-    sizes = (rows, length, columns, len(w), *settings)
-    source.launch(kernel, blocks, THREADS, cuda.contiguous(x), w, *arrays, *sizes)
+    taps = (places * channels, channels if places > 1 else 0)
+    several, along, added = arrays[0].shape
+    offsets = (along * added if several > 1 else 0, along)
+    shape = (images, w.shape[1], columns, len(w))
+    source.launch(
+        kernel, blocks, THREADS, row, w, *arrays, where, size, *taps, *offsets, *sizes, *shape
+    )
 
 
-@kernels.affine.version("cupy")
-def affine(x, w, offset, activated):
-    columns, offset = offset.shape[-1], cuda.contiguous(offset)
-    if _is_for_few_rows(x, w):
-        y = array_module(x).empty(offset.shape, x.dtype)
-        _launch_product("affine", x, w, columns, offset, y, (int(activated),))
-        return y
-    y = x @ matrix(w, columns).astype(x.dtype, copy=False)
-    source.each("finish", y.size, y, offset, int(activated))
-    return y
-
-
-@kernels.affine_gate.version("cupy")
-def affine_gate(x, w, offset, residual):
-    xp, channels = array_module(x), residual.shape[-1]
-    offset, residual = cuda.contiguous(offset), cuda.contiguous(residual)
-    y, activation = xp.empty(residual.shape, x.dtype), xp.empty(residual.shape, x.dtype)
-    if _is_for_few_rows(x, w):
-        arrays = (offset, residual, y, activation)
-        _launch_product("affine_gate", x, w, channels, *arrays, ())
-    else:
-        products = x @ matrix(w, 2 * channels, 2).astype(x.dtype, copy=False)
-        arrays = (products, offset, residual, y, activation)
-        source.each("finish_gate", y.size, *arrays, channels)
-    return y, activation
-
-
-@kernels.attend.version("cupy")
-def attend(query, keys, values, count):
-    images, heads, width = query.shape
-    output = array_module(query).empty(query.shape, query.dtype)
-    arrays = [cuda.contiguous(array) for array in (query, keys, values)]
-    shared = (count + THREADS) * query.dtype.itemsize
-    sizes = (keys.shape[2], width, count, 1 / math.sqrt(width))
-    source.launch("attend", images * heads, THREADS, *arrays, output, *sizes, shared=shared)
-    return output
+def _place(row, size):
+    """Where a position lies in a `row`: (start, from image to image, from column to column)."""
+    _, places, channels = row.shape
+    if places == 1:
+        return 0, channels, 0
+    return (places - size) // 2 * channels, places * channels, channels

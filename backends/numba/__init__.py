@@ -27,12 +27,10 @@ BY_REFERENCE = (
     kernels.sigmoid,  # of small maps only: gates have one of their own
     kernels.unscale,  # float16, whose losses are scaled, is for devices
     kernels.sample_codes,  # one row per image
-    # What a CUDA graph holds, which the processor runs in tests only:
-    kernels.affine_at,
-    kernels.affine_gate_at,
-    kernels.attend_at,
+    # A few numbers for each image:
     kernels.sample_at,
     kernels.embed_at,
+    kernels.remember_at,
     kernels.advance,
 )
 

@@ -3,11 +3,24 @@
 With wide enough rows the latter multiplies little more than half as often.
 """
 
+import numpy as np
+
 from backends import kernels
 from backends.numba.engine import causal_winograd
+from backends.numba.engine.compiled import compiled, flat, prange
+from backends.numba.engine.products import panel_rows
+from backends.numba.engine.tile import BLOCK, add_product
 from backends.numba.packing import prepare_weights
-from backends.numba.sampling_step import affine
-from backends.reference.rows_above import one_product
+from backends.reference import rows_above as reference
+
+
+@kernels.affine.version("numba")
+def affine(x, w, offset):
+    if x.dtype != np.float32:
+        return reference.affine(x, w, offset)
+    y, offset = np.empty(offset.shape, np.float32), np.ascontiguousarray(offset)
+    _affine_loop(flat(x), w, offset, panel_rows(len(x), len(w)), y)
+    return y
 
 
 @kernels.prepare_rows_above.version("numba")
@@ -21,4 +34,46 @@ def prepare_rows_above(w, storage, width):
 def add_rows_above(rows, w, offset):
     if w.ndim == 5:  # laid out for Winograd's algorithm
         return causal_winograd.above(rows, w, offset)
-    return one_product(affine, rows, w, offset)
+    if rows.dtype != np.float32:
+        return reference.add_rows_above(rows, w, offset)
+    y, offset = np.empty(offset.shape, np.float32), np.ascontiguousarray(offset)
+    _rows_above_loop(np.ascontiguousarray(rows), w, offset, y)
+    return y
+
+
+@compiled
+def _affine_loop(x, w, offset, panel, y):
+    rows, columns = y.shape
+    blocks, length, _ = w.shape
+    for task in prange((rows + panel - 1) // panel * blocks):
+        top, block = task // blocks * panel, task % blocks
+        sums = np.zeros((min(panel, rows - top), BLOCK), x.dtype)
+        start = block * length * BLOCK
+        add_product(x, top * length, length, 1, length, w, start, BLOCK, sums)
+        left = block * BLOCK
+        for m in range(len(sums)):
+            for j in range(min(BLOCK, columns - left)):
+                y[top + m, left + j] = sums[m, j] + offset[top + m, left + j]
+
+
+@compiled
+def _rows_above_loop(rows, w, offset, y):
+    images, half, places, channels = rows.shape
+    _, width, columns = y.shape
+    blocks, total, _ = w.shape
+    length, panel = total // half, panel_rows(width, images * blocks)  # of the taps in a row above
+    panels = (width + panel - 1) // panel
+    for task in prange(images * panels * blocks):
+        block, n = task % blocks, task // blocks // panels
+        first, left = task // blocks % panels * panel, block * BLOCK
+        sums = np.zeros((min(panel, width - first), BLOCK), np.float32)
+        for a in range(half):
+            # What the taps meet at one position lies side by side, from the next a column on.
+            start, w_start = (
+                ((n * half + a) * places + first) * channels,
+                block * total + a * length,
+            )
+            add_product(rows, start, channels, 1, length, w, w_start * BLOCK, BLOCK, sums)
+        for m in range(len(sums)):
+            for j in range(min(BLOCK, columns - left)):
+                y[n, first + m, left + j] = sums[m, j] + offset[n, first + m, left + j]

@@ -16,12 +16,11 @@ of the arguments. The tests hold every fast version against these. A reading ord
     adam                the optimiser, and Polyak's average
     sample              codes drawn from logits
 
-and then what sampling takes position by position, from few rows and large weights (section F):
+and then what sampling takes, from few rows and large weights (section F):
 
     packing             weights in the order in which they are read
-    sampling_step       products and attention of a single position
-    rows_above          what a row of a map gets from the rows above it, once per row
-    position_step       the same with every array at a fixed place, for a CUDA graph
+    rows_above          once per row of a map: what it gets from the rows above it
+    sampling_step       position by position: the layers of a prior, with caches
 """
 
 from backends.reference import (  # noqa: F401
@@ -35,7 +34,6 @@ from backends.reference import (  # noqa: F401
     logistic_mixture,
     matmul,
     packing,
-    position_step,
     quantize,
     rows_above,
     sample,

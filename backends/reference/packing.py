@@ -18,30 +18,32 @@ BLOCK = 64  # columns of a block
 
 
 def prepare_weights(w, storage="float32", halves=1):
-    """Weights (K, D) as the kernels of `sampling_step` and `position_step` read them.
+    """Weights (K, D) as the kernels of `sampling_step` and `rows_above` read them.
 
-    Float32 weights are packed into column blocks (`pack`, `halves` = 2 for `affine_gate`) of
-    float32, or of the bit patterns of bfloat16, uint16, rounded to nearest. Float64 weights, which
-    only tests sample from, stay a matrix. Raises `ValueError` for an unknown storage.
+    They are packed into column blocks (`pack`, `halves` = 2 for a gate) as they are, or as the bit
+    patterns of bfloat16, uint16, rounded to nearest. Raises `ValueError` for an unknown storage.
     """
+    return pack(stored(w, storage), halves)
+
+
+def stored(w, storage):
+    """Weights as they are, or the bit patterns of bfloat16. Raises `ValueError` for others."""
     if storage not in STORAGES:
         raise ValueError(f"storage {storage!r} must be one of {', '.join(STORAGES)}")
-    if storage == "bfloat16":
-        bits = bfloat16_bits(w.astype(np.float32))
-        return pack(bits, halves) if w.dtype == np.float32 else widen(bits).astype(w.dtype)
-    return pack(w, halves) if w.dtype == np.float32 else w
+    return w if storage == "float32" else bfloat16_bits(w.astype(np.float32))
 
 
 def matrix(prepared, columns, halves=1):
     """The weights (K, columns) in `prepared`, as they are used: rounded where they were."""
-    return prepared if prepared.ndim == 2 else unpack(widen(prepared), columns, halves)
+    weights = widen(prepared)
+    return weights if weights.ndim == 2 else unpack(weights, columns, halves)
 
 
 def pack(w, halves=1):
     """A matrix (K, D) cut into column blocks (D / BLOCK, K, BLOCK), the last filled up with zeros.
 
     With `halves` = 2 a block holds BLOCK / 2 columns of the first half of D and the same columns of
-    the second, for what combines the two (`sampling_step.affine_gate`).
+    the second, for what combines the two (`sampling_step.gated_at`).
     """
     xp, (length, columns) = array_module(w), w.shape
     width = BLOCK // halves

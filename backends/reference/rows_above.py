@@ -1,4 +1,4 @@
-"""The share of the rows above in one row of a causal convolution: what sampling does once per row.
+"""What sampling does once per row of a map: the share of the rows above in a causal convolution.
 
 Of the taps of a causal k x k kernel, those in the k // 2 rows above meet inputs that are complete
 when a row starts. All positions of the row, of all images, are then one matrix product, which reads
@@ -8,8 +8,12 @@ Shapes: rows (N, k // 2, W + 2 * (k // 2), C), zeros on both sides; weights (k /
 """
 
 from backends.arrays import array_module
-from backends.reference.packing import prepare_weights
-from backends.reference.sampling_step import affine
+from backends.reference.packing import matrix, prepare_weights
+
+
+def affine(x, w, offset):
+    """x W + offset: (M, K), prepared (K, D), (M, D) -> (M, D)."""
+    return x @ matrix(w, offset.shape[-1]).astype(x.dtype) + offset
 
 
 def prepare_rows_above(w, storage, width):
@@ -23,14 +27,9 @@ def prepare_rows_above(w, storage, width):
 
 def add_rows_above(rows, w, offset):
     """offset (N, W, D) + the sum over the taps above, at every position of a row: (N, W, D)."""
-    return one_product(affine, rows, w, offset)
-
-
-def one_product(affine, rows, w, offset):
-    """The same by one call of `affine`, for the patches of all positions."""
     half, width = rows.shape[1], offset.shape[1]
     taps = [rows[:, a, b : b + width] for a in range(half) for b in range(2 * half + 1)]
     patches = array_module(rows).concatenate(taps, axis=-1)
     count, columns = len(rows) * width, offset.shape[-1]
     patches, offsets = patches.reshape(count, patches.shape[-1]), offset.reshape(count, columns)
-    return affine(patches, w, offsets, False).reshape(offset.shape)
+    return affine(patches, w, offsets).reshape(offset.shape)

@@ -109,7 +109,13 @@ def _sizes_of_product(given):
 
 def _attend_at(given):
     """Keys and values of all earlier positions, half of all on average."""
-    return given["past"].nbytes / 2, given["query"].nbytes
+    return given["past"].nbytes / 2, given["projected"].nbytes / 3
+
+
+def _remember_at(given):
+    """A key and a value for every image, and what the code adds to them."""
+    size = len(given["codes"]) * given["table"].shape[1] * given["table"].itemsize
+    return 2 * size, size
 
 
 def _embed_at(given):
@@ -124,9 +130,7 @@ def _sample_at(given):
 
 
 _FEW_ROWS = [
-    f"{name}{storage}"
-    for name in ("affine", "affine_gate", "affine_at", "affine_gate_at")
-    for storage in ("", "_bfloat16")
+    f"{name}{storage}" for name in ("affine_at", "affine_gate_at") for storage in ("", "_bfloat16")
 ]
 _MOVED = {
     "unfold": _unfold,
@@ -135,6 +139,7 @@ _MOVED = {
     **dict.fromkeys(_FEW_ROWS, _few_rows),
     "attend_at": _attend_at,
     "embed_at": _embed_at,
+    "remember_at": _remember_at,
     "sample_codes_at": _sample_at,
 }
 

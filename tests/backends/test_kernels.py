@@ -118,10 +118,10 @@ POISONED = [
     (kernels.add_rows_above, "5x5-float32", 2),
     (kernels.affine, "off-the-tile-float32", 0),
     (kernels.affine, "off-the-tile-bfloat16", 2),
-    (kernels.affine_gate, "two-rows-bfloat16", 0),
-    (kernels.affine_gate, "off-the-tile-float32", 2),
-    (kernels.affine_gate, "off-the-tile-float32", 3),
-    (kernels.attend, "some", 0),
+    (kernels.affine_at, "off-the-tile-float32", 4),
+    (kernels.gated_at, "two-rows-bfloat16", 2),
+    (kernels.gated_at, "two-causal", 8),
+    (kernels.remember_at, "heads", 3),
     *((kernels.adam_update, "images", i) for i in range(5)),
 ]
 

@@ -7,6 +7,7 @@ from functools import partial
 
 from backends import kernels
 from backends.reference.packing import STORAGES
+from tests.cases.matmul import PRODUCTS
 
 # images, half of the kernel, width, channels in, channels out
 ROWS = {
@@ -25,7 +26,17 @@ def _add(images, half, width, channels, channels_out, storage, draw):
     return rows, w, draw(images, width, channels_out)
 
 
+def _affine(rows, length, columns, storage, draw):
+    w = kernels.prepare_weights(draw(length, columns), storage)
+    return draw(rows, length), w, draw(rows, columns)
+
+
 CASES = {
+    kernels.affine: {
+        f"{name}-{storage}": partial(_affine, *shape, storage)
+        for name, shape in PRODUCTS.items()
+        for storage in STORAGES
+    },
     kernels.add_rows_above: {
         f"{name}-{storage}": partial(_add, *row, storage)
         for name, row in ROWS.items()

@@ -90,7 +90,7 @@ def test_sample_and_reconstruct_write_pictures(finished, tmp_path, capsys):
     first = out.read_bytes()
     assert vqv2("sample", run, "--count", 5, "--class", 1, "--temperature", "top=1,bottom=0.5",
                 "--top-k", 4, "--top-p", 0.9, "--seed", 3, "--storage", "bfloat16",
-                "--window", 3, "--out", out) == 0  # fmt: skip
+                "--out", out) == 0  # fmt: skip
     assert out.read_bytes() == first
     assert vqv2("reconstruct", run, "--out", tmp_path / "r.png", "--count", 2) == 0
     Image.new("RGB", (30, 20), "red").save(tmp_path / "one.jpg")

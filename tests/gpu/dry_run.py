@@ -321,6 +321,7 @@ def run_everything():
                 given = label[:1].repeat(count)
                 sample_codes(prior, count, rng, given, of_many, settings, storage=storage)
                 second_steps[f"map {level} {count} {storage}"] = calls - before
+        sample_codes(prior, 4, rng, label, coarser, method="naive")
         for count, storage in itertools.product((4, 70), STORAGES):
             of_many = [rng.integers(0, 12, (count, *c.shape[1:])) for c in coarser]
             stepper = IncrementalPrior(prior, count, np.zeros(count, int), of_many, storage)

@@ -20,7 +20,8 @@ def hosted(kernel):
         placed = [upload(a) if isinstance(a, np.ndarray) else a for a in arguments]
         result = version(*placed)
         for i in CHANGED.get(kernel, ()):
-            arguments[i][...] = to_host(placed[i])
+            if arguments[i] is not None:
+                arguments[i][...] = to_host(placed[i])
         if isinstance(result, tuple):
             return tuple(to_host(array) for array in result)
         return None if result is None else to_host(result)

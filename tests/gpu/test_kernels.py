@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from backends import BackendError, kernels
-from backends.cupy import sampling_step
 from backends.cupy.engine import cuda
 from tests.backends import test_kernel_gradients, test_kernels, test_quantize
 from tests.cases import CASES, LAYOUTS
@@ -158,38 +157,42 @@ def test_draws_of_many_codes_equal_the_reference(rows, count, choice):
     in_every_order(check)
 
 
+def reading(length, position, heads, width, dtype):
+    """Arguments of `attend_at`, with one image; where the offset is the query."""
+    rng, columns = np.random.default_rng(0), heads * width
+    w = kernels.prepare_weights(np.zeros((1, 3 * columns), dtype))
+    offset = rng.standard_normal((1, 1, 3 * columns)).astype(dtype)
+    past = rng.standard_normal((1, 2, heads, length, width)).astype(dtype)
+    results = np.zeros((1, 3 * columns), dtype), past, np.zeros((1, 1, 1 + columns), dtype)
+    return np.array([position]), length, np.zeros((1, 1), dtype), w, offset, *results
+
+
+def check_reading(*arguments, tolerance):
+    """The kernel reads what the reference does."""
+    results, expected = reading(*arguments), reading(*arguments)
+    kernels.attend_at.versions["cupy"](*results)
+    kernels.attend_at.reference(*expected)
+    np.testing.assert_allclose(results[-1], expected[-1], atol=tolerance)
+
+
 @pytest.mark.parametrize("width", [1, 32, 33, 600])
 @pytest.mark.parametrize("count", [3, 600])
 def test_reading_from_many_positions_of_any_width(count, width):
-    rng = np.random.default_rng(0)
-    query = rng.standard_normal((1, 2, width))
-    keys, values = rng.standard_normal((2, 1, 2, count + 5, width))
-    expected = kernels.attend.reference(query, keys, values, count)
-
-    def check():
-        result = kernels.attend.versions["cupy"](query, keys, values, count)
-        np.testing.assert_allclose(result, expected, atol=1e-12)
-
-    in_every_order(check)
+    in_every_order(lambda: check_reading(count + 5, count, 2, width, np.float64, tolerance=1e-12))
 
 
 @pytest.mark.parametrize("count", [11_700, 11_760, 11_800])
 def test_reading_from_as_many_positions_as_fill_the_shared_memory(count):
     """With nearly, and with just over 48 KiB of weights: what the kernel declares counts, too."""
-    rng = np.random.default_rng(0)
-    query = rng.standard_normal((1, 1, 1), np.float32)
-    keys, values = rng.standard_normal((2, 1, 1, count, 1), np.float32)
-    expected = kernels.attend.reference(query, keys, values, count)
-    result = kernels.attend.versions["cupy"](query, keys, values, count)
-    np.testing.assert_allclose(result, expected, atol=1e-5)
+    check_reading(count, count - 1, 1, 1, np.float32, tolerance=1e-5)
 
 
 def test_what_needs_more_shared_memory_than_a_block_can_have_is_one_sentence(device, request):
     if request.config.getoption("--backend") == "cupy":
         pytest.skip("how much that is depends on the device")
-    query, past = device.zeros((1, 1, 1), np.float32), device.zeros((1, 1, 30_000, 1), np.float32)
-    with pytest.raises(BackendError, match="kernel attend needs 119 KiB .* more than this device"):
-        sampling_step.attend(query, past, past, 30_000)
+    message = "kernel attend_at needs 119 KiB .* more than this device"
+    with pytest.raises(BackendError, match=message):
+        kernels.attend_at.versions["cupy"](*reading(30_000, 1, 1, 1, np.float32))
 
 
 def test_nan_among_logits_is_drawn_as_numpy_would():

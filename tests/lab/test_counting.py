@@ -120,16 +120,15 @@ def test_weights_that_a_position_reads():
     position = counting.sampling(CASE).position
     row_taps = 1 * 4 * 4 + 2 * (2 * 4 * 3)  # one tap on the left, and the centre in the layers
     seconds = 2 * (3 * 8)
-    # (What attention's inputs say of their place does not change, and is added.)
-    attention = 4 * 2 + 8 * 2 + 8 * 2 + 4 * 3 + 2 * 3 + 3 * 8
+    # (What places and codes say to attention is in tables, and is added.)
+    attention = 3 * 4 * 2 + 4 * 3 + 2 * 3 + 3 * 8
     output = 4 * 3 + 3 * 8 + 4 * 6
     assert position.operations == 2 * 3 * (row_taps + seconds + attention + output)
 
 
 def test_drawing_more_maps_reads_the_weights_as_often():
-    one, many = (
-        sample.traffic(dataclasses.replace(CASE, batch=batch), "float32", 16) for batch in (64, 256)
+    one, two = (
+        sample.traffic(dataclasses.replace(CASE, batch=batch), "float32") for batch in (1, 2)
     )
-    assert one == many
-    assert sample.traffic(CASE, "bfloat16", 16) < sample.traffic(CASE, "float32", 16)
-    assert sample.traffic(CASE, "float32", 8) < sample.traffic(CASE, "float32", 16)
+    assert one < two < 1.3 * one
+    assert sample.traffic(CASE, "bfloat16") < sample.traffic(CASE, "float32")

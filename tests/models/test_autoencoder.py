@@ -108,6 +108,24 @@ def test_a_level_left_out_has_no_influence_and_need_not_be_given():
     assert (top != model.decode(codes)).any()
 
 
+def test_undecided_codes_enter_as_the_average_of_their_level_alone():
+    model = small()
+    model.loss(images(), np.random.default_rng(0))
+    codes = model.encode(images())
+    undecided = {**codes, "bottom": np.full_like(codes["bottom"], -1)}
+    np.testing.assert_array_equal(
+        model.decode(undecided, undecided=True), model.decode(codes, ["top"])
+    )
+    np.testing.assert_array_equal(model.decode(codes, undecided=True), model.decode(codes))
+    quantizer = model.quantizers[1]
+    undecided["bottom"] = np.where(np.arange(8) < 3, codes["bottom"], -1)
+    quantizer.vectors[0] = quantizer.average_vector  # as if it were a code
+    codes["bottom"] = np.maximum(undecided["bottom"], 0)
+    quantizer.counts[...], quantizer.steps[...] = 0, 0
+    quantizer.counts[0] = 1  # the average is now code 0
+    np.testing.assert_allclose(model.decode(undecided, undecided=True), model.decode(codes), 1e-5)
+
+
 def test_the_vector_of_a_left_out_level_is_the_usage_weighted_mean():
     model = small()
     quantizer = model.quantizers[1]
@@ -115,7 +133,7 @@ def test_the_vector_of_a_left_out_level_is_the_usage_weighted_mean():
     quantizer.counts[:3] = [1, 2, 3 * (1 - 0.99**3)]
     quantizer.steps[:3] = [5000, 5000, 3]  # the last of them has restarted: its count is debiased
     expected = (quantizer.codebook[:3] * np.array([1, 2, 3])[:, None] / 6).sum(0)
-    np.testing.assert_allclose(model._level_map("bottom", None, 2).array[0, 0, 0], expected, 1e-4)
+    np.testing.assert_allclose(quantizer.average_vector, expected, 1e-4)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +207,7 @@ def test_level_dropout_decodes_some_images_from_coarse_levels_and_trains_only():
     assert kept[0].all()
     assert not (kept[2] & ~kept[1]).any()  # a level is dropped with all that are finer
     assert 0.3 < (~kept[2]).mean() < 0.7 and 0.1 < (~kept[1]).mean() < 0.4
-    average = model._level_map("bottom", None, 1).array[0, 0, 0]
+    average = model.quantizers[2].average_vector
     dropped = mixed[2].array[~kept[2]]
     np.testing.assert_allclose(dropped, np.broadcast_to(average, dropped.shape), rtol=1e-6)
     first, second = model(images()).image.array, model(images()).image.array

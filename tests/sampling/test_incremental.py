@@ -95,7 +95,7 @@ def test_float32_logits_equal_the_full_pass_to_rounding(variant, coarser, count,
     stepper = IncrementalPrior(prior(variant, coarser, dtype=np.float32), count, label, coarse)
     if backends.current() == "numba":
         by_winograd = above == "winograd" and not variant.startswith("kernel")
-        assert (stepper.first.above.ndim == 5) == by_winograd
+        assert (stepper.first.weight_above.ndim == 5) == by_winograd
     assert_follows(stepper, codes, full, 2e-5 * np.abs(full).max())
 
 
@@ -145,7 +145,7 @@ def test_every_layers_cache_holds_what_the_full_pass_computes():
     codes = np.random.default_rng(3).integers(0, K, (3, SIZE, SIZE))
     inputs = _inputs_of_causal_convolutions(model, codes, label)
     stepper = IncrementalPrior(model, 3, label)
-    gated = [layer for layer in stepper.blocks if hasattr(layer, "first")]
+    gated = [layer for layer in stepper.layers[:6] if hasattr(layer, "first")]
     convolutions = [stepper.first] + [layer.first for layer in gated]
     assert len(convolutions) == len(inputs) == 5
     for i in range(SIZE * SIZE):
@@ -155,7 +155,8 @@ def test_every_layers_cache_holds_what_the_full_pass_computes():
         for convolution, expected in zip(convolutions, inputs, strict=True):
             for back in range(min(row, 2) + 1):
                 known = column + 1 if back == 0 else SIZE
-                cached = convolution.rows[:, 2 - back, 2 : 2 + known]
+                rows = convolution.above[:, 2 - back] if back else convolution.input
+                cached = rows[:, 2 : 2 + known]
                 np.testing.assert_allclose(cached, expected[:, row - back, :known], atol=1e-11)
 
 
@@ -260,7 +261,7 @@ def test_meaningless_settings_are_refused(settings, message):
         (True, [-1, 0], "from -1 to 0"),
         (True, [0, 0, 0], r"shape \(3,\), expected one for each of 2 maps"),
         (True, [0], r"shape \(1,\)"),
-        (True, [[0, 0], [0, 0]], "up to 1 in a row"),
+        (True, [[0, 0], [0, 0]], r"shape \(2, 2\)"),
     ],
 )
 def test_codes_that_cannot_be_appended_are_refused(asked, codes, message):
@@ -269,6 +270,18 @@ def test_codes_that_cannot_be_appended_are_refused(asked, codes, message):
         stepper.logits()
     with pytest.raises(InputError, match=message):
         stepper.append(np.array(codes))
+
+
+def test_logits_may_be_asked_for_again():
+    stepper = IncrementalPrior(prior("top", classes=0), 2)
+    for _ in range(2 * SIZE):
+        np.testing.assert_array_equal(stepper.logits(), stepper.logits())
+        stepper.append(np.array([0, 1]))
+    again = IncrementalPrior(prior("top", classes=0), 2)
+    for _ in range(2 * SIZE):
+        again.logits()
+        again.append(np.array([0, 1]))
+    np.testing.assert_array_equal(stepper.logits(), again.logits())
 
 
 def test_no_position_follows_the_last():

@@ -23,7 +23,7 @@ EXAMPLES = (
     "vqv2 bench train --busy 1",
     "vqv2 --backend cupy bench train --size device --precision bfloat16 --peer torch",
     "vqv2 bench sample --preset imagenet256 --classes 1000 --batch 1,32 --fraction 0.05",
-    "vqv2 bench sample --storage both --window 1,4,8",
+    "vqv2 bench sample --storage both",
     "vqv2 bench encode --batch 1,8,32",
     "vqv2 bench memory --peer torch --full",
     "vqv2 bench scaling --threads 2",
@@ -98,9 +98,6 @@ def _add_sample(kinds):
     _add_preset(parser)
     parser.add_argument("--classes", type=int, default=1000, metavar="N", help="default: 1000")
     parser.add_argument("--batch", default="1", metavar="N,...", help="images sampled together (1)")
-    parser.add_argument(
-        "--window", default="1", metavar="N,...", help="positions in a pass over the weights (1)"
-    )
     parser.add_argument(
         "--storage", default="float32", choices=(*STORAGES, "both"), help="of the weights (float32)"
     )
@@ -186,7 +183,6 @@ def _sample(arguments, settings, limits):
         _numbers("batch", arguments.batch),
         arguments.fraction,
         STORAGES if arguments.storage == "both" else (arguments.storage,),
-        _numbers("window", arguments.window),
     )
 
 

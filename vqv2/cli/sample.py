@@ -67,14 +67,6 @@ def add_parser(subparsers):
         help="priors as they were when their held-out loss was lowest, not as training left them",
     )
     parser.add_argument(
-        "--window",
-        type=int,
-        default=1,
-        metavar="N",
-        help="positions that a pass over the weights looks at: the same codes in fewer passes, "
-        "for --batch 1 (default: 1)",
-    )
-    parser.add_argument(
         "--out",
         required=True,
         metavar="FILE",
@@ -123,7 +115,6 @@ def _samples(arguments, hierarchy):
         top_k=by_level(arguments.top_k, int, "top-k"),
         top_p=by_level(arguments.top_p, float, "top-p"),
         storage=arguments.storage,
-        window=arguments.window,
     )
 
 

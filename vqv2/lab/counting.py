@@ -115,11 +115,10 @@ def sampling(case, storage="float32"):
     with shapes.device() as device:
         prior, (_, label, coarser) = build(case), cases.training_data(case)
         device.forget()
-        sampler = row_sampler(
-            IncrementalPrior(prior, case.batch, label, coarser, storage), Settings()
-        )
+        stepper = IncrementalPrior(prior, case.batch, label, coarser, storage)
+        sampler = row_sampler(stepper, Settings())
         start = Counts.of(device)
-        sampler.skip_to(case.size // 2 - 1)
+        stepper.skip_to(case.size // 2 - 1)
         positions = _row(sampler, case)
         for _ in range(case.size):  # the first is recorded, the last one asks for nothing else
             device.forget()

@@ -243,7 +243,7 @@ class Autoencoder(nn.Module):
         mixed = quantized[:1]
         for level, e in enumerate(quantized[1:], start=1):
             keep = to_device((kept > level).astype(np.float32))[:, None, None, None]
-            average = _average_vector(self.quantizers[level])
+            average = self.quantizers[level].average_vector
             mixed.append(e * keep + average * (1 - keep))
         return mixed
 
@@ -286,13 +286,14 @@ class Autoencoder(nn.Module):
                 codes[level] = to_host(k)
         return codes
 
-    def decode(self, codes, levels=None):
+    def decode(self, codes, levels=None, undecided=False):
         """{level: codes (N, s, s)} -> images (N, H, W, C) in [0, 1], clipped, on the host.
 
         `levels` names those to use (default: all); the others need not be given.
         Not stated in the paper (Figure 8 shows it): a level that is left out enters the decoder as
         the average of its code vectors, weighted by how often training used them. Training with
-        `config.level_dropout` prepares the decoder for that.
+        `config.level_dropout` prepares the decoder for that. With `undecided` a code of -1, as in
+        maps that are still being drawn, enters as that average, too.
         Raises `InputError` for an unknown level or codes that do not fit.
         """
         names = self.config.levels
@@ -305,18 +306,18 @@ class Autoencoder(nn.Module):
         count = _batch_size(codes, chosen)
         with no_grad():
             maps = [
-                self._level_map(level, codes[level] if level in chosen else None, count)
+                self._level_map(level, codes[level] if level in chosen else None, count, undecided)
                 for level in names
             ]
             image = self.decoders[-1](maps).array
         return np.clip(to_host(image) + np.float32(0.5), 0, 1)
 
-    def _level_map(self, level, codes, count):
-        """Code vectors (N, s, s, D) of a level, or its average vector everywhere."""
+    def _level_map(self, level, codes, count, undecided):
+        """Code vectors (N, s, s, D) of a level, or its average vector where there is no code."""
         position = self.config.levels.index(level)
         quantizer, size = self.quantizers[position], self.config.latent_sizes[position]
         if codes is None:
-            vector = _average_vector(quantizer)
+            vector = quantizer.average_vector
             shape = (count, size, size, len(vector))
             return Tensor(array_module(vector).broadcast_to(vector, shape).copy())
         codes = np.asarray(to_host(codes))
@@ -324,11 +325,14 @@ class Autoencoder(nn.Module):
             raise InputError(
                 f"codes of {level} have shape {codes.shape}, expected ({count}, {size}, {size})"
             )
-        if codes.dtype.kind not in "iu" or codes.min() < 0 or codes.max() >= len(quantizer.vectors):
-            raise InputError(
-                f"codes of {level} must be whole numbers from 0 to {len(quantizer.vectors) - 1}"
-            )
-        return Tensor(quantizer.decode(to_device(codes)))
+        least, most = -1 if undecided else 0, len(quantizer.vectors) - 1
+        if codes.dtype.kind not in "iu" or codes.min() < least or codes.max() > most:
+            raise InputError(f"codes of {level} must be whole numbers from {least} to {most}")
+        vectors = quantizer.decode(to_device(np.maximum(codes, 0)))
+        if undecided:
+            decided = to_device(codes >= 0)[..., None]
+            vectors = array_module(vectors).where(decided, vectors, quantizer.average_vector)
+        return Tensor(vectors)
 
 
 def recompute_level(encoder, decoder):
@@ -362,13 +366,6 @@ def _refuse(level, outputs):
     raise InputError(
         f"{what} NaN, infinite or enormous: the weights are damaged, or their training diverged"
     )
-
-
-def _average_vector(quantizer):
-    """Code vectors weighted by their usage (equation 3's debiased counts); alike without counts."""
-    counts = quantizer.average_counts
-    weights = array_module(counts).where(counts.any(), counts, counts + 1)
-    return (weights[:, None] * quantizer.vectors).sum(axis=0) / weights.sum()
 
 
 def _batch_size(codes, levels):

@@ -118,6 +118,13 @@ class Quantizer(Module):
         return self.counts / self._debias
 
     @property
+    def average_vector(self):
+        """The code vectors' average (D,), weighted by their usage; unweighted without counts."""
+        counts = self.average_counts
+        weights = array_module(counts).where(counts.any(), counts, counts + 1)
+        return (weights[:, None] * self.vectors).sum(axis=0) / weights.sum()
+
+    @property
     def _debias(self):
         """1 - gamma^t of each code (K,); for one that has just (re)started, its N and m are 0."""
         steps = array_module(self.steps).maximum(self.steps, 1)

@@ -1,7 +1,6 @@
 """Sampling one level's codes, position by position (Algorithm 2, lines 11 and 12)."""
 
 import dataclasses
-import functools
 import numbers
 
 import numpy as np
@@ -9,12 +8,9 @@ import numpy as np
 from backends import to_device, to_host
 from vqv2.errors import InputError
 from vqv2.progress import progress_bar
-from vqv2.sampling.captured import CapturedRowSampler, fits
+from vqv2.sampling.drawing import row_sampler
 from vqv2.sampling.incremental import IncrementalPrior
 from vqv2.sampling.naive import NaivePrior
-from vqv2.sampling.rows import RowSampler
-
-METHODS = {"incremental": IncrementalPrior, "naive": NaivePrior}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +50,6 @@ def sample_codes(
     method="incremental",
     progress=None,
     storage="float32",
-    window=1,
 ):
     """Draw codes (count, size, size), int64 on the host.
 
@@ -67,8 +62,6 @@ def sample_codes(
     progress  a text for a progress bar
     storage   "float32", or "bfloat16": an incremental sampler then reads rounded weights, half as
               many bytes, which halves the time of small batches
-    window    how many positions a pass over the weights looks at: with more than one it may fix
-              several codes, the same ones (see `vqv2.sampling.rows`)
 
     Gumbel noise (count, K) is drawn from `rng` for every position in raster order, also for the
     given ones: what is kept does not change the noise of what is drawn. It is drawn on the host, a
@@ -76,38 +69,28 @@ def sample_codes(
     wrong inputs.
     """
     settings = (settings or Settings()).check()
-    if window < 1:
-        raise InputError(f"window {window} must be at least 1")
     if given is None:
         given = np.full((count, prior.size, prior.size), -1)
     check_given(given, count, prior.size, prior.codebook_size)
     codes = to_device(np.array(given, np.int64))
-    stepper = _method(method, storage)(prior, count, label, coarser)
-    sampler = row_sampler(stepper, settings, window)
+    sampler = row_sampler(_stepper(method, storage, prior, count, label, coarser), settings)
     with progress_bar(prior.size**2, progress, "code", progress is not None) as bar:
         for row in range(prior.size):
             noise = rng.gumbel(size=(prior.size, count, prior.codebook_size))
             noise = to_device(noise, prior.embedding.table.dtype)
-            for fixed in sampler.draw(codes[:, row], noise.swapaxes(0, 1)):
-                bar.update(fixed)
+            for _ in sampler.draw(codes[:, row], noise.swapaxes(0, 1)):
+                bar.update(1)
     return to_host(codes)
 
 
-def _method(name, storage):
-    if name not in METHODS:
-        raise InputError(f"there is no method {name!r}: use {' or '.join(METHODS)}")
-    if name == "incremental":
-        return functools.partial(IncrementalPrior, storage=storage)
+def _stepper(method, storage, *maps):
+    if method == "incremental":
+        return IncrementalPrior(*maps, storage)
+    if method != "naive":
+        raise InputError(f"there is no method {method!r}: use incremental or naive")
     if storage != "float32":
-        raise InputError(f"storage {storage!r} is for incremental sampling, not for {name}")
-    return METHODS[name]
-
-
-def row_sampler(stepper, settings, window=1):
-    """What draws the maps of a stepper row by row, a `RowSampler` or what a device has instead."""
-    if window == 1 and isinstance(stepper, IncrementalPrior) and fits(stepper):
-        return CapturedRowSampler(stepper, settings)
-    return RowSampler(stepper, settings, window)
+        raise InputError(f"storage {storage!r} is for incremental sampling, not for naive")
+    return NaivePrior(*maps)
 
 
 def check_given(given, count, size, codebook_size, name="the prior"):

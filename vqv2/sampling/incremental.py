@@ -1,7 +1,7 @@
 """One more position of a prior for the cost of one position (section F).
 
 A position's features depend on earlier positions only, so nothing that was computed changes when a
-code is added. Each layer keeps what later positions will read of it:
+code is added. `IncrementalPrior` says what is computed of a position, and what each layer keeps:
 
 * A causal convolution keeps its input's last rows. Of 13 taps, 10 lie in the rows above, which are
   complete when a row starts: their share of the whole row is one matrix product, and reads those
@@ -10,18 +10,20 @@ code is added. Each layer keeps what later positions will read of it:
 * An attention block keeps keys and values of all earlier positions.
 * What the coarser levels say is computed once per sample, and projected for a row at a time.
 
-The weights are the `Prior`'s; what every position reads of them is laid out anew for that, see
-`backends.reference.sampling_step`. Evaluation only, on arrays, without a tape.
+All arrays are made once, and the position is read from memory, so that a device can record the work
+of a position (`drawing.py`). The kernels are those of `backends.reference.sampling_step`; weights
+are the `Prior`'s, laid out anew for them. Evaluation only, on arrays, without a tape.
 """
+
+import itertools
 
 import numpy as np
 
-from backends import array_module, kernels
-from backends.kernels import affine, affine_gate, attend, prepare_weights
+from backends import array_module, kernels, to_device
 from backends.reference.packing import STORAGES
 from vqv2.autodiff import no_grad
 from vqv2.errors import InputError
-from vqv2.nn import AttentionBlock, CausalConv2d
+from vqv2.nn import AttentionBlock
 from vqv2.nn.attention import positions
 
 
@@ -33,9 +35,13 @@ class IncrementalPrior:
         stepper.append(codes)          # (N,), whatever was chosen there
         logits = stepper.logits()      # for position (0, 1), and so on in raster order
 
-    `logits` may be called once per position; the last position may be left without `append`.
+    Every position needs both; the last one may be left without `append`.
     With `storage="bfloat16"` the weights that every position reads are rounded to bfloat16, which
     halves the time of small batches. Raises `InputError` as `Prior` does.
+
+    position, where    number of the next position, here and in memory
+    codes (N, L)       chosen so far, in raster order; -1 where none is
+    predicted (N, K)   the latest logits
     """
 
     def __init__(self, prior, count, label=None, coarser=(), storage="float32"):
@@ -43,100 +49,88 @@ class IncrementalPrior:
             raise InputError(f"storage {storage!r} must be one of {', '.join(STORAGES)}")
         codes = np.zeros((count, prior.size, prior.size), np.int64)
         _, label = prior.check(codes, label, coarser)
-        condition = _condition(prior, count, coarser)
-        self.prior = prior
-        self.count = count
-        self.table = prior.embedding.table.array
-        maps = _Maps(count, prior.size, self.table.dtype, storage)
-        self.first = CausalConvolution(prior.first, maps)
-        self.blocks = [
-            Attention(block, maps, label, condition)
-            if isinstance(block, AttentionBlock)
-            else _GatedLayer(block, maps, label, condition)
-            for block in prior.blocks
-        ]
-        self.output = [_GatedLayer(block, maps, label, condition) for block in prior.output.blocks]
-        self.final = _Pointwise(prior.output.logits, maps)
-        self.nothing = array_module(self.table).empty((count, 0, self.table.shape[1]), maps.dtype)
-        self.position = 0
-        self.asked = 0  # positions whose logits were computed since the last `append`
-
-    @property
-    def layers(self):
-        """All layers in order; each is told when a row starts."""
-        return (self.first, *self.blocks, *self.output, self.final)
+        maps = _Maps(prior, count, label, _condition(prior, count, coarser), storage)
+        self.size = prior.size
+        self.position, self.where = 0, maps.where
+        self.asked = False  # whether `predicted` is of the next position
+        self.codes, self.table = maps.codes, maps.table
+        self.features = maps.zeros(count, self.table.shape[1])
+        self.predicted = maps.zeros(count, prior.codebook_size)
+        self.first = _convolution(prior.first, maps)
+        self.layers = [_layer(block, maps) for block in (*prior.blocks, *prior.output.blocks)]
+        self.attention = [layer for layer in self.layers if isinstance(layer, _Attention)]
+        self.final = _convolution(prior.output.logits, maps)
 
     def logits(self):
-        """Logits (N, K) of the next position in raster order."""
-        return self._logits(self.nothing)[:, 0]
+        """Logits (N, K) of the next position in raster order.
 
-    def window_logits(self, forecast):
-        """Logits (N, n + 1, K) of the next n + 1 positions, all in one row.
-
-        Those after the first are right where the `forecast` (N, n) of the codes before them is.
-        One pass: weights are read once for all n + 1 positions. In float32 on the CPU every number
-        is, bit for bit, what `logits` would give.
+        Raises `InputError` when all positions have their codes.
         """
-        return self._logits(self.table[forecast])
-
-    def _logits(self, embedded):
-        """Logits of the next position and of as many more as have `embedded` codes (N, n, C)."""
-        if self.position == self.prior.size**2:
+        if self.position == self.size**2:
             raise InputError("all positions of the map have their codes: begin another map")
-        self.asked = 1 + embedded.shape[1]
-        row, column = divmod(self.position, self.prior.size)
-        columns = slice(column, column + self.asked)
-        if column == 0:
-            for layer in self.layers:
-                layer.start_row(row)
-        if embedded.size:
-            self.first.put(embedded, column)
-        x = self.first.step(columns)
-        activation = kernels.elu(x)
-        for layer in (*self.blocks, *self.output):
-            x, activation = layer.step(x, activation, columns, embedded)
-        self.final.put(activation, column)
-        return self.final.step(columns).reshape(self.count, -1, self.prior.codebook_size)
+        if not self.asked:
+            if self.position % self.size == 0:
+                self.start_row()
+            self.predict()
+            self.asked = True
+        return self.predicted.copy()
 
     def append(self, codes):
-        """Fix the codes of the next position (N,), or of the next ones (N, n), and go on.
+        """Fix the codes (N,) of the next position, and go on.
 
-        Several at once must be among those of the last window, and all but the last as forecast.
-        Raises `InputError` before `logits` of these positions were asked for, and for codes that
-        do not fit.
+        Raises `InputError` before its `logits` were asked for, and for codes that do not fit.
         """
-        codes = array_module(self.table).asarray(codes)
+        codes = to_device(codes)
         self._check_appended(codes)
-        column = self.position % self.prior.size
-        embedded = self.table[codes.reshape(self.count, -1)]
-        self.first.put(embedded, column)
-        for block in self.blocks:
-            block.put(embedded, column)
-        self.position += embedded.shape[1]
-        self.asked = 0
+        self.codes[:, self.position] = codes
+        self.remember()
+        self.position += 1
+        self.asked = False
 
     def _check_appended(self, codes):
-        """Raise `InputError` for codes that `append` cannot take."""
         if not self.asked:
             raise InputError("logits come before append: every position needs both, in this order")
-        if codes.size not in range(self.count, self.count * self.asked + 1, self.count):
+        count, known = len(self.codes), len(self.table)
+        if codes.shape != (count,):
             raise InputError(
-                f"codes to append have shape {codes.shape}, expected one for each of {self.count} "
-                f"maps, or up to {self.asked} in a row"
+                f"codes to append have shape {codes.shape}, expected one for each of {count} maps"
             )
-        table = len(self.table)
-        if array_module(codes) is np and not 0 <= codes.min() <= codes.max() < table:
+        if array_module(codes) is np and not 0 <= codes.min() <= codes.max() < known:
             raise InputError(
                 f"codes to append go from {codes.min()} to {codes.max()}, but there are only those "
-                f"from 0 to {table - 1}"
+                f"from 0 to {known - 1}"
             )
+
+    def start_row(self):
+        """Multiply what lies above the next row, for all of its positions."""
+        row = self.position // self.size
+        for part in (self.first, *self.layers):
+            part.start_row(row)
+
+    def predict(self):
+        """Go through the layers: every one changes the features and says ELU of them to the next.
+
+        From the codes' vectors, which `remember` has put there, to the logits.
+        """
+        parts = (self.first, *self.layers, self.final)
+        for part, following in itertools.pairwise(parts):
+            part.step(self.features, following.input)
+        self.final.step(self.predicted)
+
+    def remember(self):
+        """Keep what later positions read of the position, whose codes are there; go to the next."""
+        kernels.embed_at(self.where, self.size, self.codes, self.table, self.first.input)
+        for block in self.attention:
+            block.remember()
+        kernels.advance(self.where)
 
     def skip_to(self, row):
         """Go on at the start of `row` as if all the rows before had left nothing behind.
 
         For measuring how long a stretch of a map takes without computing what is before it.
         """
-        self.position = row * self.prior.size
+        self.position = row * self.size
+        self.where[...] = self.position
 
 
 def _condition(prior, count, coarser):
@@ -157,239 +151,162 @@ def _condition(prior, count, coarser):
 
 
 class _Maps:
-    """What all layers have to know: number and size of the maps, dtype, storage of the weights."""
+    """What all layers share: the position, the codes so far, label, condition, dtype, storage."""
 
-    def __init__(self, count, size, dtype, storage):
-        self.count, self.size, self.dtype, self.storage = count, size, dtype, storage
+    def __init__(self, prior, count, label, condition, storage):
+        self.table = prior.embedding.table.array
+        self.xp, self.dtype = array_module(self.table), self.table.dtype
+        self.count, self.size, self.storage = count, prior.size, storage
+        self.label, self.condition = label, condition
+        self.where = self.xp.zeros(1, np.int64)
+        self.codes = -self.xp.ones((count, prior.size**2), np.int64)
+
+    def zeros(self, *shape):
+        """An array that keeps its place."""
+        return self.xp.zeros(shape, self.dtype)
 
     def prepare(self, weight, halves=1):
         """Weights (K, D) laid out for the kernels of a step."""
-        return prepare_weights(weight, self.storage, halves)
+        return kernels.prepare_weights(weight, self.storage, halves)
+
+    def prepare_row(self, weight):
+        """Weights (taps, K, D) laid out for what is multiplied once per row."""
+        return kernels.prepare_rows_above(weight, self.storage, self.size)
 
 
-class CausalConvolution:
-    """A `CausalConv2d` with the rows of its input that later positions read.
+class _Convolution:
+    """A causal or 1x1 convolution at one position; `gate` is the `Gate` that follows, if one does.
 
-    rows     (N, half + 1, W + 2 * half, C): the rows above and, last, the current one, zero-padded
-    offsets  (N, W, D), `offsets_shape`: bias and the share of the rows above in every position of
-             the current row
+    input    (N, W + 2 half, C): the current row of its input, between zeros; (N, 1, C) of a 1x1
+    above    (N, half, W + 2 half, C): the rows above it
+    weight   of the taps in the current row
+    offset   what is added to their products: the bias, a gate's class bias and projected condition,
+             and the share of the rows above
     """
 
-    def __init__(self, layer, maps, halves=1):
-        taps, channels, channels_out = layer.weight.shape
-        half = layer.kernel_size // 2
-        upper = half * layer.kernel_size
-        weight = layer.weight.array
-        self.half = half
-        self.above = kernels.prepare_rows_above(weight[:upper], maps.storage, maps.size)
-        self.weight = maps.prepare(weight[upper:].reshape(-1, channels_out), halves)
-        self.row_taps = taps - upper
-        self.bias = layer.bias.array
-        xp = array_module(weight)
-        self.rows = xp.zeros((maps.count, half + 1, maps.size + 2 * half, channels), maps.dtype)
-        self.offsets_shape = (maps.count, maps.size, channels_out)
-        self.offsets = None
+    def __init__(self, weight, bias, maps, kernel_size=1, gate=None):
+        half = kernel_size // 2
+        above, (_, channels, columns) = half * kernel_size, weight.shape
+        self.maps = maps
+        self.input = maps.zeros(maps.count, maps.size + 2 * half if half else 1, channels)
+        self.weight = maps.prepare(weight[above:].reshape(-1, columns), 2 if gate else 1)
+        self.above = maps.zeros(maps.count, half, *self.input.shape[1:])
+        self.weight_above = self.condition = None
+        if half:
+            self.weight_above = maps.prepare_row(weight[:above])
+        if gate and gate.condition:
+            self.condition = maps.prepare_row(gate.condition.weight.array[None])
+        self.constant = bias + _class_bias(gate, maps)
+        self.offset = self.constant
+        if half or self.condition is not None:
+            self.offset = maps.zeros(maps.count, maps.size, columns)
 
-    def start_row(self, row, more=0):
-        """Move down a row; multiply the taps that lie above it, for all its positions.
-
-        `more` (N, W, D) is added to all outputs of the row.
-        """
-        if row:
-            self.rows[:, :-1] = self.rows[:, 1:].copy()
-            self.rows[:, -1] = 0
-        offset = array_module(self.rows).broadcast_to(self.bias + more, self.offsets_shape)
-        self.offsets = kernels.add_rows_above(self.rows[:, :-1], self.above, offset)
-
-    def put(self, x, column):
-        """Set the inputs (N * n, C) at n columns of the current row from `column` on."""
-        x = x.reshape(len(self.rows), -1, x.shape[-1])
-        start = column + self.half
-        self.rows[:, -1, start : start + x.shape[1]] = x
-
-    def patch(self, columns):
-        """The inputs (N * n, taps * C) that the taps of the current row meet at n columns."""
-        rows, n = self.rows[:, -1], columns.stop - columns.start
-        if n == 1:  # the taps lie side by side in memory
-            return rows[:, columns.start : columns.start + self.row_taps].reshape(len(rows), -1)
-        starts = range(columns.start, columns.start + self.row_taps)
-        taps = [rows[:, start : start + n] for start in starts]
-        return array_module(rows).concatenate(taps, axis=-1).reshape(len(rows) * n, -1)
-
-    def step(self, columns, activated=False):
-        """The outputs (N * n, D) at n columns of the current row, or ELU of them."""
-        return affine(self.patch(columns), self.weight, self.offset(columns), activated)
-
-    def offset(self, columns):
-        """What is added at n columns, (N * n, D)."""
-        return self.offsets[:, columns].reshape(-1, self.offsets.shape[-1])
-
-
-class _Pointwise:
-    """A 1x1 convolution, which has nothing to remember; the same interface."""
-
-    def __init__(self, layer, maps, halves=1):
-        self.weight = maps.prepare(layer.weight.array, halves)
-        self.offsets_shape = shape = (maps.count, maps.size, layer.bias.shape[0])
-        self.bias = array_module(layer.bias.array).broadcast_to(layer.bias.array, shape)
-        self.offsets = self.bias
-        self.input = None
-
-    def start_row(self, row, more=None):
-        """Add `more` (N, W, D) to all outputs of the row."""
-        self.offsets = self.bias if more is None else self.bias + more
-
-    def put(self, x, column):
-        """Set the inputs (N * n, C)."""
-        self.input = x
-
-    def patch(self, columns):
-        """The inputs (N * n, C)."""
-        return self.input
-
-    def step(self, columns, activated=False):
-        """The outputs (N * n, D), or ELU of them."""
-        return affine(self.input, self.weight, self.offset(columns), activated)
-
-    def offset(self, columns):
-        """What is added at n columns, (N * n, D)."""
-        return self.offsets[:, columns].reshape(-1, self.offsets.shape[-1])
-
-
-def _convolution(layer, maps, halves=1):
-    kind = CausalConvolution if isinstance(layer, CausalConv2d) else _Pointwise
-    return kind(layer, maps, halves)
-
-
-class _Gate:
-    """What a `Gate` adds to its features: the class bias, and what the coarser levels say."""
-
-    def __init__(self, gate, maps, label, condition):
-        self.label = 0 if gate.label is None else gate.label.table.array[label][:, None]
-        self.condition = None if gate.condition is None else condition
+    def start_row(self, row):
+        """Move down to a row, and compute what is added at all of its positions."""
+        if self.offset is self.constant:
+            return
+        self.offset[...] = self.constant
         if self.condition is not None:
-            weight = gate.condition.weight.array
-            self.weight = maps.prepare(weight)
-            shape = (maps.count * maps.size, weight.shape[-1])
-            self.none = array_module(weight).zeros(shape, maps.dtype)
+            self.offset[...] = self._project(self.maps.condition[:, row])
+        if self.weight_above is not None:
+            self._move_down(row)
+            self.offset[...] = kernels.add_rows_above(self.above, self.weight_above, self.offset)
 
-    def offsets(self, row):
-        """Class bias and projected condition of a row, (N, W, 2 * hidden) or broadcasting to it."""
-        if self.condition is None:
-            return self.label
-        n, size = self.condition.shape[:2]
-        rows = self.condition[:, row].reshape(n * size, -1)
-        return affine(rows, self.weight, self.none, False).reshape(n, size, -1) + self.label
+    def _move_down(self, row):
+        if row:
+            self.above[:, :-1] = self.above[:, 1:].copy()
+            self.above[:, -1] = self.input
+
+    def _project(self, condition):
+        """offset + what the coarser levels say of a row, (N, W, C) -> (N, W, D)."""
+        shape = self.offset.shape
+        x, offset = (array.reshape(-1, array.shape[-1]) for array in (condition, self.offset))
+        return kernels.affine(x, self.condition, offset).reshape(shape)
+
+    def step(self, result, following=None):
+        """Products of the taps and the offset to `result` (N, D), ELU of them to `following`."""
+        m = self.maps
+        taps = self.input, self.weight, self.offset
+        kernels.affine_at(m.where, m.size, *taps, result, following)
 
 
-class _GatedLayer:
-    """A `GatedResidual`: two convolutions, and the gate with condition and class bias."""
+def _convolution(layer, maps, gate=None):
+    """Of a `CausalConv2d`, or of a `Linear`, which has one tap."""
+    weight = layer.weight.array
+    weight = weight if weight.ndim == 3 else weight[None]
+    return _Convolution(weight, layer.bias.array, maps, getattr(layer, "kernel_size", 1), gate)
 
-    def __init__(self, block, maps, label, condition):
-        self.first = _convolution(block.first, maps)
-        self.second = _convolution(block.second, maps, halves=2)
-        self.gate = _Gate(block.gate, maps, label, condition)
+
+def _class_bias(gate, maps):
+    """What a gate adds for the class, (N, 1, D), or (1, 1, 1) of zero."""
+    if gate is None or gate.label is None:
+        return maps.zeros(1, 1, 1)
+    return gate.label.table.array[maps.label][:, None]
+
+
+class _Gated:
+    """Two convolutions and a gate: a `GatedResidual`, or what takes in what attention has read."""
+
+    def __init__(self, first, second):
+        self.first, self.second = first, second
+        self.input = first.input
 
     def start_row(self, row):
-        """Start a row of both convolutions and of the gate."""
+        """Start a row of both convolutions."""
         self.first.start_row(row)
-        self.second.start_row(row, self.gate.offsets(row))
+        self.second.start_row(row)
 
-    def put(self, embedded, column):
-        """Codes reach this layer through `step` only."""
-
-    def step(self, x, activation, columns, embedded):
-        """x and ELU(x), (N * n, hidden), at n columns -> both of this layer's output."""
-        self.first.put(activation, columns.start)
-        self.second.put(self.first.step(columns, activated=True), columns.start)
-        second = self.second
-        return affine_gate(second.patch(columns), second.weight, second.offset(columns), x)
+    def step(self, x, following):
+        """x (N, C) -> x + gated features, and ELU of that to `following`."""
+        m, first, second = self.first.maps, self.first, self.second
+        taps = first.input, first.weight, first.offset, second.input, second.weight, second.offset
+        kernels.gated_at(m.where, m.size, x, *taps, following)
 
 
-class Attention:
-    """An `AttentionBlock` with the keys and values of all earlier positions.
+class _Attention:
+    """An `AttentionBlock`: what is read from earlier positions, and the gate that takes it in.
 
-    The two position channels' share in queries, keys and values is known beforehand.
+    Query, key and value are one product of the features; what the two position channels add is
+    known beforehand, and what the code adds to key and value follows once there is one.
+
+    past   (N, 2, heads, L, d): keys and values of all earlier positions
     """
 
-    def __init__(self, block, maps, label, condition):
-        xp = array_module(block.keys.weight.array)
-        self.heads, self.size = block.heads, maps.size
-        self.width = block.keys.weight.shape[-1] // block.heads
+    def __init__(self, block, maps):
+        self.maps, join, hidden = maps, maps.xp.concatenate, maps.table.shape[1]
+        projections = block.queries, block.keys, block.values
+        weights = [projection.weight.array for projection in projections]
+        width = weights[0].shape[1]
         grid = positions(maps.size, maps.size, maps.dtype).reshape(-1, 2)
-        both = _joined(block.keys, block.values)
-        self.queries = _Projection(block.queries.weight.array, block.queries.bias.array, grid, maps)
-        self.keys_and_values = _Projection(*both, grid, maps)
-        self.keys = xp.zeros((maps.count, block.heads, maps.size**2, self.width), maps.dtype)
-        self.values = xp.zeros_like(self.keys)
-        merged = [block.first.weight.array, block.read.weight.array]
-        self.merge_weight = maps.prepare(xp.concatenate(merged))
-        bias = block.first.bias.array
-        self.merge_bias = xp.ascontiguousarray(
-            xp.broadcast_to(bias, (maps.count * maps.size, len(bias)))
-        )
-        self.second = _Pointwise(block.second, maps, halves=2)
-        self.gate = _Gate(block.gate, maps, label, condition)
-        self.row = 0
-        self.x = None
+        bias = join([projection.bias.array for projection in projections])
+        self.weight = maps.prepare(join([w[-2 - hidden : -2] for w in weights], axis=1))
+        self.offset = (grid @ join([w[-2:] for w in weights], axis=1) + bias)[None]
+        of_code = maps.prepare(join([w[:hidden] for w in weights[1:]], axis=1))
+        self.table = kernels.affine(maps.table, of_code, maps.zeros(len(maps.table), 2 * width))
+        self.projected = maps.zeros(maps.count, 3 * width)
+        self.past = maps.zeros(maps.count, 2, block.heads, maps.size**2, width // block.heads)
+        merged = join([block.first.weight.array, block.read.weight.array])
+        first = _Convolution(merged[None], block.first.bias.array, maps)
+        self.merge = _Gated(first, _convolution(block.second, maps, block.gate))
+        self.input = self.merge.input
 
     def start_row(self, row):
-        """Remember which row it is; start it in the gate."""
-        self.row = row
-        self.second.start_row(row, self.gate.offsets(row))
+        """Start a row of the gate."""
+        self.merge.start_row(row)
 
-    def put(self, embedded, column):
-        """Keys and values of the last window's first positions, once their codes are known."""
-        count, n, _ = embedded.shape
-        places = self._places(column, n)
-        source = array_module(embedded).concatenate([embedded, self.x[:, :n]], axis=-1)
-        both = self.keys_and_values(source.reshape(count * n, -1), places)
-        both = both.reshape(count, n, 2, self.heads, self.width).swapaxes(1, 3)
-        self.keys[:, :, places], self.values[:, :, places] = both[:, :, 0], both[:, :, 1]
+    def step(self, x, following):
+        """x (N, C) -> x + gated features, and ELU of that to `following`."""
+        m, projection = self.maps, (self.weight, self.offset, self.projected)
+        kernels.attend_at(m.where, m.size, x, *projection, self.past, self.input)
+        self.merge.step(x, following)
 
-    def step(self, x, activation, columns, embedded):
-        """x and ELU(x), (N * n, hidden), at n columns -> both of this block's output.
-
-        embedded   codes forecast for all of the columns but the last, (N, n - 1, hidden)
-        """
-        xp, count = array_module(x), len(self.keys)
-        self.x = x.reshape(count, -1, x.shape[-1])
-        if embedded.size:
-            self.put(embedded, columns.start)
-        places = self._places(columns.start, self.x.shape[1])
-        queries = self.queries(x, places).reshape(count, -1, self.heads, self.width)
-        reads = [
-            attend(queries[:, k], self.keys, self.values, place)
-            for k, place in enumerate(range(places.start, places.stop))
-        ]
-        read = kernels.elu(xp.stack(reads, axis=1).reshape(len(x), -1))
-        joined = xp.concatenate([activation, read], axis=-1)
-        features = affine(joined, self.merge_weight, self.merge_bias[: len(x)], True)
-        return affine_gate(features, self.second.weight, self.second.offset(columns), x)
-
-    def _places(self, column, n):
-        """Numbers in raster order of n positions from a column of the current row on."""
-        start = self.row * self.size + column
-        return slice(start, start + n)
+    def remember(self):
+        """Keep keys and values of the position, whose codes are there."""
+        kernels.remember_at(self.maps.where, self.maps.codes, self.table, self.projected, self.past)
 
 
-class _Projection:
-    """A `Linear` whose last two inputs are a position: their share is added, not multiplied."""
-
-    def __init__(self, weight, bias, grid, maps):
-        self.weight = maps.prepare(weight[:-2])
-        self.offsets = grid @ weight[-2:] + bias
-        self.count = maps.count
-
-    def __call__(self, x, places):
-        """(N * n, C) at the positions of a slice -> (N * n, D)."""
-        offset = self.offsets[places]
-        offset = array_module(offset).broadcast_to(offset, (self.count, *offset.shape))
-        return affine(x, self.weight, offset.reshape(len(x), -1), False)
-
-
-def _joined(*layers):
-    """(weights, biases) of several `Linear` layers of the same inputs, side by side."""
-    xp = array_module(layers[0].weight.array)
-    weights = xp.concatenate([layer.weight.array for layer in layers], axis=-1)
-    return weights, xp.concatenate([layer.bias.array for layer in layers])
+def _layer(block, maps):
+    if isinstance(block, AttentionBlock):
+        return _Attention(block, maps)
+    first = _convolution(block.first, maps)
+    return _Gated(first, _convolution(block.second, maps, block.gate))

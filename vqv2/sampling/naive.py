@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from backends import array_module, to_device
+from backends import to_device
 from vqv2.autodiff import no_grad
 
 
@@ -18,23 +18,11 @@ class NaivePrior:
 
     def logits(self):
         """Logits (N, K) of the next position in raster order."""
-        return self.window_logits(self.codes[:, 0, :0])[:, 0]
-
-    def window_logits(self, forecast):
-        """Logits (N, n + 1, K) of the next n + 1 positions, all in one row.
-
-        Those after the first are right where the `forecast` (N, n) of the codes before them is.
-        """
-        row, column = divmod(self.position, self.prior.size)
-        stop = column + forecast.shape[1]
-        self.codes[:, row, column:stop] = forecast
         with no_grad():
             logits = self.prior(self.codes, self.label, self.coarser).array
-        return logits[:, row, column : stop + 1]
+        return logits[:, *divmod(self.position, self.prior.size)]
 
     def append(self, codes):
-        """Fix the codes of the next position (N,), or of the next ones (N, n), and go on."""
-        row, column = divmod(self.position, self.prior.size)
-        codes = array_module(self.codes).asarray(codes).reshape(len(self.codes), -1)
-        self.codes[:, row, column : column + codes.shape[1]] = codes
-        self.position += codes.shape[1]
+        """Fix the codes (N,) of the next position, and go on."""
+        self.codes[:, *divmod(self.position, self.prior.size)] = to_device(codes)
+        self.position += 1

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from backends.numba.engine.compiled import compiled, flat, prange
+from backends.numba.engine.compiled import compiled, flat, part, prange
 from backends.numba.engine.tile import BLOCK, CHUNK, TILE_ROWS, add_product
 
 PANEL_ROWS = 40 * TILE_ROWS  # of x, at most: with a chunk of columns they stay in the cache
@@ -79,6 +79,7 @@ def multiply(a, columns):
     return out
 
 
+@part
 def panel_rows(rows, blocks):
     """Rows of a task: as many as stay in the cache, but so few that there are `TASKS` tasks."""
     panels = max(TASKS // max(1, blocks), math.ceil(rows / PANEL_ROWS), 1)

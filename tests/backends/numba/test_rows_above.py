@@ -31,7 +31,7 @@ def test_wide_rows_of_many_channels_in_float32_use_it():
     assert prepared(width=causal_winograd.LEAST_WIDTH - 1).ndim == 3
     assert prepared(channels=causal_winograd.LEAST_CHANNELS - 1).ndim == 3
     assert prepared(storage="bfloat16").dtype == np.uint16
-    assert prepared(dtype=np.float64).ndim == 2
+    assert prepared(dtype=np.float64).ndim == 3
     assert prepared(taps=3).ndim == 3
 
 

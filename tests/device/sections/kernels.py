@@ -6,7 +6,7 @@ Both are counted as `backends.shapes.launch` does, so that `vqv2 plan --measured
 import numpy as np
 
 import backends
-from backends import kernels
+from backends import kernels, to_device
 from backends.cupy import conv
 from backends.cupy.engine import cublas
 from backends.process import device_memory
@@ -43,7 +43,7 @@ def measure(report, scale):
     for storage in STORAGES:
         for rows in ROWS:
             for length, columns in sizes["sampled"]:
-                name = f"affine {storage} {rows} {length} {columns}"
+                name = f"affine_at {storage} {rows} {length} {columns}"
                 measured = lambda a=(storage, rows, length, columns): _affine(*a)  # noqa: E731
                 report.tried(name, measured)
 
@@ -155,11 +155,12 @@ def _others(maps, size, narrow, width, **_):
 def _affine(storage, rows, length, columns):
     """A sampled position's product, over the weights of several layers in turn."""
     weights = [kernels.prepare_weights(normal(length, columns), storage) for _ in range(LAYERS)]
-    x, offset = normal(rows, length), normal(rows, columns)
+    x, offset, following = (normal(rows, 1, n) for n in (length, columns, columns))
+    y, where = normal(rows, columns), to_device(np.zeros(1, np.int64))
 
     def run():
         for w in weights:
-            kernels.affine(x, w, offset, True)
+            kernels.affine_at(where, 1, x, w, offset, y, following)
 
     traffic = LAYERS * weights[0].nbytes
     return rates(run, traffic, 2 * LAYERS * rows * length * columns)

@@ -20,7 +20,6 @@ ROWS = {
     "memory": ["autoencoder", "prior", "conditioned prior", "full-size prior"],
     "sample": [
         *(f"{what}, batch 2, bfloat16" for what in ("top 8x8", "bottom 8x8", "all")),
-        *(f"{what}, batch 2, bfloat16, window 4" for what in ("top 8x8", "bottom 8x8", "all")),
         "decoding, batch 2",
     ],
     "encode": ["encoding, batch 1", "encoding, batch 2"],
@@ -28,7 +27,7 @@ ROWS = {
 }
 MORE = {
     "memory": ["--full"],
-    "sample": ["--batch", "2", "--storage", "bfloat16", "--window", "1,4"],
+    "sample": ["--batch", "2", "--storage", "bfloat16"],
     "train": ["--precision", "bfloat16"],
     "encode": ["--batch", "1,2", "--busy", "1"],
 }
@@ -88,8 +87,6 @@ def test_a_missing_peer_is_one_sentence(tmp_path, monkeypatch, capsys):
         (("sample", *BRIEFLY, "--fraction", "2"), "--fraction 2"),
         (("sample", *BRIEFLY, "--batch", "two"), "--batch two"),
         (("sample", *BRIEFLY, "--batch", "0"), "--batch 0"),
-        (("sample", *BRIEFLY, "--window", "0"), "--window 0"),
-        (("sample", *BRIEFLY, "--window", "1,wide"), "--window 1,wide"),
         (("kernels", *BRIEFLY, "--only", "fft"), "--only fft"),
         (("kernels", *BRIEFLY, "--peer", "torch-compiled"), "does not measure 'kernels'"),
         (("train", *BRIEFLY, "--peer", "torch", "--precision", "tf32"), "--precision tf32"),

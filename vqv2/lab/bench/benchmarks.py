@@ -71,11 +71,10 @@ def sample(
     batches=(1,),
     fraction=0.05,
     storages=("float32",),
-    windows=(1,),
 ):
     """Sampling a preset with random weights, coarse to fine, then decoding; and their sum."""
-    for batch, storage, window in itertools.product(batches, storages, windows):
-        options = {"fraction": fraction, "storage": storage, "window": window}
+    for batch, storage in itertools.product(batches, storages):
+        options = {"fraction": fraction, "storage": storage}
         yield from _hierarchy(settings, limits, preset_name, classes, batch, options)
 
 
@@ -84,8 +83,6 @@ def _hierarchy(settings, limits, preset_name, classes, batch, options):
     if settings.scale == "tiny":
         levels = ("top", "bottom")
     rows, kind = [], f"batch {batch}, {options['storage']}"
-    if options["window"] > 1:
-        kind += f", window {options['window']}"
     for level in levels:
         model = {"preset_name": preset_name, "level": level, "classes": classes}
         model |= {"batch": batch, "scale": settings.scale}

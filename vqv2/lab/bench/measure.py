@@ -50,7 +50,6 @@ class Row:
     product_share         flops / ours_s, as a share of the matrix-product limit
     streaming_share       bytes / ours_s, as a share of the streaming limit; None if not counted
     units, unit           what the seconds are for, such as 4 images or 1024 positions
-    passes                over a sampler's weights; 0 where nothing is sampled
     ours, peer            all five numbers of the spread
     """
 
@@ -70,7 +69,6 @@ class Row:
     peer: Spread | None
     units: int = 1
     unit: str = "run"
-    passes: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,7 +167,6 @@ def make_row(name, seconds, peaks, counted, settings, limits, units=None):
         peer=peer,
         units=number,
         unit=unit,
-        passes=counted.get("passes", 0),
     )
 
 
@@ -204,7 +201,6 @@ def total(name, rows, units, unit):
         peer=peer,
         units=units,
         unit=unit,
-        passes=sum(row.passes for row in rows),
     )
 
 

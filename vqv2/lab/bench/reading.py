@@ -36,12 +36,11 @@ def costs(rows):
 
 
 def per_image(rows):
-    """For each row that samples all of an image: seconds for one and passes, in a sentence."""
+    """For each row that samples a map or all of an image: seconds for one, in a sentence."""
     return "\n".join(
-        f"{row.name}: {row.ours_s / row.units:.4g} s per image"
-        + (f", {row.passes} passes over the weights" if row.passes else "")
+        f"{row.name}: {row.ours_s / row.units:.4g} s per {row.unit}"
         for row in rows
-        if row.unit == "image" or row.passes
+        if row.unit in ("image", "map")
     )
 
 

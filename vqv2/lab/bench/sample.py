@@ -4,20 +4,14 @@ A map of 64 x 64 codes takes a minute at full size. Convolutions cost the same i
 attention grows linearly, so a few rows from the middle of each third of the map say what the whole
 takes (`extrapolate`). What is done once per map (the coarser levels' codes through the
 conditioning stack) is measured whole. The caches of skipped rows hold zeros, which costs the same.
-
-A window of positions (`vqv2.sampling.rows`) needs fewer passes the better its forecasts are, and
-that depends on the weights: random ones are another matter than trained ones. So passes are
-counted; what one pass takes does not depend on the weights.
 """
 
-import dataclasses
 import functools
 
 import numpy as np
 
 import backends
 from backends import seconds_of, shapes, to_device
-from backends.cupy.sampling_step import FEW_ROWS
 from vqv2.autodiff import no_grad
 from vqv2.errors import InputError
 from vqv2.lab import counting
@@ -51,7 +45,7 @@ def thirds(size):
 
 
 def extrapolate(amounts, size, fraction):
-    """Seconds or passes of all rows, from those of each of `stretches(size, fraction)`."""
+    """Seconds of all rows, from those of each of `stretches(size, fraction)`."""
     measured = zip(amounts, stretches(size, fraction), thirds(size), strict=True)
     return sum(a / rows * (stop - start) for a, (_, rows), (start, stop) in measured)
 
@@ -84,7 +78,7 @@ def prepare(name):
         build("map", {"case": case, "settings": shallow(case)}, fraction=1e-9).run()
 
 
-def build(name, model, fraction=1.0, storage="float32", window=1):
+def build(name, model, fraction=1.0, storage="float32"):
     """ "map" of one level, whose seconds are extrapolated, or "decode" of all levels' codes.
 
     `model` holds arguments of `level_case`, or of `training_case` with its name as "case".
@@ -93,16 +87,14 @@ def build(name, model, fraction=1.0, storage="float32", window=1):
         return _decoding(**model)
     case = chosen_case(**model)
     prior, data = build_model(case), training_data(case)
-    measure = functools.partial(_measure_map, prior, case, data, fraction, storage, window)
-    passes = case.size**2 if window == 1 else round(measure()[1])  # the same in every run
+    measure = functools.partial(_measure_map, prior, case, data, fraction, storage)
     return Subject(
-        lambda: measure()[0],
+        measure,
         counting.operations(lambda: _forward(case)),
-        traffic(case, storage, passes),
+        traffic(case, storage),
         extrapolates=True,
         units=case.batch,
         unit="map",
-        passes=passes,
     )
 
 
@@ -117,16 +109,11 @@ def _forward(case):
     return run
 
 
-def traffic(case, storage, passes):
-    """Bytes of weights, keys and values that drawing maps side by side reads, at least.
-
-    A device that draws up to `FEW_ROWS` maps reads each weight once in a pass, and for more of them
-    unpacks the weights as well: that is not needed.
-    """
-    few = dataclasses.replace(case, batch=min(case.batch, FEW_ROWS))
-    counted = counting.sampling(few, storage)
+def traffic(case, storage):
+    """Bytes of weights, keys and values that drawing maps side by side reads, at least."""
+    counted = counting.sampling(case, storage)
     row, position = (sum(c.bytes.values()) for c in (counted.row, counted.position))
-    return case.size * row + passes * position
+    return case.size * row + case.size**2 * position
 
 
 def chosen_case(case=None, **options):
@@ -134,17 +121,15 @@ def chosen_case(case=None, **options):
     return training_case(case, **options) if case else level_case(**options)
 
 
-def _measure_map(prior, case, data, fraction, storage, window):
-    """Start a map and sample the stretches of it: (seconds, passes) that the whole would take."""
+def _measure_map(prior, case, data, fraction, storage):
+    """Start a map and sample the stretches of it: the seconds that the whole would take."""
     starting, stepper = seconds_of(lambda: _start(prior, case, data, storage))
-    sampler, seconds, passes = row_sampler(stepper, Settings(), window), [], []
+    sampler, seconds = row_sampler(stepper, Settings()), []
     for first, rows in stretches(case.size, fraction):
-        sampler.skip_to(first)
-        taken, count = seconds_of(lambda rows=rows: sample_rows(sampler, case, rows))
+        stepper.skip_to(first)
+        taken, _ = seconds_of(lambda rows=rows: sample_rows(sampler, case, rows))
         seconds.append(taken)
-        passes.append(count)
-    whole = functools.partial(extrapolate, size=case.size, fraction=fraction)
-    return starting + whole(seconds), whole(passes)
+    return starting + extrapolate(seconds, case.size, fraction)
 
 
 def _start(prior, case, data, storage):
@@ -153,13 +138,13 @@ def _start(prior, case, data, storage):
 
 
 def sample_rows(sampler, case, rows):
-    """Draw rows as `vqv2.sampling.sample_codes` does, at temperature 1; the passes it took."""
-    rng, passes = np.random.default_rng(0), 0
+    """Draw rows as `vqv2.sampling.sample_codes` does, at temperature 1."""
+    rng = np.random.default_rng(0)
     for _ in range(rows):
         noise = to_device(rng.gumbel(size=(case.batch, case.size, case.codes)), np.float32)
         codes = to_device(np.full((case.batch, case.size), -1))
-        passes += sum(1 for _ in sampler.draw(codes, noise))
-    return passes
+        for _ in sampler.draw(codes, noise):
+            pass
 
 
 def _decoding(preset_name, batch, scale="host"):

@@ -13,7 +13,6 @@ class Subject:
     bytes         what it must read and write at least once: inputs, weights, outputs
     extrapolates  whether `run` returns the seconds of something larger that it stands for
     units         how many of the things called `unit` one run works on
-    passes        how often a sampler reads its weights for that; 0 where nothing is sampled
     """
 
     run: Callable
@@ -22,7 +21,6 @@ class Subject:
     extrapolates: bool = False
     units: int = 1
     unit: str = "run"
-    passes: int = 0
 
     def facts(self):
         """Everything but `run`, a dictionary."""

@@ -9,7 +9,7 @@ from vqv2.lab.bench.sample import chosen_case
 from vqv2.lab.bench.subject import Subject
 
 
-def build(name, model, fraction=1.0, storage="float32", window=1):
+def build(name, model, fraction=1.0, storage="float32"):
     """ "map" of one level: every position costs one pass, so one pass says what all take."""
     if name != "map":
         raise InputError(f"the peer does not measure {name!r}")
