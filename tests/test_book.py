@@ -30,6 +30,12 @@ def test_every_page_stands_in_the_navigation(index, pages):
     assert set(entries) == there | folders and len(entries) == len(set(entries))
 
 
+def test_every_kernel_family_stands_in_the_reference():
+    page = (DOCS / "api" / "reference.rst").read_text()
+    files = (ROOT / "backends" / "reference").glob("[a-z]*.py")
+    assert set(re.findall(r"backends\.reference\.(\w+)", page)) == {path.stem for path in files}
+
+
 @pytest.mark.parametrize("quick", [True, False])
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_a_lesson_keeps_its_code(path, quick, book):
