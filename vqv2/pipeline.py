@@ -1,9 +1,11 @@
 """The stages on a run folder, in the order of Algorithms 1 and 2; commands and demo call these."""
 
 import contextlib
+import dataclasses
 
 from backends.process.communication import Single
 from vqv2.agreement import check_agreement
+from vqv2.config import AUTO
 from vqv2.data import images
 from vqv2.errors import InputError
 from vqv2.run import Run, is_run, rules
@@ -26,17 +28,32 @@ def open_or_begin(folder, config, data, sources):
 
     `data` is what the user calls the images {split: ImageSource}; in a run that is there it may be
     another path of the same ones. Raises `InputError`, and changes nothing, when that run has
-    another configuration or its autoencoder has learned from other images.
+    another configuration or its autoencoder has learned from other images. Stages that have begun
+    keep the precision that "auto" was for them.
     """
+    begun = Run.open(folder).config if is_run(folder) else None
+    config = _in_begun_precision(config, begun) if begun else config
     run = Run(folder, config, sources["train"].class_names, images.absolute_data(data))
-    if is_run(folder):
-        if Run.open(folder).config != config:
+    if begun:
+        if begun != config:
             raise InputError(f"{folder} holds another run, with other settings: {_ELSEWHERE}")
         learned = run.checkpoints("autoencoder").metadata()
         if learned and not rules.is_same_data(learned, sources["train"]):
             raise InputError(f"{folder} holds another run, of {learned['data']}: {_ELSEWHERE}")
     run.save()
     return run
+
+
+def _in_begun_precision(config, begun):
+    """`config` with every precision that it leaves open as the configuration `begun` has it."""
+    if config.levels != begun.levels:
+        return config
+    former = (begun.autoencoder, *begun.priors)
+    autoencoder, *priors = (
+        dataclasses.replace(stage, precision=other.precision) if stage.precision == AUTO else stage
+        for stage, other in zip((config.autoencoder, *config.priors), former, strict=True)
+    )
+    return dataclasses.replace(config, autoencoder=autoencoder, priors=tuple(priors))
 
 
 _ELSEWHERE = "choose another folder for this one"

@@ -257,6 +257,8 @@ def test_a_run_is_opened_or_begun(tmp_path, sources):
     run = begin(config, images, sources)  # begun, and nothing learned yet
     pipeline.train_autoencoder(run, sources, schedule=QUIET)
     content = (run.folder / "config.json").read_bytes()
+    auto = config.with_autoencoder(dataclasses.replace(AUTOENCODER, precision="auto"))
+    assert begin(auto, images, sources).config == config
     with pytest.raises(InputError, match="another run, with other settings: choose another folder"):
         begin(config.with_autoencoder(dataclasses.replace(AUTOENCODER, steps=9)), images, sources)
     others = pipeline.open_splits(write_images(tmp_path / "others.npz", count=30), AUTOENCODER)
