@@ -240,7 +240,8 @@ if options.colours != 16:
     print(
         f"Reads per vector grow like K without shared memory, {2 * K * D}. With it a block has as"
     )
-    print(f"many threads as codes, so each thread loads one: {D} + {D} numbers whatever K is.")
+    print(f"many threads as codes, so each thread loads one: {D} + {D} numbers whatever K is, and")
+    print("some more where the last block is not full.")
 
 # %% [markdown]
 # The library's own Numba kernel (`backends/numba/quantize.py`) searches for 128 vectors side by
