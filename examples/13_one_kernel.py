@@ -30,7 +30,7 @@ from vqv2 import Tensor
 from vqv2.data import images
 from vqv2.models.quantizer import Quantizer
 
-options = lesson.options(__doc__, colours=16)
+options = lesson.options(__doc__, colours=(16, 2, 256))
 emoji = images.open_images("emoji:64", 64)
 food = np.flatnonzero(emoji.labels == emoji.class_names.index("food-plants"))
 pictures = emoji.batch(food[[8, 20, 61]])
