@@ -1,8 +1,8 @@
-# Both targets set themselves up in .venv; nothing else on the machine is touched.
+# All targets set themselves up in .venv; nothing else on the machine is touched.
 PYTHON ?= python3
 OUT ?= demo
 
-.PHONY: demo fashion-mnist test test-cupy test-emulated lint clean
+.PHONY: demo fashion-mnist book book-quick test test-cupy test-emulated lint clean
 
 demo: .venv/demo
 	.venv/bin/vqv2 demo --out $(OUT)
@@ -12,13 +12,21 @@ fashion-mnist: OUT := runs/fashion-mnist
 fashion-mnist: .venv/demo
 	.venv/bin/python examples/fashion_mnist_benchmark.py --out $(OUT)
 
+# Lessons with their outputs, pages, and the reference: build/book/index.html. About ten minutes.
+book: .venv/book
+	.venv/bin/sphinx-build -b html -d build/doctrees docs build/book
+
+# The same with quick lessons; a warning is an error.
+book-quick: .venv/book
+	.venv/bin/sphinx-build -b html -d build/doctrees -t quick -q -W --keep-going docs build/book
+
 test: .venv/test
 	.venv/bin/python -m pytest
 
 # The code for a device, without one: a strict stand-in for cupy, and the real package's compiler.
 test-cupy: .venv/test .venv/gpu-test
 	.venv/bin/python -m pytest --backend cupy --stand-in tests/gpu tests/training tests/lab/evaluation \
-		tests/lab/classifier tests/test_hierarchy.py tests/test_checkpoint.py tests/lab/plan/test_scaling.py
+		tests/lab/classifier tests/test_hierarchy.py tests/run/test_checkpoint.py tests/lab/plan/test_scaling.py
 
 # The real cupy, every kernel run on the processor; minutes the first time.
 test-emulated: .venv/test .venv/gpu-test
@@ -30,9 +38,9 @@ lint: .venv/test
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/demo .venv/test .venv/gpu-test: .venv/bin/python setup.cfg
+.venv/demo .venv/book .venv/test .venv/gpu-test: .venv/bin/python setup.cfg
 	.venv/bin/python -m pip install --quiet --editable ".[$(@F)]"
 	touch $@
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv build docs/lessons docs/exercises *.egg-info .pytest_cache .ruff_cache

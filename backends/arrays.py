@@ -1,5 +1,6 @@
 """The only place where arrays move between host and device, and where their kind is told apart."""
 
+import math
 import sys
 
 import numpy as np
@@ -28,8 +29,24 @@ def _selected():
     return cupy
 
 
+def rows_of(array):
+    """(..., C) as (rows, C); C may be 0."""
+    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+
+
+def is_rounded(array):
+    """Whether `array` is held in 16 bits, for products (`cupy/engine/half.py`)."""
+    return hasattr(array, "widened")
+
+
+def widened(array):
+    """`array`, or as float32 what is held in 16 bits for products (`cupy/engine/half.py`)."""
+    return array.widened() if is_rounded(array) else array
+
+
 def to_host(array):
     """A NumPy array with the contents of `array`; the same object when it is one already."""
+    array = widened(array)
     module = array_module(array)
     return np.asarray(array) if module is np else module.asnumpy(array)
 

@@ -5,12 +5,13 @@
     float16     to 11 significant bits, from 6e-8 up to 65504
     bfloat16    to 8 significant bits, in the range of float32
 
-Sums are taken in float32, and everything that is not a product (weights, gradients, activations,
-Adam) stays float32. What is float64, in tests only, is multiplied as it is.
+Sums are taken in float32, and weights, their gradients and Adam stay float32. What is float64, in
+tests only, is multiplied as it is.
 
-On a device cuBLAS multiplies the rounded factors (`cupy/engine/cublas.py`), several times as fast.
-The other backends round and then multiply as ever: the same numbers, for studying them, and no
-faster.
+On a device cuBLAS multiplies the rounded factors (`cupy/engine/cublas.py`), several times as fast,
+and of the latter two precisions what only products and fused kernels read stays in 16 bits
+(`cupy/engine/half.py`). The other backends round the factors and then multiply as ever: for
+studying the numbers, and no faster.
 """
 
 import numpy as np

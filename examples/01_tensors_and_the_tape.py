@@ -8,23 +8,31 @@ Needs           NumPy, the chain rule
 """
 
 # %% [markdown]
-# Training a network means: compute one number that says how bad it is (the *loss*), find how the
-# loss changes with every parameter (the *gradient*), and move the parameters the other way. This
-# lesson is about the second part, which is `vqv2/autodiff.py`.
+# To train a network is to compute one number that says how bad it is (the *loss*), to find how the
+# loss changes with every parameter (the *gradient*), and to move the parameters the other way.
+# This lesson is about the second part, which is `vqv2/autodiff.py`. The method is called
+# *reverse-mode automatic differentiation*, or *backpropagation*;
+# [autograd](https://github.com/HIPS/autograd) does it for any NumPy program.
 #
-# First with numbers. Let L = (a b + a)^2 at a = 2, b = -3, computed in three steps:
-#     p = a b = -6        s = p + a = -4        L = s^2 = 16
-# Now backward, from L to a and b. For each quantity y we want dL/dy, called the *cotangent* of y.
-# It starts with dL/dL = 1, and each step multiplies it by a *local derivative*:
-#     dL/ds = 1 * 2 s = -8                      (L = s^2)
-#     dL/dp = -8 * 1 = -8                       (s = p + a, its first argument)
-#     to a:   -8 * 1 = -8                       (s = p + a, its second argument)
-#     to a:   -8 * b = 24                       (p = a b)
-#     dL/db = -8 * a = -16                      (p = a b)
-# a is used twice, so two cotangents arrive at it. A change of a changes L in both ways, and so
-# they are added: dL/da = -8 + 24 = 16. The same as a picture:
+# First with numbers. Let $L = (ab + a)^2$ at $a = 2$, $b = -3$, computed in three steps:
 #
-# ![the tape of L](../docs/diagrams/tape.svg)
+# $$p = ab = -6, \qquad s = p + a = -4, \qquad L = s^2 = 16.$$
+#
+# Now backward, from L to a and b. For each quantity y we want $dL/dy$, called the *cotangent* of
+# y. It starts with $dL/dL = 1$, and each step multiplies it by a *local derivative*:
+#
+# $$\begin{aligned}
+# dL/ds &= 1 \cdot 2s = -8 && \text{because } L = s^2 \\
+# dL/dp &= -8 \cdot 1 = -8 && \text{because } s = p + a \text{: its first argument} \\
+# \text{to } a &: -8 \cdot 1 = -8 && \text{because } s = p + a \text{: its second argument} \\
+# \text{to } a &: -8 \cdot b = 24 && \text{because } p = ab \\
+# dL/db &= -8 \cdot a = -16 && \text{because } p = ab
+# \end{aligned}$$
+#
+# We used a twice, so two cotangents arrive at it. A change of a changes L in both ways. So they
+# are added: $dL/da = -8 + 24 = 16$. The same as a picture:
+#
+# ![The tape of L: values go forward, cotangents come back](../docs/diagrams/tape.svg)
 
 # %% The same with tensors
 # A `Tensor` wraps an array. `requires_grad` says that we want the gradient with respect to it.
@@ -44,8 +52,9 @@ print(f"L = {L.item():g}, dL/da = {a.grad:g}, dL/db = {b.grad:g}")
 # %% The tape
 # While it computed, every operation left a *node*: its name, where its inputs came from (its
 # *parents*), and a function for its gradient. The nodes together are the tape. A tensor that no
-# operation made, like a and b, is a *leaf*; its cotangent is left in `grad`. Constants, like the 2
-# of the square, get none. `backward` uses a tape up, so let us compute L again and look.
+# operation made, like a and b, is a *leaf*; `backward` leaves its cotangent in `grad`. Constants,
+# like the 2 of the square, get none. `backward` uses a tape up, so let us compute L again and
+# look.
 names = {id(a): "a", id(b): "b"}
 
 
@@ -61,8 +70,9 @@ def describe(tensor):
 print("the tape of L:", describe((a * b + a) ** 2))
 
 # %% A small problem: 40 points and a line through them
-# The loss of a line is the mean squared error L(s, c) = mean((s x + c - y)^2). With the residual
-# r = s x + c - y the chain rule says dL/ds = mean(2 r x) and dL/dc = mean(2 r).
+# The loss of a line is the mean squared error $L(s, c) = \mathrm{mean}((s x + c - y)^2)$. With the
+# residual $r = s x + c - y$ the chain rule says $dL/ds = \mathrm{mean}(2 r x)$ and $dL/dc =
+# \mathrm{mean}(2 r)$.
 rng = np.random.default_rng(0)
 x = rng.uniform(-1, 1, 40)
 y = 1.5 * x - 0.5 + 0.2 * rng.standard_normal(40)
@@ -120,11 +130,18 @@ for step, shade in ((0, 0.25), (2, 0.45), (6, 0.7), (60, 1.0)):
     if abs(height) < 3:
         fit.text(1.03, height, f"step {step}", color=orange, va="center", fontsize=9)
 fit.set(title="The line after some steps", xlabel="x", ylabel="y", xlim=(-1.05, 1.4), ylim=(-3, 3))
-lesson.save(drawing, options, "01_tensors_and_the_tape")
+lesson.save(
+    drawing,
+    options,
+    "01_tensors_and_the_tape",
+    "Left: gradient descent walks down the valley of the loss to the least squares "
+    "solution. Right: the line through the points after 0, 2, 6 and 60 steps.",
+)
 
 # %% Figures
-# How fast may one go? Along the direction in which the loss bends most, with second derivative k,
-# a step multiplies the distance to the bottom by 1 - rate * k. Above rate = 2 / k that grows.
+# How large may a step be? Along the direction in which the loss bends most, with second derivative
+# $k$, a step multiplies the distance to the bottom by $1 - \mathrm{rate} \cdot k$. Above
+# $\mathrm{rate} = 2 / k$ the distance grows.
 bend = np.linalg.eigvalsh(2 * np.mean([[x * x, x], [x, np.ones(40)]], axis=-1)).max()
 difference = max(abs(h - t) for h, t in zip(by_hand, from_tape, strict=True))
 print(f"largest difference between the gradient by hand and the tape's: {difference:.1e}")
@@ -139,6 +156,7 @@ lesson.expect(
 )
 
 # %% [markdown]
-# Try: `--rate 1.2`. Before you run it: the loss bends by about 2 in one direction. What will a step
-# of 1.2 times the gradient do?
+# Try: `--rate 1.2`. Before you run it: the loss bends by about 2 in one direction. What will a
+# step of 1.2 times the gradient do?
+#
 # Exercise: e01 (broadcasting). e15 asks in which order a tape that forks is walked: a hard one.

@@ -40,12 +40,14 @@ print("softplus", y.array.round(4), "slope", x.grad.round(4))
 
 
 # %% How to check it
-# Nudge x by a small step along a direction v. The loss L = <w, f(x)>, for some fixed weights w,
-# must change at the rate <dL/dx, v>, where dL/dx comes from `backward` with the cotangent w. The
-# two-sided difference (L(x + h v) - L(x - h v)) / 2h is a good estimate of that rate.
+# Nudge x by a small step along a direction $v$. The loss $L = \langle w, f(x) \rangle$, for some
+# fixed weights $w$, must change at the rate $\langle dL/dx, v \rangle$, where $dL/dx$ comes from
+# `backward` with the cotangent $w$. The two-sided difference estimates that rate well:
 #
-# v and w are random. That matters: with w = 1 everywhere an error that sums to zero stays hidden,
-# and a single nudged element tests a single element.
+# $$\frac{L(x + h v) - L(x - h v)}{2h}.$$
+#
+# $v$ and $w$ are random. That matters: with $w = 1$ everywhere an error that sums to zero stays
+# hidden, and a nudge of one element tests one element only.
 def gradient_error(operation, x, step, rng):
     """|rate from backward - rate from nudging|, for a random direction and random cotangent."""
     direction, cotangent = rng.standard_normal((2, *x.shape)).astype(x.dtype)
@@ -63,9 +65,9 @@ error = gradient_error(lambda t: softplus(t, 3.0), point, 1e-5, np.random.defaul
 print(f"softplus: the two rates differ by {error:.1e}")
 
 # %% Which step?
-# A large step sees the curve bend: the error shrinks like the step squared. A tiny step subtracts
-# two almost equal numbers: rounding, about 1e-16 in float64, is divided by the step and grows.
-# In between the error of a right gradient is tiny; a wrong gradient never gets there.
+# A large step sees the curve bend: the error shrinks like $h^2$. A tiny step subtracts two almost
+# equal numbers: their rounding, about $10^{-16}$ in float64, is divided by the step and grows. In
+# between, the error of a right gradient is tiny; a wrong gradient never gets there.
 steps = np.logspace(-12, 0, 49)
 
 
@@ -116,7 +118,13 @@ check.text(2e-3, 3e-9, "the curve\nbends", color="#666666")
 check.set(title="Only the right gradient has a valley", xlabel="step h", ylabel="error")
 check.set_ylim(1e-13, 1e2)
 check.legend(loc="lower left", fontsize=9)
-lesson.save(drawing, options, "02_a_new_operation")
+lesson.save(
+    drawing,
+    options,
+    "02_a_new_operation",
+    "Left: softplus, its slope, and two wrong slopes. Right: the error of the check "
+    "against the step; only the right gradient's error has a deep valley.",
+)
 
 # %% Figures
 for name, curve in curves.items():
@@ -138,5 +146,7 @@ lesson.expect(
 # %% [markdown]
 # The library checks all of its operations this way, on every backend:
 # `tests/functional/test_functional_gradients.py`.
+#
 # Try: `--dtype float32`. Where will the valley be, and how deep?
+#
 # Exercise: e02 (an operation with two gradients, and the check).

@@ -49,7 +49,7 @@ weights = np.repeat(filters[:, :, None, :], 3, axis=2)
 
 # %% The product
 # (4096, 27) @ (27, 4): all places and all filters at once. A matrix product is what processors do
-# best, so this is how the library computes it, a few rows of the image at a time so that the
+# best. So this is how the library computes it, a few rows of the image at a time, so that the
 # patches stay in the cache (`backends/numba/conv.py`).
 product = (patches @ weights.reshape(27, 4)).reshape(1, 64, 64, 4)
 library = F.conv2d(image, weights, padding=1).array
@@ -57,8 +57,9 @@ print(f"largest difference from the library: {np.abs(product - library).max():.1
 
 
 # %% Why that is fast
-# The same multiplications, four ways: loops over places, filters and numbers as the definition
-# says (timed on one row of the image, times 64), one place at a time, all at once, the library.
+# The same multiplications, done in four ways: loops over places, filters and numbers, as the
+# definition says (timed on one row of the image, times 64); one place at a time; all at once; the
+# library.
 def loops(row):
     """One row of the output, one multiplication at a time."""
     flat = weights.reshape(27, 4)
@@ -91,9 +92,11 @@ for name, value in speeds.items():
     print(f"{name:40} {value:8.2f} ms")
 
 # %% The gradient
-# The output is linear in the patches and linear in the weights. For Y = P W the rules are
-#     dP = dY W^T        dW = P^T dY
-# and a pixel that lies in up to nine patches receives the sum of what these say about it.
+# The output is linear in the patches and linear in the weights. For $Y = P W$ the rules are
+#
+# $$dP = dY \, W^\top, \qquad dW = P^\top \, dY.$$
+#
+# A pixel lies in up to nine patches, and it receives the sum of what these say about it.
 rng = np.random.default_rng(0)
 cotangent = rng.standard_normal(library.shape)
 d_weights = (patches.T @ cotangent.reshape(-1, 4)).reshape(3, 3, 3, 4)
@@ -119,7 +122,8 @@ small = F.conv2d(image, mean, stride=2, padding=1).array
 
 # %%
 # The decoder enlarges with a *transposed* convolution: the same linear map the other way round,
-# what you just used for d_image. "Transposed" means <conv(x), y> = <x, transposed(y)> for all x, y.
+# which you have just used for d_image. "Transposed" means $\langle \mathrm{conv}(x), y \rangle =
+# \langle x, \mathrm{transposed}(y) \rangle$ for all $x$ and $y$.
 large = 4 * F.conv_transpose2d(small, mean, stride=2, padding=1).array
 y = rng.standard_normal(small.shape)
 left = (small * y).sum()
@@ -155,7 +159,14 @@ for place, (name, matrix) in zip(axes[1, 1:4], parts.items(), strict=True):
 pair = np.ones((64, 100, 3))
 pair[16:48, :32], pair[:, 36:] = small[0], large[0].clip(0, 1)
 lesson.show(axes[1, 4], pair, "stride 2, and transposed back")
-lesson.save(drawing, options, "03_convolution_as_a_matrix_product")
+lesson.save(
+    drawing,
+    options,
+    "03_convolution_as_a_matrix_product",
+    "Above: an emoji and what four filters make of it. Below: the patches of one row, "
+    "times the weights, are the outputs; and the image made smaller with stride 2, then "
+    "larger again.",
+)
 
 # %% Figures
 multiplications = patches.size * 4
@@ -175,6 +186,11 @@ if options.spread < 1:
     print("A narrow bell keeps the edges: almost all weight is on the centre, a copy of the image.")
 
 # %% [markdown]
+# Small windows have a trick that saves multiplications, too: [Winograd's
+# algorithm](https://arxiv.org/abs/1509.09308), which the library uses where it pays
+# (`backends/numba/engine/winograd.py`).
+#
 # Try: `--spread 0.3`. The blur's weights are a bell of this width, in pixels. What remains of it,
 # and how steep do edges stay?
+#
 # Exercise: e03 (the gradient of a convolution, by loops and by matrix products).

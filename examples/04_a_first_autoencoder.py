@@ -9,12 +9,12 @@ Needs           lessons 1 to 3
 
 # %% [markdown]
 # An *autoencoder* squeezes an image into few numbers (the encoder) and makes an image of them
-# again (the decoder). It is trained to give back what it was given. The few numbers must then say
+# again (the decoder). We train it to give back what it was given. The few numbers must then say
 # what matters about the image. Nothing is discrete yet; that comes in lesson 5.
 
 # %% Images
-# Flags and faces of the emoji set, 32x32 pixels. A twentieth of them is *held out*: never trained
-# on, and so a fair test.
+# Flags and faces of the [OpenMoji](https://openmoji.org) set, 32x32 pixels. A twentieth of them is
+# *held out*: we never train on these, and so they are a fair test.
 import course_run
 import lesson
 import numpy as np
@@ -32,8 +32,8 @@ print(f"{len(training)} images to train on, {len(held_out)} held out")
 
 # %% The model
 # A `Module` is a plain object. Its layers own their parameters, which start as small random
-# numbers from the generator `rng`. ReLU, max(x, 0), stands between the layers: without something
-# that is not linear, two convolutions would be no more than one.
+# numbers from the generator `rng`. ReLU, $\max(x, 0)$, stands between the layers: without
+# something that is not linear, two convolutions would be no more than one.
 #
 # `narrow` is a `Linear` layer: the same matrix product at every place of the map, 32 numbers to
 # `channels`. That is a convolution with a window of one place, a *1x1 convolution*.
@@ -67,12 +67,15 @@ print(f"{model.parameter_count():,} parameters; {32 * 32 * 3} numbers become {nu
 
 
 # %% Training
-# Each step takes 32 images, computes loss and gradient, and lets *Adam* move every parameter. Adam
-# keeps a moving average of each parameter's gradient g, and one of g^2, and moves the parameter by
-#     learning rate * average(g) / (sqrt(average(g^2)) + 1e-8),
-# so that all move at about the learning rate, whatever the scale of their gradients. (Exercise e04
-# has the details.) This one also keeps an average of the parameters over the last steps, which is
-# smoother than the latest ones and used to judge.
+# Each step takes 32 images, computes loss and gradient, and lets
+# [Adam](https://arxiv.org/abs/1412.6980) move every parameter. For each parameter Adam keeps a
+# moving average of its gradient $g$, and one of $g^2$. It moves the parameter by
+#
+# $$\mathrm{rate} \cdot \frac{\mathrm{average}(g)}{\sqrt{\mathrm{average}(g^2)} + 10^{-8}},$$
+#
+# so that all move by about the learning rate, whatever the scale of their gradients. (Exercise e04
+# has the details.) This one also keeps an average of the parameters over the last steps. It is
+# smoother than the latest parameters, and we judge with it.
 def mean_squared_error(images):
     """The loss: a tensor holding the mean over pixels of (output - input)^2."""
     return F.mean_squared_error(model.decode(model.encode(images)), images)
@@ -101,9 +104,9 @@ mean_image = training.batch(np.arange(len(training))).mean(axis=0)
 baseline = ((everything - mean_image) ** 2).mean()
 
 # %% New images?
-# Could you make *new* images with this? Feed the decoder random numbers, drawn around the mean of
+# Could you make *new* images with this? Give the decoder random numbers, drawn around the mean of
 # the encoder's outputs and as widely spread, and look at the last row of the picture. The decoder
-# only knows what the encoder produces, and hardly any numbers are such.
+# only knows what the encoder produces, and random numbers hardly ever look like that.
 with no_grad(), adam.averaged():
     h = model.encode(shown).array
     noise = np.random.default_rng(2).standard_normal(h.shape).astype(np.float32)
@@ -125,7 +128,14 @@ curve.axhline(baseline, color="#888888", ls="--", label="mean image, held out")
 curve.axhline(error, color=lesson.PALETTE[1], ls="--", label="this model, held out")
 curve.set(xlabel="step", title="mean squared error")
 curve.legend(fontsize=9)
-lesson.save(drawing, options, "04_a_first_autoencoder")
+lesson.save(
+    drawing,
+    options,
+    "04_a_first_autoencoder",
+    "Rows: held-out images as decoded before training, after some steps and at the end; "
+    "the originals; and what the decoder makes of random numbers. Right: the error falls "
+    "during training.",
+)
 
 # %% Figures
 print(f"held-out mean squared error {error:.4f}; of the mean image {baseline:.4f}")
@@ -144,5 +154,8 @@ if options.channels != 4:
 # %% [markdown]
 # Try: `--channels 2` and `--channels 16`. Which of the two gives better copies, and which better
 # dreams in the last row?
+#
 # To draw new images we need to learn which numbers occur. That is easier when there are finitely
-# many: lesson 5. Exercise: e04 (Adam, and the paper's learning rate).
+# many: lesson 5.
+#
+# Exercise: e04 (Adam, and the paper's learning rate).

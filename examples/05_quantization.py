@@ -8,10 +8,15 @@ Needs           lesson 4
 """
 
 # %% [markdown]
-# A *codebook* is a list of K vectors. *Quantising* replaces a vector by the nearest of them, so
-# that a map of vectors becomes a map of whole numbers, the *codes* (equation 1 of the paper). Of
-# numbers from 0 to K-1 we can later learn probabilities. If you know *k-means*, you know most of
-# this: the codebook are its centres, here for data that come in batches and move.
+# A *codebook* is a list of K vectors. To *quantise* a vector is to replace it by the nearest of
+# them. A map of vectors then becomes a map of whole numbers, the *codes* (equation 1 of the
+# paper):
+#
+# $$\mathrm{Quantize}(h) = e_k, \qquad k = \arg\min_j \lVert h - e_j \rVert.$$
+#
+# Later we can learn probabilities of numbers from 0 to K-1. If you know *k-means*, you know most
+# of this: the codebook holds its centres, here for data that come in batches and move. The idea of
+# codes inside an autoencoder is that of the [VQ-VAE](https://arxiv.org/abs/1711.00937).
 
 # %% Nearest codes
 import course_run
@@ -24,7 +29,7 @@ from vqv2.config import AutoencoderConfig
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.models.quantizer import Quantizer
 from vqv2.training import AutoencoderTask
-from vqv2.training.order import step_generator
+from vqv2.training.draws import step_generator
 
 options = lesson.options(__doc__, start="far")
 rng = np.random.default_rng(0)
@@ -38,10 +43,10 @@ print(f"the first point {points[0]} has code {codes[0]}, {quantizer.decode(codes
 
 # %% Straight through
 # Quantising is a staircase: its slope is zero almost everywhere, so no gradient would reach the
-# encoder. The *straight-through* estimator pretends, in the backward pass only, that the vector
-# was copied: the cotangent of the code vector becomes the cotangent of the encoder output. This is
-# not the true gradient, which is zero, but it points where the code vector should go; the nearer
-# output and code vector are, the better it is.
+# encoder. The [straight-through estimator](https://arxiv.org/abs/1308.3432) pretends, in the
+# backward pass only, that the vector was copied: the cotangent of the code vector becomes the
+# cotangent of the encoder output. This is not the true gradient, which is zero, but it says where
+# the code vector should go. The nearer output and code vector are, the better it is.
 h = Tensor(points[:4], requires_grad=True)
 quantized, _, _ = quantizer(h)
 cotangent = rng.standard_normal((4, 2)).astype(np.float32)
@@ -51,11 +56,14 @@ print("backward, the cotangent changed by", np.abs(h.grad - cotangent).max())
 
 # %% The codebook moves to its points
 # For that to be fair, encoder outputs must lie near their codes. The *commitment* loss pulls the
-# outputs to the codes (equation 2), and equation 3 moves each code to the mean of the outputs that
-# chose it: the second half of k-means. It keeps moving averages, with decay gamma, of two things
-# per code, how many outputs chose it and their sum:
-#     N <- gamma N + (1 - gamma) n        m <- gamma m + (1 - gamma) s        e = m / N
-# for n outputs with sum s in this step. "EMA" is short for exponential moving average.
+# outputs to the codes (equation 2). Equation 3 moves each code to the mean of the outputs that
+# chose it: the second half of k-means. For each code it keeps moving averages, with decay
+# $\gamma$, of two things: how many outputs chose it, $n$, and their sum, $s$, in this step:
+#
+# $$N \leftarrow \gamma N + (1 - \gamma)\, n, \qquad
+# m \leftarrow \gamma m + (1 - \gamma)\, s, \qquad e = m / N.$$
+#
+# "EMA" is short for exponential moving average.
 before = quantizer.codebook.copy()
 for _ in range(40):
     quantizer(Tensor(points), rng)
@@ -63,12 +71,16 @@ after = quantizer.codebook.copy()
 
 
 # %% Collapse
-# Now inside an autoencoder. Codes that no output chooses are never moved, so nothing brings them
-# nearer, so nobody ever chooses them. To see it, start the codebook at random numbers, far from
-# what the encoder produces, and train in three ways:
-#   1. the codebook is a parameter, trained by the gradient of ||E(x) - e||^2, E(x) held constant;
-#   2. equation 3;
-#   3. equation 3, and a code unused for 15 steps restarts at one of the latest encoder outputs.
+# Now inside an autoencoder. A code that no output chooses is never moved. So it comes no nearer,
+# and no output will ever choose it. To see this happen, start the codebook at random numbers, far
+# from what the encoder produces, and train in three ways:
+#
+# 1. The codebook is a parameter, trained by the gradient of $\lVert E(x) - e \rVert^2$ with $E(x)$
+#    held constant.
+# 2. Equation 3.
+# 3. Equation 3, and a code that was unused for 15 steps restarts at one of the latest encoder
+#    outputs.
+#
 # *Perplexity* says how many codes are in use: 64 if all are equally frequent, 1 if only one is.
 ways = {
     "gradient": {"codebook_update": "loss", "restart_after": 0},
@@ -184,7 +196,14 @@ for i, (ink, (name, (_, task))) in enumerate(zip(lesson.PALETTE, runs.items(), s
         scatter.plot([], [], "x", color="#888888", label="codes not used")
         scatter.plot([], [], "o", color=ink, label="codes used")
         scatter.legend(fontsize=8)
-lesson.save(drawing, options, "05_quantization")
+lesson.save(
+    drawing,
+    options,
+    "05_quantization",
+    "Above: codes move to the mean of their points; quantising is a staircase, and the "
+    "gradient goes straight through; how many codes are in use. Below, for each way to "
+    "train: which codes are used, and held-out images decoded from them.",
+)
 
 # %% Figures
 errors = {name: task.validate()["reconstruction"] for name, (_, task) in runs.items()}
@@ -210,5 +229,7 @@ lesson.expect(
 # %% [markdown]
 # The library does a fourth thing: the first batch's outputs are the first codebook. See
 # `vqv2/models/quantizer.py`; F.straight_through is `vqv2/functional/straight_through.py`.
+#
 # Try: `--start outputs`, to leave that in place. Does way 1 still collapse?
+#
 # Exercises: e05 (straight-through), e06 (nearest codes), e07 (equation 3).

@@ -10,10 +10,10 @@ Needs           lesson 5
 # %% [markdown]
 # A picture has a shape as a whole and details in every place. VQ-VAE-2 gives each its own map of
 # codes: the *top* map is coarse and says what is global, the *bottom* map is finer and adds what
-# is local. When the bottom is made the top is known, so that it need not repeat it (Algorithm 1).
-# Follow the arrows:
+# is local. When the encoder makes the bottom, it knows the top already. So the bottom need not
+# repeat what the top says (Algorithm 1). Follow the arrows:
 #
-# ![The two-level autoencoder](../docs/diagrams/hierarchy.svg)
+# ![The two-level autoencoder: which part is told what](../docs/diagrams/hierarchy.svg)
 
 # %% The model
 # `Autoencoder` builds any number of levels from a configuration. Ours makes of 32x32 pixels a top
@@ -32,7 +32,10 @@ print(f"levels {config.levels} of sizes {config.latent_sizes}, {config.codebook_
 # %% Train it
 # `course_run.trained` trains what is missing in the folder --out, by the same functions that the
 # command `vqv2 train` uses. Later lessons find it there. The loss is equation 2: the squared error
-# of the pixels, plus 0.25 times the commitment of lesson 5, summed over the levels.
+# of the pixels, plus $\beta = 0.25$ times the commitment of lesson 5, summed over the levels. Here
+# $\mathrm{sg}[\cdot]$ passes no gradient:
+#
+# $$\lVert x - D(e) \rVert^2 + \beta \, \lVert \mathrm{sg}[e] - E(x) \rVert^2.$$
 run = course_run.trained(options, "autoencoder", options.dropout)
 hierarchy = Hierarchy.load(run.folder)
 
@@ -72,7 +75,13 @@ for line, (name, row) in zip(axes, rows.items(), strict=True):
     for place, picture in zip(line, row, strict=True):
         lesson.show(place, picture)
     line[0].set_ylabel(name, rotation=0, ha="right", va="center")
-lesson.save(drawing, options, "06_two_levels")
+lesson.save(
+    drawing,
+    options,
+    "06_two_levels",
+    "Rows: held-out images; decoded from both levels; from the top alone; and from the "
+    "bottom of this image with the top of another, which is shown in the last row.",
+)
 
 # %% Figures
 error = {name: ((row - images) ** 2).mean() for name, row in (("top", top_only), ("both", both))}
@@ -93,6 +102,8 @@ if options.dropout != 0.15:
 # %% [markdown]
 # Why does the top not do everything, or nothing? Nothing in equation 2 says what the top should
 # hold. In the library `level_dropout` lets the decoder work without the bottom now and then, here
-# for 15 of 100 images, which makes the top worth reading.
+# for 15 of 100 images. That makes the top worth reading.
+#
 # Try: `--dropout 0`, which trains another autoencoder. What will "top only" look like?
+#
 # Exercise: e08 (two levels of codes in NumPy).

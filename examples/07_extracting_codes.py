@@ -18,9 +18,9 @@ import lesson
 import numpy as np
 
 import vqv2
-from vqv2.data.codes import open_codes
 from vqv2.hierarchy import Hierarchy
 from vqv2.lab.evaluation import code_usage
+from vqv2.run.codes import open_codes
 
 options = lesson.options(__doc__, rename="no")
 run = course_run.trained(options, "codes")
@@ -47,9 +47,10 @@ except vqv2.InputError as error:
     refused = True
 
 # %% How often each code occurs
-# Something that has probability p surprises by -log(p), counted in *nats* (with the logarithm to
-# base 2: in *bits*). If all 64 codes were used alike, each would surprise by log(64) = 4.16 nats,
-# or 6 bits. They are not, and the average surprise is less.
+# Something that has probability $p$ surprises by $-\log p$, counted in *nats* (with the logarithm
+# to base 2: in *bits*). If all 64 codes were used alike, each would surprise by $\log 64 = 4.16$
+# nats, or 6 bits. They are not, and the average surprise is less: the *entropy* $-\sum_k p_k \log
+# p_k$.
 frequencies, nats = {}, {}
 for level in store.levels:
     counts = np.bincount(store.codes("train", level)[:].ravel(), minlength=64)
@@ -119,7 +120,13 @@ for line, level in zip(panels, store.levels, strict=True):
     line[1].axhline(1 / 64, color="#888888", ls="--", label="if equally frequent")
     line[1].set(title="frequency", xlabel="code, by rank")
     line[1].legend()
-lesson.save(drawing, options, "07_extracting_codes")
+lesson.save(
+    drawing,
+    options,
+    "07_extracting_codes",
+    "Left: images, their maps of codes in the colours of what each code stands for, and "
+    "the decoded images. Right: the mean patch of every code, and how often each occurs.",
+)
 
 # %% Figures
 lesson.expect(agree, "the extracted codes are those of the encoder")
@@ -138,7 +145,9 @@ lesson.expect(
 )
 
 # %% [markdown]
-# The nats above are what a guess costs that knows only frequencies. A *prior* looks at the codes
-# before and pays less: lessons 8 to 10.
+# The nats above are the price of a guess that knows only frequencies. A *prior* looks at the codes
+# before, too, and pays less: lessons 8 to 10.
+#
 # Try: `--rename yes`. Which figures change, and which do not?
+#
 # Exercise: e09 (surprise, in nats).

@@ -9,16 +9,18 @@ Needs           lessons 3 and 7
 
 # %% [markdown]
 # A *prior* gives every map of codes a probability. It goes through the map in *raster order*, row
-# by row from the left, and says at each place how likely each code is, given all the codes before:
-#     p(map) = product over i of p(code_i | code_1 ... code_(i-1)).
-# A model like that is called *autoregressive*. To train it on all places at once, the network's
-# output at place i may depend on earlier places only. Such a network is *causal*. One look at the
-# answer and training would learn nothing.
+# by row from the left. At each place it says how likely each code is, given all the codes before:
 #
-# The first such network for images is called PixelCNN (van den Oord and others, 2016), and its
-# causal convolutions *masked convolutions*: ordinary ones, with zeros at the places that are later.
-# "Mask A" closes the centre, "mask B" opens it. That the network reads true earlier codes in
-# training, and not its own guesses, is called *teacher forcing*.
+# $$p(k_1, \ldots, k_n) = \prod_i p(k_i \mid k_1, \ldots, k_{i-1}).$$
+#
+# A model like that is called *autoregressive*. To train it on all places at once, the network's
+# output at place $i$ may depend on earlier places only. Such a network is *causal*. If it saw the
+# answer just once, training would learn nothing.
+#
+# The first such network for images is [PixelCNN](https://arxiv.org/abs/1601.06759) (van den Oord
+# and others, 2016). It calls its causal convolutions *masked convolutions*: ordinary ones, with
+# zeros at the places that are later. "Mask A" closes the centre, "mask B" opens it. In training
+# the network reads the true earlier codes, not its own guesses; that is called *teacher forcing*.
 
 # %% A causal convolution
 # Of a 5x5 window only the places before the centre are used: 2 rows of 5 above and 2 on the left,
@@ -37,7 +39,8 @@ options = lesson.options(__doc__, column=9, depth=12)
 print("taps of the first layer:", tap_offsets(5, tap_count(5, centre=False)))
 
 # %% Which places does an output see?
-# Ask the gradient. If output i changes with input j, then d(output i)/d(input j) is not zero.
+# Ask the gradient. If output $i$ changes with input $j$, then $\partial\, \mathrm{output}_i /
+# \partial\, \mathrm{input}_j$ is not zero.
 SIZE, ROW, COLUMN = 19, 12, options.column
 CHANNELS = 4
 
@@ -63,7 +66,7 @@ depths = (1, 2, 4, options.depth)
 fields = {(k, depth): seen(k, depth) for k in (3, 5) for depth in depths}
 
 # %% The blind spot
-# However deep the stack, some earlier places on the upper right are never seen: one row up, a 3x3
+# However deep the stack, it never sees some earlier places on the upper right: one row up, a 3x3
 # layer moves at most one place to the right. Count the earlier places that are never seen.
 place = np.arange(SIZE * SIZE).reshape(SIZE, SIZE)
 earlier = place < place[ROW, COLUMN]
@@ -72,10 +75,10 @@ leaks = sum(int((field[~earlier] != 0).sum()) for field in fields.values())
 print(f"{earlier.sum()} places are earlier; never seen, by kernel size: {blind}")
 
 # %% The whole prior, tested where it counts
-# The prior's outputs are *logits*, one per possible code and place. The *softmax*, e^logit of each
-# divided by the sum over all codes, makes probabilities of them. Change a code: the logits at all
-# places up to and including it must stay the same to the last bit. The prior has attention layers
-# (lesson 9), too.
+# The prior's outputs are *logits*, one per possible code and place. The *softmax* makes
+# probabilities of them, $e^{l_k} / \sum_j e^{l_j}$. Change a code: the logits at all places up to
+# and including it must stay the same to the last bit. The prior has attention layers (lesson 9),
+# too.
 config = PriorConfig(
     hidden_units=16, residual_units=32, layers=4, attention_layers=1, attention_heads=2,
     output_stack_layers=1,
@@ -105,7 +108,14 @@ for line, k in zip(axes, (3, 5), strict=True):
 drawing.suptitle(
     "Black: to be predicted. Blue: seen. Orange: earlier, but not seen. Grey: later, forbidden."
 )
-lesson.save(drawing, options, "08_causal_convolution")
+lesson.save(
+    drawing,
+    options,
+    "08_causal_convolution",
+    "What one output sees, for windows of 3x3 and 5x5 and for more and more layers. "
+    "Black: to be predicted. Blue: seen. Orange: earlier, but not seen. Grey: later, "
+    "forbidden.",
+)
 
 # %% Figures
 print(f"blind spot: {blind[3]} places for 3x3, {blind[5]} for 5x5; leaks: {leaks}")
@@ -126,6 +136,10 @@ lesson.expect(
 )
 
 # %% [markdown]
-# Only open taps are stored and multiplied, 13 of 25: `backends/reference/causal_conv.py`.
+# The library stores and multiplies only the open taps, 13 of 25:
+# `backends/reference/causal_conv.py`.
+#
 # Try: `--depth 30`. Does it shrink the blind spot? Try: `--column 17`, near the right edge.
-# Exercise: e10 (the causal mask). What fills the blind spot is attention: lesson 9.
+#
+# Exercise: e10 (the causal mask). Attention fills the blind spot: lesson 9. [Gated
+# PixelCNN](https://arxiv.org/abs/1606.05328) has another remedy, two stacks of convolutions.

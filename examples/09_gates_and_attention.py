@@ -8,10 +8,11 @@ Needs           lesson 8
 """
 
 # %% [markdown]
-# A prior is a stack of two kinds of layers. *Gated* convolutional layers look at the neighbourhood.
-# *Attention* layers, one after every few of them, look at all earlier places at once. Both compute
-# x + f(x), a *residual connection*: a layer learns what to change, and in the backward pass the
-# cotangent of x arrives whole, however many layers there are.
+# A prior is a stack of two kinds of layers, as in [PixelSNAIL](https://arxiv.org/abs/1712.09763).
+# *Gated* convolutional layers look at the neighbourhood. *Attention* layers, one after every few
+# of them, look at all earlier places at once. Both compute $x + f(x)$, a [residual
+# connection](https://arxiv.org/abs/1512.03385): a layer learns what to change, and in the backward
+# pass the cotangent of $x$ arrives whole, however many layers there are.
 #
 # ![A gated layer and an attention block](../docs/diagrams/layers.svg)
 #
@@ -19,10 +20,10 @@ Needs           lesson 8
 # *embedding*, a table with one learned vector for each code, and layers read these vectors.
 
 # %% The gate
-# A gated layer computes two things for each channel: what to add (a), and how far to open (b). It
-# adds a * sigmoid(b), with sigmoid(b) between 0 and 1. The layer can thus say "only if". (Its last
-# convolution has twice as many outputs as the map has channels: one half are the a, one half the
-# b.)
+# For each channel a gated layer computes two things: what to add, $a$, and how far to open, $b$.
+# It adds $a\,\sigma(b)$; the sigmoid $\sigma(b) = 1 / (1 + e^{-b})$ is between 0 and 1. The layer
+# can thus say "only if". (Its last convolution has twice as many outputs as the map has channels:
+# one half are the $a$, one half the $b$.)
 import lesson
 import numpy as np
 
@@ -37,31 +38,37 @@ both = Tensor(np.array([[2.0, -4.0], [2.0, 0.0], [2.0, 4.0]]))  # rows [a, b]
 print("a = 2 through a gate at b = -4, 0, 4:", F.gate(both).array.ravel().round(3))
 
 # %% Attention
-# Every place i asks a question, a vector q_i. Every earlier place j offers a key k_j and a value
-# v_j. Place i reads the mean of the values, weighted by how well the keys answer:
-#     read_i = sum over j < i of w_ij v_j,     w_ij proportional to exp(q_i . k_j / sqrt(d)),
-# with weights that add up to 1: a softmax again, over the earlier places. In the prior the channels
-# are cut into several *heads*, each of which asks its own question. And since a place is known by
-# what it contains, not by where it is, two *position channels* are added to what is asked about:
-# its row and its column, from -0.5 to 0.5.
-# If the values are the rows of a unit matrix, what is read *is* the weights:
+# [Attention](https://arxiv.org/abs/1706.03762) works with questions and answers. Every place $i$
+# asks a question, a vector $q_i$. Every earlier place $j$ offers a key $k_j$ and a value $v_j$.
+# Place $i$ reads the mean of the values, weighted by how well the keys answer:
+#
+# $$\mathrm{read}_i = \sum_{j < i} w_{ij} v_j, \qquad
+# w_{ij} = \frac{\exp(q_i \cdot k_j / \sqrt d)}{\sum_{l < i} \exp(q_i \cdot k_l / \sqrt d)}.$$
+#
+# The weights add up to 1: a softmax again, over the earlier places. In the prior the channels are
+# cut into several *heads*, each of which asks its own question. Attention knows a place by what it
+# contains, not by where it is. So two *position channels* are added to the question: row and
+# column, from -0.5 to 0.5.
+#
+# If the values are the rows of a unit matrix, a place reads the weights themselves:
 rng = np.random.default_rng(0)
 queries, keys = rng.standard_normal((2, 1, 6, 4))
 weights = F.causal_attention(queries, keys, np.eye(6)[None]).array[0]
 print(weights.round(2))
 
 # %% The first place
-# It has nobody to read from. It must read exactly zero. (Averaging over everything in that case,
-# as a careless softmax does, would show it the future.)
+# It has no place to read from, and must read exactly zero. (A careless softmax would average over
+# everything in that case, and so show it the future.)
 assert (weights[0] == 0).all()
 assert np.allclose(weights[1:].sum(axis=1), 1)
 
 # %% A task: remember a colour for a long time
-# 8x8 maps of random codes, except that the first row is all one code, and so is the last, the same.
-# The loss is *cross-entropy*: the mean of -log(probability given to the right code), in nats. A
-# good prior is helpless in between: log(8) = 2.08 nats per code. In the last row it is certain, if
-# it can see the first. From the second place of that row on, copying the left neighbour will do.
-# There is nothing to learn in between, so we train on the last row alone.
+# 8x8 maps of random codes, except for two rows: the first row is all one code, and the last row is
+# all that same code. The loss is *cross-entropy*: the mean of $-\log p$, where $p$ is the
+# probability given to the right code, in nats. No prior can predict what is in between: $\log 8 =
+# 2.08$ nats per code. In the last row it can be certain, if it can see the first. From the second
+# place of that row on, copying the left neighbour will do. As there is nothing to learn in
+# between, we train on the last row alone.
 SIZE, CODES = 8, 8
 
 
@@ -142,7 +149,14 @@ for panel, (name, (prior, _)) in zip(axes[1, 1:], trained.items(), strict=True):
     sight = seen(prior)
     lesson.show(panel, np.sqrt(sight / sight.max()), f"What (7, 0) sees: {name}", cmap="Blues")
     panel.plot(0, 7, "s", color="black", ms=12)
-lesson.save(drawing, options, "09_gates_and_attention")
+lesson.save(
+    drawing,
+    options,
+    "09_gates_and_attention",
+    "Above: what a gate lets through; a map of the task; the price of the last row with "
+    "and without attention. Below: the weights of attention, and what the first place of "
+    "the last row sees.",
+)
 
 # %% Figures
 for name, (_, nats) in trained.items():
@@ -163,5 +177,7 @@ if reach >= SIZE - 1 and without > 1.9:
 # %% [markdown]
 # Why not attention alone? It costs one product for every pair of places, and neighbours matter
 # most. In the paper 4 of 24 layers of the top prior attend; the bottom prior has none.
+#
 # Try: `--layers 6`, which lets the convolutions reach the first row. Does it help?
+#
 # Exercise: e11 (causal attention, and the exact zero).

@@ -8,17 +8,19 @@ Needs           lessons 7 to 9
 """
 
 # %% [markdown]
-# A hierarchy is sampled from the top down: p(top) first, then p(bottom | top). So the bottom prior
-# gets, besides the bottom codes before a place, the whole top map. It is embedded, enlarged to the
-# bottom's grid, sent through a network that may look everywhere (the *conditioning stack*), and
-# then enters every gate. Nothing about the top is forbidden: it is there before the bottom starts.
+# A hierarchy is sampled from the top down: $p(\mathrm{top})$ first, then $p(\mathrm{bottom} \mid
+# \mathrm{top})$. So the bottom prior is given the whole top map, besides the bottom codes before a
+# place. The top is embedded, enlarged to the bottom's grid, and sent through a network that may
+# look everywhere (the *conditioning stack*). The result enters every gate. Nothing about the top
+# is forbidden: it is there before the bottom starts.
 #
-# ![The conditioning stack](../docs/diagrams/conditioning.svg)
+# ![The conditioning stack and where its output enters the prior](../docs/diagrams/conditioning.svg)
 
 # %% A task where the top is everything
 # Top maps of 4x4 random codes out of 8, and bottom maps of 8x8 in which every code is the top code
-# above it. Who sees the bottom's past only can copy within a block of 2x2, but has no idea at its
-# first place: log(8) = 2.08 nats there, 0.52 on average. Who is told the top can know everything.
+# above it. A prior that sees only the bottom's past can copy within a block of 2x2, but cannot
+# know the block's first place: $\log 8 = 2.08$ nats there, 0.52 on average. A prior that is told
+# the top can know everything.
 import course_run
 import lesson
 import numpy as np
@@ -31,7 +33,7 @@ from vqv2.hierarchy import Hierarchy
 from vqv2.lab.evaluation import unigram_nats
 from vqv2.models.prior import Prior
 from vqv2.optim import Adam, prior_learning_rate
-from vqv2.training.order import batch_indices, step_generator
+from vqv2.training.draws import batch_indices, step_generator
 
 options = lesson.options(__doc__, noise=0.0)
 small = PriorConfig(
@@ -96,7 +98,8 @@ for step in range(1, config.steps + 1):
     adam.step(prior_learning_rate(step, config))
 
 # %% What is the top worth?
-# The loss is the mean of -log p(code), in nats per code: how surprised the prior is, on average.
+# The loss is the mean of $-\log p(\mathrm{code})$, in nats per code: how surprised the prior is,
+# on average.
 held_out = {level: store.codes("held_out", level)[:] for level in store.levels}
 labels = store.labels("held_out")
 with no_grad(), adam.averaged():
@@ -158,7 +161,14 @@ for line, value in enumerate(guesses.values()):
     bars.text(value, line, f" {value:.2f}", va="center")
 bars.set(title="Small hierarchy: held-out nats per code", xlim=(0, 1.15 * max(guesses.values())))
 bars.invert_yaxis()
-lesson.save(drawing, options, "10_the_conditional_bottom_prior")
+lesson.save(
+    drawing,
+    options,
+    "10_the_conditional_bottom_prior",
+    "Above: nats at each place of the made-up task without and with the top, and which "
+    "top places reach one bottom place. Below: several bottoms drawn for one top, and "
+    "what the top is worth.",
+)
 
 # %% Figures
 for name, value in guesses.items():
@@ -187,10 +197,12 @@ lesson.expect(nats < nats_wrong, "another image's top misleads the prior")
 
 # %% [markdown]
 # In the small hierarchy the top is worth little beyond what the class and the neighbours say
-# already: its maps are small and its images few. The wrong top shows how much the prior relies on
-# it all the same. In the paper the bottom map is 64x64, its prior sees a few neighbours at a time,
-# and only the top says what is where.
+# already: its maps are small and its images few. Yet the wrong top shows how much the prior relies
+# on it. In the paper the bottom map is 64x64, its prior sees a few neighbours at a time, and only
+# the top says what is where.
 #
 # The stack is the paper's pseudo-code, line by line: `vqv2/nn/conditioning.py`.
+#
 # Try: `--noise 0.5`. What will the two figures of the made-up task be?
+#
 # Exercise: e12 (what the top is worth, by counting).

@@ -8,12 +8,12 @@ Needs           lessons 8 and 9
 """
 
 # %% [markdown]
-# To draw a map from the prior: compute the logits of the first place, draw its code, compute the
-# logits of the second place, and so on. Naively every step runs the whole network on the whole map
-# and throws away all but one place. But the network is causal: what it computed at earlier places
-# does not change when a code is added. So keep it. That is called a *cache*.
+# To draw a map from the prior, compute the logits of the first place, draw its code, compute the
+# logits of the second place, and so on. The naive way runs the whole network on the whole map at
+# every step, and throws away all but one place. But the network is causal: what it computed at
+# earlier places does not change when a code is added. So keep it. That is called a *cache*.
 #
-# ![What is kept of earlier places](../docs/diagrams/cache.svg)
+# ![What is kept of earlier places when one place is sampled](../docs/diagrams/cache.svg)
 
 # %% A prior with random weights
 # Speed and equality do not depend on training.
@@ -36,9 +36,9 @@ prior = Prior(config, codebook_size=64, size=size, rng=np.random.default_rng(0))
 
 
 # %% Two samplers, one interface
-# `logits()` of the next place, then `append(codes)`. Drawing is adding *Gumbel noise* to the logits
-# and taking the largest, which is exactly a draw from the softmax: `docs/before-you-begin.md` says
-# why. Both samplers get the same noise.
+# `logits()` gives those of the next place, then `append(codes)` adds what was drawn. To draw is to
+# add *Gumbel noise* to the logits and to take the largest, which is exactly a draw from the
+# softmax: `docs/before-you-begin.md` says why. Both samplers get the same noise.
 def draw(sampler):
     """(codes (size * size,), logits of every place, seconds of every place)."""
     rng = np.random.default_rng(7)
@@ -111,7 +111,13 @@ kinds = {"computed again": orange, "kept": blue, "forgotten": grey, "this place"
 for name, colour in kinds.items():
     axes[1].plot([], [], "s", color=colour, ms=9, label=name)
 axes[1].legend(ncols=4, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.02), frameon=False)
-lesson.save(drawing, options, "11_incremental_sampling")
+lesson.save(
+    drawing,
+    options,
+    "11_incremental_sampling",
+    "What the naive sampler computes again at every step, what the caches of a "
+    "convolution and of attention keep, and the milliseconds per place of both samplers.",
+)
 
 # %% Figures
 ratio = np.median(naive_seconds) / np.median(seconds)  # a pause of the machine does not matter
@@ -128,5 +134,7 @@ if options.size:
 # Of a convolution's 13 taps, 10 lie in rows above, which are complete when a row starts. The
 # library multiplies these for the whole row at once (`vqv2/sampling/incremental.py`): the small
 # teeth of the blue curve.
+#
 # Try: `--size 6` and `--size 20`. By what factor should the ratio differ?
+#
 # Exercise: e13 (a cache of your own).

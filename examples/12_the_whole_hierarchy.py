@@ -22,7 +22,7 @@ import numpy as np
 from vqv2.hierarchy import Hierarchy
 from vqv2.lab.evaluation import distortion, unigram_nats
 from vqv2.sampling import sample_codes
-from vqv2.training.stage2 import evaluate_prior
+from vqv2.training.prior import evaluate_prior
 
 options = lesson.options(__doc__, temperature=0.8)
 run = course_run.trained(options, "prior-bottom")
@@ -32,7 +32,7 @@ training, held_out = course_run.images(options.out)
 
 # %% What an image costs, and what it loses
 # Rate: the bits that the priors need for the codes of a held-out image. Distortion: the squared
-# error of its reconstruction. These two are the honest figures of such a model (section E).
+# error of its reconstruction. These two say honestly how good such a model is (section E).
 table = {}
 for level in hierarchy.levels:
     size = hierarchy.priors[level].size
@@ -43,8 +43,11 @@ mse, psnr = distortion(hierarchy, held_out)["top", "bottom"]
 bits = sum(row[2] for row in table.values())
 
 # %% Four new images, step by step
-# Level after level, the top first; each prior gets the codes of the levels before it. This is
-# called *ancestral sampling*. `hierarchy.sample` does just this.
+# Level after level, the top first; each prior gets the codes of the levels before it:
+#
+# $$p(\mathrm{top}, \mathrm{bottom}) = p(\mathrm{top})\, p(\mathrm{bottom} \mid \mathrm{top}).$$
+#
+# This is called *ancestral sampling*. `hierarchy.sample` does just this.
 rng = np.random.default_rng(0)
 label = np.full(4, hierarchy.class_names.index("flags"))
 drawn = {}
@@ -55,8 +58,9 @@ first_images = hierarchy.decode(drawn)
 print("drawn:", {level: level_codes.shape for level, level_codes in drawn.items()})
 
 # %% New images
-# *Temperature* divides the logits before drawing: below 1 the likely codes get likelier. Images
-# become safer and more alike. At 1 the model says what it believes.
+# *Temperature* divides the logits before a code is drawn: $\mathrm{softmax}(l / T)$. Below 1 the
+# likely codes get likelier; images become safer and more alike. At 1 the model says what it
+# believes.
 temperatures = (1.0, options.temperature, 0.5)
 per_row = 8
 rows = {
@@ -97,7 +101,13 @@ for line, (name, row) in zip(axes, lines, strict=True):
     for place, picture in zip(line, row, strict=True):
         lesson.show(place, picture)
     line[0].set_ylabel(name, rotation=0, ha="right", va="center")
-lesson.save(drawing, options, "12_the_whole_hierarchy")
+lesson.save(
+    drawing,
+    options,
+    "12_the_whole_hierarchy",
+    "New faces and flags at three temperatures; the training images nearest to the flags; "
+    "and four flags drawn step by step.",
+)
 
 # %% Figures
 for level, (known, nats, level_bits) in table.items():
@@ -124,9 +134,12 @@ if options.temperature > 1:
 print(f"watch it draw: vqv2 play {run.folder}")
 
 # %% [markdown]
-# The figures are small because everything here is: 32 pixels, 400 images, minutes on two cores.
-# To watch this run draw, code by code, and to change its mind: `vqv2 play` with the folder that the
-# last line names (docs/play.md). `vqv2 demo` is the next size up.
+# The figures are small because everything here is: 32 pixels, 400 images, minutes on two cores. To
+# watch this run draw, code by code, and to change its mind: `vqv2 play` with the folder that the
+# last line names (`docs/play.md`). `vqv2 demo` is the next size up.
 # `examples/train_imagenet256.py` is the paper's, on a GPU.
-# Try: `--temperature 0.2` and `--temperature 1.5`. What becomes of the variety, and of the quality?
+#
+# Try: `--temperature 0.2` and `--temperature 1.5`. What becomes of the variety, and of the
+# quality?
+#
 # Exercises: e14 (temperature, top-p, and a draw), e15 (the order of a tape, left from lesson 1).

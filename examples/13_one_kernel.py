@@ -10,7 +10,8 @@ Needs           lesson 5
 # %% [markdown]
 # A *kernel* is the inner loop that does the work of an operation. This lesson takes one, the
 # nearest code of lesson 5, from the formula to compiled loops to a graphics processor (GPU). You
-# need no GPU: Numba can simulate one, slowly, which is good enough to learn from and to count with.
+# need no GPU: [Numba](https://numba.pydata.org) can simulate one, slowly. That is good enough to
+# learn from, and to count with.
 
 # %% A picture to quantise
 # The vectors are the colours of some emoji, the codebook is a palette of 16 of them, found by the
@@ -42,8 +43,9 @@ palette = quantizer.codebook
 
 
 # %% 1. The formula
-# One vector at a time: NumPy makes an array of 16 x 3 differences, one of their squares, and one of
-# the sums, for each vector. This is the library's reference: slow, and the judge of all others.
+# One vector $h$ at a time: $\arg\min_k \sum_d (h_d - e_{kd})^2$. NumPy makes an array of 16 x 3
+# differences, one of their squares, and one of the sums, for each vector. This is the library's
+# reference: slow, and the judge of all others.
 def timed(function):
     """(result, seconds): the best of three runs."""
     seconds = []
@@ -111,11 +113,11 @@ def one_thread_per_vector(vectors, codebook, codes):
 
 
 # %% 5. A CUDA kernel with shared memory
-# The threads of a block want the same codebook. So they load it together, each one code, into a
-# small array that they share, wait for one another at a *barrier*, and read it from there. The
-# vector, too, is read once, into registers. (Here the whole codebook fits. A larger one is taken
-# through shared memory in *tiles*, a few codes at a time, with a barrier before and after each:
-# exercise e17.)
+# All threads of a block want the same codebook. So they load it together, each one code, into a
+# small array that they share. They wait for one another at a *barrier*, and then read the codes
+# from there. The vector, too, is read once, into registers. (Here the whole codebook fits. A
+# larger one goes through shared memory in *tiles*, a few codes at a time, with a barrier before
+# and after each: exercise e17.)
 THREADS = K
 
 
@@ -206,7 +208,14 @@ memory.set(title="Traffic with memory, numbers per vector")
 memory.set_xlim(right=1.15 * max(reads / N for reads, _ in traffic.values()))
 memory.invert_yaxis()
 memory.legend(loc="lower right")
-lesson.save(drawing, options, "13_one_kernel")
+lesson.save(
+    drawing,
+    options,
+    "13_one_kernel",
+    "Left: emoji, their codes, and the emoji in the colours of the palette. Right: "
+    "nanoseconds per vector of three versions, and how many numbers each version reads "
+    "and writes.",
+)
 
 # %% Figures
 for name, (reads, writes) in traffic.items():
@@ -237,5 +246,7 @@ if options.colours != 16:
 # The library's own Numba kernel (`backends/numba/quantize.py`) searches for 128 vectors side by
 # side, so that one machine instruction serves many of them. Its GPU kernels are CUDA C++: a
 # simulator cannot show how fast they are, and Numba cannot reach everything a GPU has.
+#
 # Try: `--colours 64`. By how much will each kind of traffic grow?
+#
 # Exercises: e16 (a Numba kernel), e17 (a CUDA kernel).

@@ -46,11 +46,11 @@ if options.answers:
 answers = backend.read(paths)
 
 # %% Are they right?
-# What an exercise leaves out, such as the stride of a convolution or the heads of attention, is put
-# around your functions by `examples/exercises/adapters.py`: read it, it is short. Then each kernel
-# is run beside its reference on small arrays of awkward shapes. A wrong one would train, too, and
-# only make everything a bit worse: such errors are found here or never. What is missing or wrong
-# is left to the reference.
+# What an exercise leaves out, such as the stride of a convolution or the heads of attention,
+# `examples/exercises/adapters.py` adds around your functions: read it, it is short. Then each
+# kernel runs beside its reference on small arrays of awkward shapes. A wrong one would train, too,
+# and only make everything a bit worse: such errors are found here or never. The reference replaces
+# what is missing or wrong.
 rng = np.random.default_rng(0)
 kernels, verdicts = backend.compare(answers, rng)
 if not options.answers and all(verdict.state == "not yet" for verdict in verdicts):
@@ -173,7 +173,13 @@ for place, name in enumerate(names):
 bars.set_title("Calls of your kernels")
 bars.set_xlim(right=1.25 * max(1, *calls.values()))
 bars.invert_yaxis()
-lesson.save(drawing, options, "14_your_own_backend")
+lesson.save(
+    drawing,
+    options,
+    "14_your_own_backend",
+    "Left: held-out images, reconstructed, and new faces and flags, computed by the "
+    "kernels of the backend. Right: how often each of these kernels was called.",
+)
 
 # %% Figures
 error = ((reconstructions - originals) ** 2).mean()
@@ -197,8 +203,10 @@ if options.round:
     print("wrong kernels is only slightly worse.")
 
 # %% [markdown]
-# What is missing to train for real is speed, and that is all that the Numba and CUDA versions add:
+# To train for real, only speed is missing, and that is all that the Numba and CUDA versions add:
 # the same meaning, held against the same references. `docs/backends.md` says what a version has to
 # promise, and `backends.register("mine", otherwise="numba")` replaces fast kernels one at a time.
+#
 # Try: `--round e06`. Will the images show that one answer computes with a single digit?
+#
 # Exercises: all of the above that are not "yours" yet (e03, e04, e06, e07, e10, e11, e16).

@@ -11,8 +11,8 @@ from PIL import Image
 
 from vqv2 import pipeline
 from vqv2.config import AutoencoderConfig, Config, PriorConfig
-from vqv2.data.codes import open_codes
 from vqv2.data.images import open_images
+from vqv2.run.codes import open_codes
 from vqv2.training import Schedule
 
 SIZE = 32
@@ -40,6 +40,7 @@ def configuration(quick, level_dropout=0.15):
         decay_learning_rate=True,
         polyak_decay=0.98,
         augmentation="none",
+        precision="float32",  # the same on every device, as the figures that lessons expect
     )
     top = PriorConfig(
         hidden_units=32,
@@ -53,6 +54,7 @@ def configuration(quick, level_dropout=0.15):
         steps=250,  # more of them over-fit: there are only some hundred images
         warmup_steps=100,
         polyak_decay=0.98,
+        precision="float32",
     )
     bottom = dataclasses.replace(
         top,

@@ -23,7 +23,6 @@ from vqv2 import pipeline, preset
 from vqv2.cli import main as command_line
 from vqv2.config import ClassifierConfig
 from vqv2.data.array import ArrayImages
-from vqv2.data.codes import open_codes
 from vqv2.data.save import image_file, rounded
 from vqv2.errors import InputError
 from vqv2.files import atomic_write
@@ -34,6 +33,7 @@ from vqv2.lab.evaluation.accuracy_score import classification_accuracy_score
 from vqv2.lab.evaluation.fidelity import fidelity
 from vqv2.lab.evaluation.networks import classifier_features
 from vqv2.pictures import save_reconstructions, save_samples
+from vqv2.run.codes import open_codes
 from vqv2.table import format_table
 from vqv2.training import TrainingError
 

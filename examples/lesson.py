@@ -83,9 +83,12 @@ def hide_ticks(axes, frame=False):
     axes.spines[:].set(color="#888888", linewidth=0.6)
 
 
-def save(drawn, options, name):
-    """Save a figure as NAME.png in the lesson's folder, say where, and return the figure."""
+def save(drawn, options, name, caption):
+    """Save a figure as NAME.png in the lesson's folder, say where, and return the figure.
+
+    `caption` says what is to be seen. It is kept in the file, as its "Description".
+    """
     path = options.out / f"{name}.png"
-    drawn.savefig(path, dpi=110)
+    drawn.savefig(path, dpi=110, metadata={"Description": caption})
     print(f"picture: {path}")
     return drawn

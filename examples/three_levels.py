@@ -22,14 +22,14 @@ import numpy as np
 
 from vqv2 import pipeline
 from vqv2.config import AutoencoderConfig, Config, PriorConfig
-from vqv2.data.codes import open_codes
 from vqv2.data.images import ArrayImages
 from vqv2.data.split import spread_indices
 from vqv2.hierarchy import Hierarchy
 from vqv2.lab.evaluation import distortion, unigram_nats
 from vqv2.pictures import save_image_grid, save_reconstructions, save_samples
+from vqv2.run.codes import open_codes
 from vqv2.training import Schedule
-from vqv2.training.stage2 import evaluate_prior
+from vqv2.training.prior import evaluate_prior
 
 DATA = "emoji:128"
 TEMPERATURE = {"top": 0.9, "middle": 0.8, "bottom": 0.6}

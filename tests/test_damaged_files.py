@@ -20,12 +20,12 @@ import backends
 from tests import mutants
 from tests.lab.evaluation.test_vgg import SMALL, random_arrays
 from tests.small import train_all, write_fashion_mnist
-from vqv2 import checkpoint
 from vqv2.cli.main import main
 from vqv2.data import index as index_module
-from vqv2.data.checksum import seal
 from vqv2.errors import InputError
+from vqv2.files.checksum import seal
 from vqv2.lab.evaluation.vgg import VGG16, load_weights
+from vqv2.run import checkpoint
 from vqv2.training import Schedule
 
 SEED = int(os.environ.get("VQV2_SEED", 0))

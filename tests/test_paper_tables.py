@@ -4,15 +4,16 @@ import dataclasses
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from vqv2 import training
 from vqv2.config import AutoencoderConfig, PriorConfig
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.augment import Augmentation
 from vqv2.optim import Adam, autoencoder_learning_rate, prior_learning_rate
 from vqv2.presets import preset
 from vqv2.run import Run
-from vqv2.training import stage1, stage2
 
 PAPER = tomllib.loads((Path(__file__).parent / "paper_tables.toml").read_text())
 
@@ -90,7 +91,7 @@ def test_table_3(table, row, printed, name, level):
     elif row == "Latent layers":
         assert printed == ", ".join(f"{size}x{size}" for size in config.latent_sizes)
     elif row == "Optimizer":
-        assert (printed, stage1.Adam, stage2.Adam) == ("Adam", Adam, Adam)
+        assert (printed, training.autoencoder.Adam, training.prior.Adam) == ("Adam", Adam, Adam)
     else:
         assert getattr(config, AUTOENCODER_FIELDS[row]) == printed
 
@@ -138,7 +139,7 @@ def test_the_losss_weights_reach_the_model(tmp_path):
     )
     run = Run(tmp_path, preset("imagenet256").with_autoencoder(config), (), "")
     model = run.new_autoencoder(0)
-    images = stage1.np.random.default_rng(0).random((2, 16, 16, 3), "float32")
+    images = np.random.default_rng(0).random((2, 16, 16, 3), "float32")
     loss, parts, _ = model.loss(images)
     beta = PAPER["table3"]["beta"][0]
     expected = parts["reconstruction"].item() + beta * parts["commitment"].item()

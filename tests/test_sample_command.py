@@ -7,12 +7,13 @@ import pytest
 
 import vqv2.hierarchy
 from tests.small import train_all, write_images
-from vqv2 import Hierarchy, checkpoint
+from vqv2 import Hierarchy
 from vqv2.cli.main import main
 from vqv2.data.array import ArrayImages
 from vqv2.lab.interchange import write_weights
 from vqv2.lab.report.sections.subject import Options, Subject
 from vqv2.pictures import hierarchy as pictures
+from vqv2.run import checkpoint
 from vqv2.training import Schedule
 
 SAMPLE = ("--count", 10, "--batch", 4, "--seed", 3)
@@ -83,9 +84,7 @@ def test_an_interrupted_command_goes_on(trained, tmp_path, capsys, interrupt, en
 def test_what_is_drawn_outlives_a_failure_to_write_it(trained, tmp_path, capsys, monkeypatch):
     run, out, full = trained[0], tmp_path / "out.npz", OSError(28, "No space left on device")
     with monkeypatch.context() as patch:
-        patch.setattr(
-            np.lib.format, "write_array_header_1_0", lambda *_: (_ for _ in ()).throw(full)
-        )
+        patch.setattr("vqv2.data.save.zipfile.ZipFile", lambda *_: (_ for _ in ()).throw(full))
         error = refused(capsys, "sample", run, *SAMPLE, "--out", out)
     assert "cannot write" in error and "No space left" in error
     monkeypatch.setattr(vqv2.hierarchy, "sample_codes", None)  # nothing is drawn again

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from backends import array_module, kernels
+from backends.arrays import widened
 from vqv2.broadcasting import is_stretched, undo_broadcasting
 
 
@@ -243,11 +244,13 @@ def _deliver(parent, cotangent, pending):
     slots = pending.setdefault(parent.node, [None] * parent.node.outputs)
     former = slots[parent.output_index]
     # Out of place: an array that an operation returned may be one that somebody else still holds.
-    slots[parent.output_index] = cotangent if former is None else kernels.add(former, cotangent)
+    both = cotangent if former is None else kernels.add(widened(former), widened(cotangent))
+    slots[parent.output_index] = both
 
 
 def _add_to_leaf(leaf, cotangent):
-    cotangent = cotangent.astype(leaf.dtype, copy=False)  # beside float64 constants it may be that
+    # Beside float64 constants it may be of that dtype.
+    cotangent = widened(cotangent).astype(leaf.dtype, copy=False)
     leaf.grad = cotangent if leaf.grad is None else kernels.add(leaf.grad, cotangent)
 
 

@@ -11,7 +11,7 @@ import typing
 
 from backends import PRECISIONS
 from vqv2.errors import InputError
-from vqv2.reading.file import shown
+from vqv2.files import shown
 
 
 def level_names(count):

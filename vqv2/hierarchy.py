@@ -12,9 +12,9 @@ import numpy as np
 
 from backends.process.communication import Single
 from vqv2.agreement import check_agreement, fingerprint
-from vqv2.data.codes import training_classes
 from vqv2.errors import InputError
 from vqv2.run import Run
+from vqv2.run.codes import training_classes
 from vqv2.sampling import (
     Settings,
     batch_size,
@@ -36,9 +36,19 @@ class Hierarchy:
     autoencoder  the `Autoencoder`
     priors       {level: Prior} of the levels that have been trained
     identity     what tells this autoencoder from another
+    prior_identities  {level: what tells its prior from another}, of those that were loaded
     """
 
-    def __init__(self, config, class_names, autoencoder, priors, identity="", learned=None):
+    def __init__(
+        self,
+        config,
+        class_names,
+        autoencoder,
+        priors,
+        identity="",
+        learned=None,
+        prior_identities=None,
+    ):
         self.config = config
         self.levels = config.levels
         self.class_names = tuple(class_names) if config.conditional else ()
@@ -46,6 +56,7 @@ class Hierarchy:
         self.autoencoder = autoencoder
         self.priors = priors
         self.identity = identity
+        self.prior_identities = prior_identities or {}
 
     @classmethod
     def load(cls, folder, priors=True, best=False):
@@ -65,8 +76,9 @@ class Hierarchy:
             if priors and run.checkpoint_path(f"prior-{level}").exists()
         ]
         loaded = {level: run.load_prior(level, identity, best) for level in trained}
+        identities = {level: run.prior_identity(level, best) for level in trained}
         learned = training_classes(run.codes_folder, identity) if run.config.conditional else None
-        return cls(run.config, run.class_names, autoencoder, loaded, identity, learned)
+        return cls(run.config, run.class_names, autoencoder, loaded, identity, learned, identities)
 
     @property
     def image_shape(self):

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 
+from backends.arrays import widened
 from vqv2.autodiff import GradientError, Tensor, record
 
 
@@ -26,7 +27,7 @@ def watched(watch):
         _Watching.watch = former
 
 
-def differentiable(function):
+def differentiable(function=None, *, halves=False):
     """Decorator: make a differentiable operation of a function of arrays.
 
     The function returns `(output, gradient)`. `gradient(cotangent)` returns one entry for each
@@ -45,17 +46,31 @@ def differentiable(function):
     returns `((first, second, ...), gradient)`, and its gradient receives one cotangent for each
     output, None for one that did not matter. Raises `GradientError` when the function returns
     anything else.
+
+    In half precision a device keeps in 16 bits what only products read. An operation that gives its
+    arrays and cotangents to kernels that understand these says so, `@differentiable(halves=True)`;
+    the others get float32.
     """
+    if function is None:
+        return functools.partial(differentiable, halves=halves)
 
     @functools.wraps(function)
     def operation(*arguments, **settings):
         arrays = [a.array if isinstance(a, Tensor) else a for a in arguments]
+        if not halves:
+            arrays = [widened(array) for array in arrays]
         output, gradient = _pair(function.__name__, function(*arrays, **settings))
+        if not halves:
+            gradient = _of_widened(gradient)
         if _Watching.watch is not None:
             gradient = _Watching.watch(function.__name__, arrays, output, gradient)
         return record(function.__name__, arguments, output, gradient)
 
     return operation
+
+
+def _of_widened(gradient):
+    return lambda *cotangents: gradient(*(widened(cotangent) for cotangent in cotangents))
 
 
 def _pair(name, result):

@@ -1,20 +1,18 @@
 """The stages on a run folder, in the order of Algorithms 1 and 2; commands and demo call these."""
 
 import contextlib
+import dataclasses
 
 from backends.process.communication import Single
-from vqv2 import checkpoint
 from vqv2.agreement import check_agreement
-from vqv2.consistency import check_prior
+from vqv2.config import AUTO
 from vqv2.data import images
-from vqv2.data.codes import has_source, open_codes
 from vqv2.errors import InputError
-from vqv2.run import Run, is_run
+from vqv2.run import Run, is_run, rules
+from vqv2.run.codes import extraction_settings, open_codes
+from vqv2.run.lock import locked
 from vqv2.training import AutoencoderTask, PriorTask, encode_dataset, train
-from vqv2.training.claim import check_unclaimed, claim
-from vqv2.training.extraction import extraction_settings
-from vqv2.training.start import OF_AUTOENCODER, OF_PRIOR, is_begun, start_of, take_over
-from vqv2.training.state import CODES, ORIGIN, is_same_data
+from vqv2.training.start import OF_AUTOENCODER, OF_PRIOR, start_of, take_over
 
 
 def open_splits(data, autoencoder, workers=None):
@@ -30,51 +28,35 @@ def open_or_begin(folder, config, data, sources):
 
     `data` is what the user calls the images {split: ImageSource}; in a run that is there it may be
     another path of the same ones. Raises `InputError`, and changes nothing, when that run has
-    another configuration or its autoencoder has learned from other images.
+    another configuration or its autoencoder has learned from other images. Stages that have begun
+    keep the precision that "auto" was for them.
     """
+    begun = Run.open(folder).config if is_run(folder) else None
+    config = _in_begun_precision(config, begun) if begun else config
     run = Run(folder, config, sources["train"].class_names, images.absolute_data(data))
-    if is_run(folder):
-        if Run.open(folder).config != config:
+    if begun:
+        if begun != config:
             raise InputError(f"{folder} holds another run, with other settings: {_ELSEWHERE}")
-        learned = checkpoint.Checkpoints(run.stage_folder("autoencoder")).metadata()
-        if learned and not is_same_data(learned, sources["train"]):
+        learned = run.checkpoints("autoencoder").metadata()
+        if learned and not rules.is_same_data(learned, sources["train"]):
             raise InputError(f"{folder} holds another run, of {learned['data']}: {_ELSEWHERE}")
     run.save()
     return run
 
 
+def _in_begun_precision(config, begun):
+    """`config` with every precision that it leaves open as the configuration `begun` has it."""
+    if config.levels != begun.levels:
+        return config
+    former = (begun.autoencoder, *begun.priors)
+    autoencoder, *priors = (
+        dataclasses.replace(stage, precision=other.precision) if stage.precision == AUTO else stage
+        for stage, other in zip((config.autoencoder, *config.priors), former, strict=True)
+    )
+    return dataclasses.replace(config, autoencoder=autoencoder, priors=tuple(priors))
+
+
 _ELSEWHERE = "choose another folder for this one"
-
-
-def check_stage(run, stage, resume):
-    """Raise `InputError` when there is a checkpoint to overwrite.
-
-    Neither may an autoencoder be trained while codes of it are being extracted, nor be trained
-    further once there are some: these, and priors trained on them, would be another autoencoder's.
-    """
-    if not resume:
-        checkpoint.Checkpoints(run.stage_folder(stage)).check_none()
-    if stage != "autoencoder" or _may_go_on(run, run.checkpoint_path(stage)):
-        return
-    check_unclaimed(run.folder, f"codes are being extracted in {run.folder} now")
-    if run.codes_folder.exists():
-        raise InputError(
-            f"{run.codes_folder} holds codes of this autoencoder, which training it further would "
-            "make useless: copy the run, or delete its codes and priors first"
-        )
-
-
-def _may_go_on(run, path):
-    """Whether resuming does nothing, or only does again what the damaged newest checkpoint held.
-
-    Its header says its step, also where the arrays are damaged.
-    """
-    if not path.exists():
-        return False
-    try:
-        return checkpoint.read_metadata(path).get("step", 0) >= run.config.autoencoder.steps
-    except checkpoint.DamagedError:
-        return True
 
 
 def start_from(run, stage, folder):
@@ -83,7 +65,7 @@ def start_from(run, stage, folder):
     None where it has begun like that already. Raises `InputError` when it has begun otherwise, and
     when there is nothing in `folder` to begin from.
     """
-    return None if is_begun(run.stage_folder(stage), folder) else start_of(folder, stage)
+    return None if rules.is_begun_from(run.stage_folder(stage), folder) else start_of(folder, stage)
 
 
 def train_autoencoder(
@@ -107,7 +89,7 @@ def train_autoencoder(
     if start:
         take_over(start, model, OF_AUTOENCODER)
     task = AutoencoderTask(model, sources["train"], sources["held_out"], seed, communicator)
-    task.metadata |= {ORIGIN: start.origin} if start else {}
+    task.metadata |= {rules.ORIGIN: start.origin} if start else {}
     return train(task, run.stage_folder(task.stage), seed, resume, schedule, on_start, adjust)
 
 
@@ -130,18 +112,17 @@ def extract_codes(
     """
     writes = communicator is None or communicator.rank == 0
     if writes:
-        folder = run.stage_folder("autoencoder")
-        check_unclaimed(folder, f"the autoencoder in {folder} is being trained now")
+        rules.check_autoencoder_rests(run)
     model, identity = run.load_autoencoder()
-    check_classes(run, sources)
+    rules.check_data_classes(run, sources)
     store = _extracted(run, identity, sources, copies, seed)
     check_agreement(communicator or Single(), lambda: {"codes that are there": bool(store)})
     if resume and store:
         return store
     if writes:
-        _check_priors(run, identity, replaced=not store)
+        rules.check_extract(run, identity, replaced=not store)
     settings = {"copies": copies, "seed": seed, "progress": progress, "batch": batch}
-    with claim(run.folder) if writes else contextlib.nullcontext():
+    with locked(run.folder) if writes else contextlib.nullcontext():
         encode_dataset(
             model, identity, sources, run.codes_folder, **settings, communicator=communicator
         )
@@ -155,47 +136,9 @@ def _extracted(run, identity, sources, copies, seed):
     except InputError:
         return None
     source, settings = sources["train"], extraction_settings(copies, seed)
-    same = store.manifest.get("settings") == settings and has_source(
-        store.manifest, source.name, source.identity
-    )
-    return store if same and store.counts.get("train", 0) == copies * len(source) else None
-
-
-def _check_priors(run, identity, replaced):
-    """Raise `InputError` while a prior is being trained, or where it would lose its codes.
-
-    `replaced`: the codes to be written are not those that are there. A prior cannot go on without
-    the codes that it has learned from. Where these are damaged, or another autoencoder's, there is
-    nothing to lose.
-    """
-    folders = [run.stage_folder(f"prior-{level}") for level in run.config.levels]
-    for folder in folders:
-        check_unclaimed(folder, f"the prior in {folder} is being trained on codes of this run now")
-    if not replaced:
-        return
-    try:
-        store = open_codes(run.codes_folder, identity)
-    except InputError:
-        return
-    for folder in folders:
-        learned = checkpoint.Checkpoints(folder).metadata()
-        if learned and learned.get(CODES) == store.checksum:
-            raise InputError(
-                f"{folder} has learned the codes that are in {run.codes_folder}, and could not go "
-                "on with others: give the data, copies and seed of these, copy the run, or remove "
-                "this prior first"
-            )
-
-
-def check_classes(run, sources):
-    """Raise `InputError` when {split: ImageSource} has other classes than the run was made for."""
-    for source in sources.values() if run.config.conditional else ():
-        names = source.class_names
-        if names != run.class_names:
-            raise InputError(
-                f"the data has the classes {', '.join(names) or '(none)'}, but the run was made "
-                f"for {', '.join(run.class_names) or '(none)'}"
-            )
+    made_from = store.manifest["settings"], store.manifest["source_identity"]
+    same = made_from == (settings, source.identity)
+    return store if same and store.counts["train"] == copies * len(source) else None
 
 
 def train_prior(
@@ -216,13 +159,12 @@ def train_prior(
     than they were.
     """
     model = run.new_prior(level, seed)
-    _, identity = run.load_autoencoder()
-    store = run.open_codes(identity)
+    store = run.open_codes(run.autoencoder_identity(), everything=True)
     if start:
         take_over(start, model, OF_PRIOR, run.class_names)
     task = PriorTask(model, level, store, seed, communicator)
-    task.metadata |= {ORIGIN: start.origin} if start else {}
-    checkpoints = checkpoint.Checkpoints(run.stage_folder(task.stage))
+    task.metadata |= {rules.ORIGIN: start.origin} if start else {}
+    checkpoints = run.checkpoints(task.stage)
     if learned := checkpoints.metadata():
-        check_prior(run, checkpoints.newest, learned)
+        rules.check_classes(run, task.stage, checkpoints.newest, learned)
     return train(task, checkpoints.folder, seed, resume, schedule, adjust=adjust)

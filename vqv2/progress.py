@@ -12,8 +12,10 @@ SECONDS_BETWEEN_LINES = 30  # where every refresh is a new line
 def progress_bar(total, description, unit, shown=True, initial=0, delay=0):
     """A tqdm bar on standard error; a context manager with `update` and `set_postfix`.
 
-    It is not seen before `delay` seconds: for what is usually done at once.
+    It is not seen before `delay` seconds: for what is usually done at once. Nor is it where the
+    variable TQDM_DISABLE is set.
     """
+    hidden = {} if shown else {"disable": True}
     return tqdm(
         total=total,
         desc=printable(description),
@@ -21,6 +23,6 @@ def progress_bar(total, description, unit, shown=True, initial=0, delay=0):
         unit=unit,
         initial=initial,
         delay=delay,
-        disable=not shown,
         mininterval=0.2 if sys.stderr.isatty() else SECONDS_BETWEEN_LINES,
+        **hidden,
     )

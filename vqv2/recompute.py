@@ -10,6 +10,7 @@ import contextlib
 import itertools
 
 from backends import array_module
+from backends.arrays import widened
 from vqv2.autodiff import Tensor, enable_grad, is_recording, no_grad, record
 
 
@@ -44,7 +45,9 @@ def recomputed(function, *inputs, parts=1, **settings):
     state = rng.bit_generator.state if rng is not None else None
     slices = _slices([len(i) for i in inputs], parts) if parts > 1 else [...]
     with no_grad():
-        output = _joined([function(*_part(inputs, one), **settings).array for one in slices])
+        output = _joined(
+            [widened(function(*_part(inputs, one), **settings).array) for one in slices]
+        )
 
     def gradient(cotangent):
         gradients = []
@@ -53,7 +56,7 @@ def recomputed(function, *inputs, parts=1, **settings):
                 copies = _part(inputs, one)
                 result = function(*copies, **settings)
                 if result.requires_grad:
-                    result.backward(cotangent[one])
+                    result.backward(widened(cotangent)[one])
                 gradients.append([copy.grad for copy in copies])
         return tuple(_joined(of_parts) for of_parts in zip(*gradients, strict=True))
 
@@ -92,7 +95,7 @@ def _slices(lengths, parts):
 
 def _part(inputs, one):
     """Leaves that hold the slice `one` of every input."""
-    return [Tensor(i.array[one], i.requires_grad) for i in inputs]
+    return [Tensor(widened(i.array)[one], i.requires_grad) for i in inputs]
 
 
 def _joined(arrays):

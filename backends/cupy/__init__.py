@@ -25,8 +25,6 @@ BY_REFERENCE = (
     # One pass over memory, which array operations of CuPy are as well:
     kernels.add,
     kernels.add_bias,
-    kernels.normalize,
-    kernels.combine,
     kernels.mean_squared_error,
     kernels.mean_squared_error_gradient,
     # A loss that only an ablation uses:

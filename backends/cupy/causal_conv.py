@@ -6,7 +6,7 @@ padding.
 
 from backends import kernels
 from backends.cupy.conv import Patches, convolve, input_gradient, weight_gradient
-from backends.cupy.engine import cuda
+from backends.cupy.engine import half
 
 
 def _patches(shape, kernel_size, taps):
@@ -14,16 +14,16 @@ def _patches(shape, kernel_size, taps):
 
 
 @kernels.causal_conv2d.version("cupy")
-def causal_conv2d(x, w, kernel_size):
-    matrix = cuda.contiguous(w).reshape(-1, w.shape[-1])
-    return convolve(_patches(x.shape, kernel_size, len(w)), x, matrix)
+def causal_conv2d(x, w, kernel_size, rounded=False):
+    matrix = half.contiguous(w).reshape(-1, w.shape[-1])
+    return convolve(_patches(x.shape, kernel_size, len(w)), x, matrix, rounded)
 
 
 @kernels.causal_conv2d_input_gradient.version("cupy")
-def causal_conv2d_input_gradient(dy, w, kernel_size):
-    matrix = cuda.contiguous(w).reshape(-1, w.shape[-1])
+def causal_conv2d_input_gradient(dy, w, kernel_size, rounded=False):
+    matrix = half.contiguous(w).reshape(-1, w.shape[-1])
     shape = (*dy.shape[:3], w.shape[1])
-    return input_gradient(_patches(shape, kernel_size, len(w)), dy, matrix)
+    return input_gradient(_patches(shape, kernel_size, len(w)), dy, matrix, rounded)
 
 
 @kernels.causal_conv2d_weight_gradient.version("cupy")

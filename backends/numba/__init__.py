@@ -8,6 +8,7 @@ itself is imported when the first of them is called.
 from backends import kernels
 from backends.numba import (  # noqa: F401  (each registers its versions)
     adam,
+    addition,
     attention,
     batch_norm,
     causal_conv,
@@ -24,6 +25,8 @@ from backends.numba import (  # noqa: F401  (each registers its versions)
 )
 
 BY_REFERENCE = (
+    kernels.factor,  # x itself
+    kernels.follow_moments,  # a few numbers
     kernels.sigmoid,  # of small maps only: gates have one of their own
     kernels.unscale,  # float16, whose losses are scaled, is for devices
     kernels.sample_codes,  # one row per image

@@ -1,21 +1,11 @@
-"""Sums over the rows, and what is the same for every row, on the processor.
-
-The rows are cut into parts in a way that depends on their number alone, so that no result depends
-on the number of threads.
-"""
+"""Biases and batch normalisation on the processor: what is the same for every row."""
 
 import numpy as np
 
 from backends import kernels
+from backends.arrays import rows_of
+from backends.numba.addition import add, parts_of, sum_rows
 from backends.numba.engine.compiled import compiled, prange
-
-PARTS = 64  # at most, that the rows are cut into
-PART_ROWS = 32  # of a part at least
-
-
-def _parts(x):
-    """How many parts the rows of x are cut into."""
-    return max(1, min(PARTS, len(x) // PART_ROWS))
 
 
 @kernels.add_bias.version("numba")
@@ -33,28 +23,33 @@ def _add_bias_loop(x, bias):
             x[m, c] += bias[c]
 
 
-@kernels.sum_rows.version("numba")
-def sum_rows(x):
-    partial = np.zeros((_parts(x), x.shape[1]), x.dtype)
-    _sum_rows_loop(np.ascontiguousarray(x), partial)
-    return partial.sum(axis=0)
+@kernels.factor_and_sum.version("numba")
+def factor_and_sum(x):
+    return x, sum_rows(x)
+
+
+@kernels.add_biased.version("numba")
+def add_biased(x, y, bias):
+    total = np.empty(x.shape, x.dtype)
+    arrays = [rows_of(np.ascontiguousarray(array)) for array in (x, y)]
+    _add_biased_loop(*arrays, np.ascontiguousarray(bias), rows_of(total))
+    return total
 
 
 @compiled
-def _sum_rows_loop(x, partial):
-    parts = len(partial)
-    for part in prange(parts):
-        total = partial[part]
-        for m in range(len(x) * part // parts, len(x) * (part + 1) // parts):
-            for c in range(len(total)):
-                total[c] += x[m, c]
+def _add_biased_loop(x, y, bias, total):
+    for m in prange(len(x)):
+        for c in range(len(bias)):
+            total[m, c] = y[m, c] + bias[c]
+        for c in range(len(bias)):
+            total[m, c] += x[m, c]
 
 
 @kernels.moments.version("numba")
 def moments(x):
     x = np.ascontiguousarray(x)
     mean = sum_rows(x) / x.dtype.type(len(x))
-    squares = np.zeros((_parts(x), x.shape[1]), x.dtype)
+    squares = np.zeros((parts_of(x), x.shape[1]), x.dtype)
     _sum_squares_loop(x, mean, squares)
     return mean, squares.sum(axis=0) / x.dtype.type(len(x))
 
@@ -69,52 +64,71 @@ def _sum_squares_loop(x, mean, partial):
                 total[c] += (x[m, c] - mean[c]) * (x[m, c] - mean[c])
 
 
-@kernels.normalize.version("numba")
-def normalize(x, mean, factor, offset):
-    y = np.empty(x.shape, x.dtype)
-    _normalize_loop(np.ascontiguousarray(x), *_contiguous(mean, factor, offset), y)
-    return y
+def _constants(x, mean, variance, scale, offset, epsilon):
+    """(mean, 1 / deviation, scale / deviation, offset), each without gaps."""
+    inverse = 1 / np.sqrt(variance + epsilon)
+    return _contiguous(mean, inverse, scale * inverse, offset)
 
 
 def _contiguous(*arrays):
     return [np.ascontiguousarray(array) for array in arrays]
 
 
+@kernels.normalize.version("numba")
+def normalize(x, mean, variance, scale, offset, epsilon, relu):
+    y = np.empty(x.shape, x.dtype)
+    mean, _, factor, offset = _constants(x, mean, variance, scale, offset, epsilon)
+    _normalize_loop(np.ascontiguousarray(x), mean, factor, offset, relu, y)
+    return y
+
+
 @compiled
-def _normalize_loop(x, mean, factor, offset, y):
+def _normalize_loop(x, mean, factor, offset, relu, y):
     for m in prange(len(x)):
         for c in range(len(mean)):
-            y[m, c] = (x[m, c] - mean[c]) * factor[c] + offset[c]
+            value = (x[m, c] - mean[c]) * factor[c] + offset[c]
+            y[m, c] = 0 if relu and value <= 0 else value  # NaN stays NaN
 
 
-@kernels.correlate.version("numba")
-def correlate(x, mean, dy):
-    partial = np.zeros((2, _parts(x), x.shape[1]), x.dtype)
-    _correlate_loop(*_contiguous(x, mean, dy), partial)
-    plain, products = partial.sum(axis=1)
-    return plain, products
+@kernels.normalize_parameter_gradient.version("numba")
+def normalize_parameter_gradient(x, mean, variance, scale, offset, epsilon, relu, dy):
+    partial = np.zeros((2, parts_of(x), x.shape[1]), x.dtype)
+    mean, inverse, factor, offset = _constants(x, mean, variance, scale, offset, epsilon)
+    _parameter_gradient_loop(*_contiguous(x, dy), mean, factor, offset, relu, partial)
+    d_offset, d_centred = partial.sum(axis=1)
+    return d_centred * inverse, d_offset
 
 
 @compiled
-def _correlate_loop(x, mean, dy, partial):
+def _parameter_gradient_loop(x, dy, mean, factor, offset, relu, partial):
     parts = partial.shape[1]
     for part in prange(parts):
         plain, products = partial[0, part], partial[1, part]
         for m in range(len(x) * part // parts, len(x) * (part + 1) // parts):
             for c in range(len(mean)):
-                plain[c] += dy[m, c]
-                products[c] += dy[m, c] * (x[m, c] - mean[c])
+                open = not relu or (x[m, c] - mean[c]) * factor[c] + offset[c] > 0
+                d = dy[m, c] if open else 0
+                plain[c] += d
+                products[c] += d * (x[m, c] - mean[c])
 
 
-@kernels.combine.version("numba")
-def combine(x, mean, dy, factor, slope, offset):
-    y = np.empty(x.shape, x.dtype)
-    _combine_loop(*_contiguous(x, mean, dy, factor, slope, offset), y)
-    return y
+@kernels.normalize_input_gradient.version("numba")
+def normalize_input_gradient(
+    x, mean, variance, scale, offset, epsilon, relu, dy, d_scale, d_offset, count, onto=None
+):
+    dx = np.empty(x.shape, x.dtype)
+    mean, inverse, factor, offset = _constants(x, mean, variance, scale, offset, epsilon)
+    slope, constant = -(factor * inverse * d_scale / count), -(factor * d_offset / count)
+    rows = _contiguous(x, dy)
+    _input_gradient_loop(*rows, mean, factor, offset, relu, slope, constant, dx)
+    return dx if onto is None else add(onto, dx)
 
 
 @compiled
-def _combine_loop(x, mean, dy, factor, slope, offset, y):
+def _input_gradient_loop(x, dy, mean, factor, offset, relu, slope, constant, dx):
     for m in prange(len(x)):
         for c in range(len(mean)):
-            y[m, c] = dy[m, c] * factor[c] + (x[m, c] - mean[c]) * slope[c] + offset[c]
+            open = not relu or (x[m, c] - mean[c]) * factor[c] + offset[c] > 0
+            dx[m, c] = dy[m, c] if open else 0
+        for c in range(len(mean)):
+            dx[m, c] = dx[m, c] * factor[c] + (x[m, c] - mean[c]) * slope[c] + constant[c]

@@ -11,7 +11,7 @@ from backends.reference import causal_conv as reference
 
 
 @kernels.causal_conv2d.version("numba")
-def causal_conv2d(x, w, kernel_size):
+def causal_conv2d(x, w, kernel_size, rounded=False):
     if x.dtype != np.float32:
         return reference.causal_conv2d(x, w, kernel_size)
     if causal_winograd.pays(x.shape, w.shape[2], kernel_size):
@@ -20,7 +20,7 @@ def causal_conv2d(x, w, kernel_size):
 
 
 @kernels.causal_conv2d_input_gradient.version("numba")
-def causal_conv2d_input_gradient(dy, w, kernel_size):
+def causal_conv2d_input_gradient(dy, w, kernel_size, rounded=False):
     if dy.dtype != np.float32:
         return reference.causal_conv2d_input_gradient(dy, w, kernel_size)
     if causal_winograd.pays(dy.shape, w.shape[1], kernel_size):

@@ -22,7 +22,7 @@ FOLDED_NUMBERS = 2**19  # products to add up at a time: about the level-2 caches
 
 
 @kernels.conv2d.version("numba")
-def conv2d(x, w, stride, padding):
+def conv2d(x, w, stride, padding, rounded=False):
     kernel_size, _, channels, channels_out = w.shape
     if is_pointwise(kernel_size, stride, padding):
         y = matmul(x.reshape(-1, channels), w[0, 0])
@@ -55,7 +55,7 @@ def conv2d_weight_gradient(x, dy, kernel_size, stride, padding):
 
 
 @kernels.conv2d_input_gradient.version("numba")
-def conv2d_input_gradient(dy, w, stride, padding, height, width):
+def conv2d_input_gradient(dy, w, stride, padding, height, width, rounded=False):
     kernel_size, _, channels, channels_out = w.shape
     if is_pointwise(kernel_size, stride, padding):
         dx = matmul(dy.reshape(-1, channels_out), w[0, 0].T)

@@ -5,32 +5,11 @@ import math
 import numpy as np
 
 from backends import kernels
+from backends.arrays import rows_of
+from backends.numba.addition import add, sum_rows
 from backends.numba.engine.compiled import compiled, flat, part, prange
 from backends.numba.engine.exponential import ONE, exp
 from backends.reference.elementwise import dropout_numbers
-
-SMALL = 2**14  # numbers that NumPy has added up before a second thread is awake
-
-
-@kernels.add.version("numba")
-def add(a, b):
-    if not _alike(a, b) or a.size < SMALL:
-        return a + b
-    y = np.empty(a.shape, a.dtype)
-    _add_loop(flat(a), flat(b), y.reshape(-1))
-    return y
-
-
-def _alike(a, b):
-    """Whether both are arrays of one shape and dtype."""
-    arrays = isinstance(a, np.ndarray) and isinstance(b, np.ndarray)
-    return arrays and a.shape == b.shape and a.dtype == b.dtype
-
-
-@compiled
-def _add_loop(a, b, y):
-    for i in prange(a.size):
-        y[i] = a[i] + b[i]
 
 
 @kernels.relu.version("numba")
@@ -47,10 +26,10 @@ def _relu_loop(x, y):
 
 
 @kernels.relu_gradient.version("numba")
-def relu_gradient(y, dy):
+def relu_gradient(y, dy, onto=None):
     dx = np.empty(y.shape, y.dtype)
     _relu_gradient_loop(flat(y), flat(dy), dx.reshape(-1))
-    return dx
+    return dx if onto is None else add(onto, dx)
 
 
 @compiled
@@ -74,16 +53,61 @@ def _elu_loop(x, y):
 
 
 @kernels.elu_gradient.version("numba")
-def elu_gradient(y, dy):
+def elu_gradient(y, dy, onto=None):
     dx = np.empty(y.shape, y.dtype)
     _elu_gradient_loop(flat(y), flat(dy), dx.reshape(-1))
-    return dx
+    return dx if onto is None else add(onto, dx)
 
 
 @compiled
 def _elu_gradient_loop(y, dy, dx):
     for i in prange(y.size):
         dx[i] = dy[i] if y[i] > 0 else dy[i] * (y[i] + ONE)
+
+
+@kernels.biased_relu.version("numba")
+def biased_relu(x, bias):
+    y = np.empty(x.shape, x.dtype)
+    rows = rows_of(np.ascontiguousarray(x))
+    _biased_relu_loop(rows, np.ascontiguousarray(bias), y.reshape(rows.shape))
+    return y
+
+
+@compiled
+def _biased_relu_loop(x, bias, y):
+    for m in prange(len(x)):
+        for c in range(len(bias)):
+            value = x[m, c] + bias[c]
+            y[m, c] = 0 if value <= 0 else value  # NaN stays NaN
+
+
+@kernels.biased_relu_gradient.version("numba")
+def biased_relu_gradient(y, dy):
+    dx = relu_gradient(y, dy)
+    return dx, sum_rows(rows_of(dx))
+
+
+@kernels.biased_elu.version("numba")
+def biased_elu(x, bias):
+    y = np.empty(x.shape, x.dtype)
+    rows = rows_of(np.ascontiguousarray(x))
+    _biased_elu_loop(rows, np.ascontiguousarray(bias), y.reshape(rows.shape))
+    return y
+
+
+@compiled
+def _biased_elu_loop(x, bias, y):
+    for m in prange(len(x)):
+        for c in range(len(bias)):
+            value = x[m, c] + bias[c]
+            below = exp(value) - ONE  # computed always: a branch would often be mispredicted
+            y[m, c] = value if value > 0 else below
+
+
+@kernels.biased_elu_gradient.version("numba")
+def biased_elu_gradient(y, dy):
+    dx = elu_gradient(y, dy)
+    return dx, sum_rows(rows_of(dx))
 
 
 @kernels.gate.version("numba")
@@ -144,3 +168,51 @@ def dropout(x, rate, seed):
 def _dropout_loop(x, threshold, seed, scale, y):
     for i in prange(x.size):
         y[i] = x[i] * scale if hashed(seed, np.uint64(i)) >= threshold else 0
+
+
+@kernels.gate_block.version("numba")
+def gate_block(x, features, bias, condition, label, rate, seed):
+    inside, y = np.empty(features.shape, x.dtype), np.empty(x.shape, x.dtype)
+    nothing = np.empty((0, features.shape[-1]), x.dtype)
+    rows = [
+        nothing if a is None else rows_of(np.ascontiguousarray(a))
+        for a in (features, condition, label)
+    ]
+    _gate_block_loop(
+        *rows,
+        np.ascontiguousarray(bias),
+        rows_of(np.ascontiguousarray(x)),
+        math.prod(x.shape[1:-1]),
+        *dropout_numbers(rate, seed, x.dtype),
+        inside.reshape(rows[0].shape),
+        rows_of(y),
+    )
+    return y, inside
+
+
+@compiled
+def _gate_block_loop(
+    features, condition, label, bias, x, positions, threshold, seed, scale, inside, y
+):
+    rows, channels = y.shape
+    for n in prange(rows):
+        for c in range(2 * channels):
+            inside[n, c] = features[n, c] + bias[c]
+        if len(condition):
+            for c in range(2 * channels):
+                inside[n, c] += condition[n, c]
+        if len(label):
+            for c in range(2 * channels):
+                inside[n, c] += label[n // positions, c]
+        for c in range(channels):
+            gated = inside[n, c] / (ONE + exp(-inside[n, channels + c]))
+            if threshold > 0:
+                kept = hashed(seed, np.uint64(n * channels + c)) >= threshold
+                gated = gated * scale if kept else 0
+            y[n, c] = x[n, c] + gated
+
+
+@kernels.gate_block_gradient.version("numba")
+def gate_block_gradient(inside, dy, rate, seed):
+    d_inside = gate_gradient(inside, dropout(dy, rate, seed) if rate else dy)
+    return d_inside, sum_rows(rows_of(d_inside)), d_inside.sum(axis=(1, 2))

@@ -5,5 +5,5 @@ from backends.numba.engine.products import Columns, multiply
 
 
 @kernels.matmul.version("numba")
-def matmul(a, b):
+def matmul(a, b, rounded=False):
     return multiply(a, Columns(b))

@@ -29,7 +29,7 @@ def _shifted(x, kernel_size, taps):
         yield tap, padded[:, half + a : half + a + height, half + b : half + b + width]
 
 
-def causal_conv2d(x, w, kernel_size):
+def causal_conv2d(x, w, kernel_size, rounded=False):
     """y[n, i, j] = sum over stored taps (a, b) of x[n, i + a, j + b] w[tap], zero outside the map.
 
     (N, H, W, C), (taps, C, D) -> (N, H, W, D).
@@ -40,7 +40,7 @@ def causal_conv2d(x, w, kernel_size):
     return y
 
 
-def causal_conv2d_input_gradient(dy, w, kernel_size):
+def causal_conv2d_input_gradient(dy, w, kernel_size, rounded=False):
     """Gradient of `causal_conv2d` with respect to x: (N, H, W, D), (taps, C, D) -> (N, H, W, C)."""
     half = kernel_size // 2
     n, height, width, _ = dy.shape

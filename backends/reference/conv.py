@@ -31,7 +31,7 @@ def _pad(x, padding):
     return array_module(x).pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
 
 
-def conv2d(x, w, stride, padding):
+def conv2d(x, w, stride, padding, rounded=False):
     """y[n, i, j] = sum over taps (a, b) of x[n, i * stride + a - padding, same for j, b] w[a, b].
 
     (N, H, W, C), (kernel, kernel, C, D) -> (N, H', W', D).
@@ -45,7 +45,7 @@ def conv2d(x, w, stride, padding):
     return y
 
 
-def conv2d_input_gradient(dy, w, stride, padding, height, width):
+def conv2d_input_gradient(dy, w, stride, padding, height, width, rounded=False):
     """The transpose of `conv2d` as a linear map of x, to an image of (height, width).
 
     (N, H', W', D), (kernel, kernel, C, D) -> (N, height, width, C).

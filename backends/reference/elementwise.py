@@ -6,7 +6,7 @@ the dtype of their first argument.
 
 import numpy as np
 
-from backends.arrays import array_module
+from backends.arrays import array_module, rows_of
 
 
 def add(a, b):
@@ -19,9 +19,10 @@ def relu(x):
     return array_module(x).maximum(x, 0)
 
 
-def relu_gradient(y, dy):
-    """Gradient of `relu` from its output `y`: dy where y > 0, else 0."""
-    return array_module(y).where(y > 0, dy, dy.dtype.type(0))
+def relu_gradient(y, dy, onto=None):
+    """Gradient of `relu` from its output `y`, added to `onto`: dy where y > 0, else 0."""
+    dx = array_module(y).where(y > 0, dy, dy.dtype.type(0))
+    return dx if onto is None else onto + dx
 
 
 def elu(x):
@@ -30,9 +31,32 @@ def elu(x):
     return xp.where(x > 0, x, xp.expm1(xp.minimum(x, 0)))
 
 
-def elu_gradient(y, dy):
-    """Gradient of `elu` from its output `y`: dy * (1 where y > 0, else y + 1)."""
-    return dy * array_module(y).where(y > 0, y.dtype.type(1), y + 1)
+def elu_gradient(y, dy, onto=None):
+    """Gradient of `elu` from its output `y`, added to `onto`: dy * (1 where y > 0, else y + 1)."""
+    dx = dy * array_module(y).where(y > 0, y.dtype.type(1), y + 1)
+    return dx if onto is None else onto + dx
+
+
+def biased_relu(x, bias):
+    """relu(x + bias): (..., C), (C,) -> (..., C)."""
+    return relu(x + bias)
+
+
+def biased_relu_gradient(y, dy):
+    """Gradients of `biased_relu` with respect to x and to the bias, from its output `y`."""
+    dx = relu_gradient(y, dy)
+    return dx, rows_of(dx).sum(axis=0)
+
+
+def biased_elu(x, bias):
+    """elu(x + bias): (..., C), (C,) -> (..., C)."""
+    return elu(x + bias)
+
+
+def biased_elu_gradient(y, dy):
+    """Gradients of `biased_elu` with respect to x and to the bias, from its output `y`."""
+    dx = elu_gradient(y, dy)
+    return dx, rows_of(dx).sum(axis=0)
 
 
 def sigmoid(x):
@@ -87,3 +111,23 @@ def dropout(x, rate, seed):
     xp = array_module(x)
     kept = keep(xp, seed, xp.arange(x.size, dtype=xp.uint64), rate).reshape(x.shape)
     return xp.where(kept, x * x.dtype.type(1 / (1 - rate)), 0)
+
+
+def gate_block(x, features, bias, condition, label, rate, seed):
+    """x + dropout(gate(z)) and z = features + bias + condition + label, of maps.
+
+    x (N, H, W, C), features (N, H, W, 2C), bias (2C,); condition (N, H, W, 2C) and label (N, 2C)
+    may be None. The gradient is one of z.
+    """
+    inside = features + bias
+    if condition is not None:
+        inside = inside + condition
+    if label is not None:
+        inside = inside + label[:, None, None]
+    return x + dropout(gate(inside), rate, seed), inside
+
+
+def gate_block_gradient(inside, dy, rate, seed):
+    """Gradients with respect to z, the bias and the label: (N, H, W, 2C), (2C,), (N, 2C)."""
+    d_inside = gate_gradient(inside, dropout(dy, rate, seed))
+    return d_inside, rows_of(d_inside).sum(axis=0), d_inside.sum(axis=(1, 2))

@@ -14,6 +14,7 @@ _TYPES = {
     "unsigned short": np.uint16,
     "long long": np.int64,
     "Word": np.uint64,
+    "Any": None,  # whatever the format beside it says
 }
 
 

@@ -20,6 +20,23 @@ class Launch(NamedTuple):
 
 FAMILIES = {  # of the project's kernels; those of sampling are the rest
     "adam": "Adam",
+    "add_biased": "elementwise",
+    "add_parts_of_columns": "sums over rows",
+    "biased_elu": "elementwise",
+    "biased_elu_gradient": "elementwise",
+    "biased_relu": "elementwise",
+    "biased_relu_gradient": "elementwise",
+    "follow_moments": "batch norm",
+    "gate_block": "elementwise",
+    "gate_block_gradient": "elementwise",
+    "halves_and_part_sums": "sums over rows",
+    "join_moments": "sums over rows",
+    "normalize": "batch norm",
+    "normalize_input_gradient": "batch norm",
+    "part_moments": "batch norm",
+    "part_parameter_gradients": "batch norm",
+    "part_sums": "sums over rows",
+    "widen": "halves",
     "add_by_code": "codebook statistics",
     "add_parts": "codebook statistics",
     "attention": "attention",
@@ -39,14 +56,20 @@ FAMILIES = {  # of the project's kernels; those of sampling are the rest
     "sigmoid": "elementwise",
     "to_halves": "halves",
     "unfold": "unfold",
-    "unfold_halves": "unfold, halves",
     "unscale": "unscale",
 }
 TRANSFERS = "transfers"  # copies from and to the host: no launches of kernels
 
 _CHANGED_IN_PLACE = {
     "adam": ("parameter", "mean", "square", "average"),
+    "follow_moments": ("mean", "variance"),
     "unscale": ("gradient",),
+}
+_OPTIONAL = {  # {whether it is there: an array that otherwise stands for nothing}
+    "elu_gradient": {"adds": "onto"},
+    "gate_block": {"conditioned": "condition", "labelled": "label"},
+    "normalize_input_gradient": {"adds": "onto"},
+    "relu_gradient": {"adds": "onto"},
 }
 
 
@@ -65,6 +88,9 @@ def launch_of(name, declared, arguments):
     """
     given = dict(zip(declared, arguments, strict=True))
     arrays = {key: value for key, value in given.items() if hasattr(value, "strides")}
+    for there, array in _OPTIONAL.get(name, {}).items():
+        if not given[there]:
+            del arrays[array]
     in_place = _CHANGED_IN_PLACE.get(name, ())
     read = sum(unique_bytes(a) for key, a in arrays.items() if declared[key] or key in in_place)
     written = sum(a.nbytes for key, a in arrays.items() if not declared[key])
@@ -82,7 +108,8 @@ def _family(name):
 def _unfold(given):
     """A block of lines of patches, from its share of the maps."""
     x = given["x"]
-    images = x.size / math.prod(int(given[name]) for name in ("height", "width", "channels"))
+    image = math.prod(int(given[name]) for name in ("height", "width", "channels", "word_bytes"))
+    images = x.nbytes / image
     share = given["lines"] / (given["rows"] * images)
     return share * x.nbytes, given["patches"].nbytes
 
@@ -91,7 +118,7 @@ def _fold(given):
     """A block of patches, added to the images that they lie in."""
     sizes = (int(given[name]) for name in ("images", "height", "width", "channels"))
     region = math.prod(sizes) * given["x"].itemsize
-    return given["patches"].nbytes + region, region
+    return given["patches"].nbytes + int(given["add"]) * region, region
 
 
 def _few_rows(given):
@@ -134,7 +161,6 @@ _FEW_ROWS = [
 ]
 _MOVED = {
     "unfold": _unfold,
-    "unfold_halves": _unfold,
     "fold": _fold,
     **dict.fromkeys(_FEW_ROWS, _few_rows),
     "attend_at": _attend_at,

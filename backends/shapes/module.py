@@ -56,7 +56,8 @@ def _gemm(
     ldc, compute, algorithm,
 ):  # fmt: skip
     adds = beta == alpha  # the address of a one, and not of a zero
-    note_product(n, m, k, 4 if a_kind == _RUNTIME["CUDA_R_32F"] else 2, 4, adds)
+    sizes = [4 if kind == _RUNTIME["CUDA_R_32F"] else 2 for kind in (a_kind, c_kind)]
+    note_product(n, m, k, *sizes, adds)
 
 
 # The module.

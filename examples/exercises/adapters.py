@@ -28,7 +28,7 @@ def convolutions(answer):
         wide[:, ::stride, ::stride][:, : dy.shape[1], : dy.shape[2]] = dy
         return wide
 
-    def conv2d(x, w, stride, padding):
+    def conv2d(x, w, stride, padding, rounded=False):
         return answer.convolution(padded(x, padding), w)[:, ::stride, ::stride]
 
     def conv2d_weight_gradient(x, dy, kernel_size, stride, padding):
@@ -36,7 +36,7 @@ def convolutions(answer):
         rows, columns = (n - kernel_size + 1 for n in x.shape[1:3])
         return answer.weight_gradient(x, spread(dy, stride, rows, columns))
 
-    def conv2d_input_gradient(dy, w, stride, padding, height, width):
+    def conv2d_input_gradient(dy, w, stride, padding, height, width, rounded=False):
         rows, columns = (n + 2 * padding - len(w) + 1 for n in (height, width))
         dx = answer.input_gradient(spread(dy, stride, rows, columns), w)
         return dx[:, padding : padding + height, padding : padding + width]
@@ -90,7 +90,7 @@ def statistics(answer):
 def causal_convolutions(answer):
     """e10: whether the centre is open follows from the number of taps."""
 
-    def causal_conv2d(x, w, kernel_size):
+    def causal_conv2d(x, w, kernel_size, rounded=False):
         centre = len(w) > kernel_size**2 // 2
         return answer.causal_convolution(x, w, kernel_size, centre)
 
@@ -134,20 +134,25 @@ def attention(answer):
 
 
 def loops(answer):
-    """e16: the halves of the channels apart, and an array for the output."""
+    """e16: the halves of the channels apart, and an array for the output.
 
-    def gate(x):
-        a, b = (np.ascontiguousarray(half) for half in np.split(x, 2, axis=-1))
+    What is around a gate in the layers of a prior, sums and dropout, is the reference's.
+    """
+
+    def gate_block(x, features, bias, condition, label, rate, seed):
+        given = (x, features, bias, condition, label, rate, seed)
+        inside = kernels.gate_block.reference(*given)[1]
+        a, b = (np.ascontiguousarray(half) for half in np.split(inside, 2, axis=-1))
         out = np.empty(a.shape)
         answer.gate(a.ravel(), b.ravel(), out.ravel())
-        return out
+        return x + kernels.dropout.reference(out, rate, seed), inside
 
     def cross_entropy(logits, targets):
         out = np.empty(len(logits))
         answer.cross_entropy(logits, targets, out)
         return out
 
-    return gate, cross_entropy
+    return gate_block, cross_entropy
 
 
 ADAPTERS = {
@@ -185,8 +190,8 @@ def _in_dtype_of_first(function):
     """A kernel whose results have the dtype of its first argument, as the library expects it."""
 
     @functools.wraps(function)
-    def kernel(*arguments):
-        result, dtype = function(*arguments), arguments[0].dtype
+    def kernel(*arguments, **settings):
+        result, dtype = function(*arguments, **settings), arguments[0].dtype
         if isinstance(result, tuple):
             return tuple(_as_dtype(np.asarray(part), dtype) for part in result)
         return None if result is None else _as_dtype(np.asarray(result), dtype)

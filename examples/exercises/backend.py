@@ -55,7 +55,7 @@ def inputs(rng):
         "causal_conv2d": (x, draw(13, 3, 5), 5),
         "causal_attention": (q, k, v, 0.0, 0, "logits"),
         "causal_attention_gradient": (*saved, read, 0.0, 0, "logits"),
-        "gate": (draw(2, 4, 4, 6),),
+        "gate_block": (draw(2, 4, 4, 3), draw(2, 4, 4, 6), draw(6), None, draw(2, 6), 0.3, 7),
         "cross_entropy": (10 * draw(40, 7), codes),
     }
 

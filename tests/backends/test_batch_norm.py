@@ -17,7 +17,8 @@ rng = np.random.default_rng(0)
 x, dy = rng.standard_normal((2, 5000, 37), dtype=np.float32)
 maps, w = x[:640, :32].reshape(2, 10, 32, 32), rng.standard_normal((13, 32, 40), dtype=np.float32)
 mean, variance = kernels.moments(x)
-results = [mean, variance, kernels.sum_rows(x), *kernels.correlate(x, mean, dy)]
+results = [mean, variance, kernels.sum_rows(x), ]
+results += kernels.normalize_parameter_gradient(x, mean, variance, mean, mean, 1e-5, True, dy)
 results += [kernels.mean_squared_error(x, dy)]
 y = kernels.causal_conv2d(maps, w, 5)
 results += [y, kernels.causal_conv2d_input_gradient(y, w, 5)]

@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 from backends.kernels import (
+    biased_elu,
+    biased_elu_gradient,
+    biased_relu,
+    biased_relu_gradient,
     causal_attention,
     causal_attention_gradient,
     causal_conv2d,
@@ -20,9 +24,14 @@ from backends.kernels import (
     elu,
     elu_gradient,
     gate,
+    gate_block,
+    gate_block_gradient,
     gate_gradient,
     logistic_mixture,
     logistic_mixture_gradient,
+    normalize,
+    normalize_input_gradient,
+    normalize_parameter_gradient,
     relu,
     relu_gradient,
 )
@@ -81,6 +90,25 @@ def gate_gradients(run, x, dy):
     yield 0, run(gate_gradient)(x, dy)
 
 
+def biased_gradients(kernel, gradient_kernel, run, x, bias, dy):
+    yield from enumerate(run(gradient_kernel)(kernel.reference(x, bias), dy))
+
+
+def gate_block_gradients(run, x, features, bias, condition, label, rate, seed, dy):
+    inside = gate_block.reference(x, features, bias, condition, label, rate, seed)[1]
+    d_inside, d_bias, d_label = run(gate_block_gradient)(inside, dy, rate, seed)
+    yield from enumerate((dy, d_inside, d_bias, d_inside, d_label))
+
+
+def normalize_gradients(run, x, mean, variance, scale, offset, epsilon, relu, dy):
+    """Of x as if the moments were not its own, whose gradients then are none."""
+    settings = (x, mean, variance, scale, offset, epsilon, relu, dy)
+    d_scale, d_offset = run(normalize_parameter_gradient)(*settings)
+    yield 3, d_scale
+    yield 4, d_offset
+    yield 0, run(normalize_input_gradient)(*settings, 0 * d_scale, 0 * d_offset, len(x))
+
+
 def dropout_gradients(run, x, rate, seed, dy):
     yield 0, run(dropout)(dy, rate, seed)
 
@@ -110,7 +138,12 @@ PAIRS = [
     (causal_attention, "one-row-more-than-a-block", attention_gradients),
     (relu, "images", partial(activation_gradients, relu, relu_gradient)),
     (elu, "images", partial(activation_gradients, elu, elu_gradient)),
+    (biased_relu, "images", partial(biased_gradients, biased_relu, biased_relu_gradient)),
+    (biased_elu, "images", partial(biased_gradients, biased_elu, biased_elu_gradient)),
     (gate, "images", gate_gradients),
+    (gate_block, "everything", gate_block_gradients),
+    (normalize, "several-parts", normalize_gradients),
+    (normalize, "several-parts-relu", normalize_gradients),
     (dropout, "images", dropout_gradients),
     (cross_entropy, "rows", cross_entropy_gradients),
     (logistic_mixture, "vectors", logistic_mixture_gradients),

@@ -91,10 +91,13 @@ def test_factors_are_rounded_and_sums_are_not(kernel, case, precision):
         check_product(kernel, case, "numba", precision)
 
 
-def check_product(kernel, case, backend, precision, layout="contiguous", call=None):
-    """The product of a case is that of its rounded factors in float64, up to float32's rounding."""
+def check_product(kernel, case, backend, precision, layout="contiguous", call=None, slack=0.0):
+    """The product of a case is that of its rounded factors in float64, up to float32's rounding.
+
+    `slack` as in `check_between`.
+    """
     roundings = [lambda x: rounded(x, precision)]
-    return check_between(kernel, case, backend, precision, layout, call, roundings)
+    return check_between(kernel, case, backend, precision, layout, call, roundings, slack)
 
 
 def check_product_on_device(
@@ -108,8 +111,14 @@ def check_product_on_device(
     roundings = [lambda x: rounded(x, precision)]
     if precision == "tf32":
         roundings += [lambda x: x, cut_to_tf32]
-    slack = DEVICE_SLACK[precision]
+    slack = DEVICE_SLACK[precision] + patch_slack(kernel, precision)
     check_between(kernel, case, backend, precision, layout, call, roundings, slack)
+
+
+def patch_slack(kernel, precision):
+    """The share that rounding patches takes: where a device adds up pixels from half precision."""
+    folds = kernel.__name__ in ("conv2d_input_gradient", "causal_conv2d_input_gradient")
+    return 2.0 ** -BITS[precision] if folds and precision in ("float16", "bfloat16") else 0.0
 
 
 def check_between(kernel, case, backend, precision, layout, call, roundings, slack=0.0):

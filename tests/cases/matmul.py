@@ -24,4 +24,5 @@ def _matmul(rows, length, columns, draw):
 
 CASES = {
     kernels.matmul: table(_matmul, PRODUCTS),
+    kernels.factor: {"rows": lambda draw: (draw(7, 5),), "empty": lambda draw: (draw(0, 3),)},
 }

@@ -5,9 +5,9 @@ import os
 import numpy as np
 import pytest
 
-from vqv2.array_file import ArrayFile
 from vqv2.data.array import ArrayImages
 from vqv2.errors import InputError
+from vqv2.files import ArrayFile
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), dtype=np.uint8)
 FLOATS = PIXELS / 255

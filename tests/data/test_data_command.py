@@ -16,13 +16,13 @@ from tests.processes import await_moment, finish, is_gone, started
 from tests.small import AUTOENCODER
 from vqv2.cli.main import main
 from vqv2.data import index as index_module
-from vqv2.data.code_writing import write_codes
-from vqv2.data.codes import open_codes
 from vqv2.data.images import open_images
 from vqv2.errors import InputError
 from vqv2.lab.bench.loading import loading, waiting
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.presets import PRESETS
+from vqv2.run.code_writing import write_codes
+from vqv2.run.codes import open_codes
 from vqv2.training import AutoencoderTask
 
 
@@ -158,19 +158,19 @@ def test_a_slow_reader_is_seen_to_be_waited_for(photos):
 
 def test_verify_names_what_is_damaged(tmp_path, capsys, monkeypatch):
     run = tmp_path / "run"
-    with write_codes(run / "codes", ("top",), (4,), {"train": 3}, (), "me", "it") as arrays:
-        arrays["train"]["top"][0:3] = np.ones((3, 4, 4), int)
+    with write_codes(run / "codes", ("top",), (4,), {"train": 3}, (), "me", "it") as writer:
+        writer.write("train", 0, {"top": np.ones((3, 4, 4), int)})
     monkeypatch.setattr("vqv2.cli.data.Run.open", lambda folder: _Run)
     _Run.codes_folder = run / "codes"
     assert vqv2("data", "verify", run) == 0
     assert "as they were written" in capsys.readouterr().out
-    monkeypatch.setattr("vqv2.data.codes.VERIFIED_AT_ONCE", 0)
+    monkeypatch.setattr("vqv2.run.codes.VERIFIED_AT_ONCE", 0)
     content = bytearray((run / "codes" / "train-top.npy").read_bytes())
     content[-1] ^= 1
     (run / "codes" / "train-top.npy").write_bytes(content)
     open_codes(run / "codes")
     assert vqv2("data", "verify", run) == 2
-    assert "train-top.npy is damaged in map 2" in capsys.readouterr().err
+    assert "train-top.npy is damaged" in capsys.readouterr().err
 
 
 class _Run:

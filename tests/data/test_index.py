@@ -12,7 +12,7 @@ from vqv2.data.index import index_file, open_index
 from vqv2.data.listing import list_images
 from vqv2.data.workers import Workers
 from vqv2.errors import InputError
-from vqv2.training.interruption import Stopped
+from vqv2.training.signals import Stopped
 
 
 def write(path, size=(16, 16)):

@@ -17,13 +17,13 @@ from tests.processes import finish, started
 from vqv2.cli.main import main
 from vqv2.data import pack_writing
 from vqv2.data.augment import FFHQ, IMAGENET
-from vqv2.data.checksum import seal
 from vqv2.data.images import has_own_size, open_images, open_splits, open_tree
 from vqv2.data.pack import MANIFEST, Pack
 from vqv2.data.pack_writing import Packing
 from vqv2.data.packed import PackedImages
 from vqv2.data.shard import shard_files, write_shard
 from vqv2.errors import InputError
+from vqv2.files.checksum import seal
 
 SIZE = 28
 SPLITS = ("train", "held_out", "all")

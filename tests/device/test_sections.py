@@ -103,7 +103,7 @@ def test_the_script_says_what_fails_and_goes_on(tmp_path):
         text=True,
     )
     assert finished.returncode == 1
-    assert finished.stdout.count("status 1 after 0 s") == 6 and "FAILED" in finished.stdout
+    assert finished.stdout.count(": status 1 after ") == 6 and "FAILED" in finished.stdout
     unknown = subprocess.run(["bash", "tests/device/run.sh", "fast"], cwd=ROOT, capture_output=True)
     assert unknown.returncode == 2
 

@@ -74,7 +74,7 @@ WRONG = [  # exercise, one of its wrong answers, kernels that it makes wrong
     ("e10", "sees one place to the right", {"causal_conv2d"}),
     ("e11", "reads itself (off by one)", {"causal_attention", "causal_attention_gradient"}),
     ("e11", "zero gradient of the keys", {"causal_attention_gradient"}),
-    ("e16", "a and b exchanged", {"gate"}),
+    ("e16", "a and b exchanged", {"gate_block"}),
     ("e16", "leaves the first code out", {"cross_entropy"}),
 ]
 
@@ -112,20 +112,21 @@ def test_what_is_missing_is_said(tmp_path):
 
 
 def test_some_answers_and_an_exception_leave_the_backend_as_it_was(kernels):
-    former, some = backends.current(), {"gate": kernels["gate"]}
-    x = np.random.default_rng(0).standard_normal((3, 4), dtype=np.float32)
-    with pytest.raises(ZeroDivisionError), backend.plugged_in(some) as calls:
+    former, name = backends.current(), "gate_block"
+    kernel = getattr(backends.kernels, name)
+    given = backend.inputs(np.random.default_rng(0))[name]
+    with pytest.raises(ZeroDivisionError), backend.plugged_in({name: kernels[name]}) as calls:
         assert backends.current() == backend.NAME
-        expected = backends.kernel.Kernel(backends.kernels.gate.reference)(x)
-        np.testing.assert_allclose(backends.kernels.gate(x), expected, rtol=1e-6)
-        assert backends.kernels.gate(x).dtype == np.float32
-        backends.kernels.relu(x)
-        assert calls == {"gate": 2}
+        result, expected = kernel(*given)[0], kernel.reference(*given)[0]
+        np.testing.assert_allclose(result, expected, rtol=1e-5)
+        assert result.dtype == np.float32
+        backends.kernels.relu(given[0])
+        assert calls == {name: 1}
         raise ZeroDivisionError
     assert backends.current() == former
     with pytest.raises(backends.BackendError, match="no backend 'mine'"):
         backends.use(backend.NAME)
-    assert backend.NAME not in backends.kernels.gate.versions
+    assert backend.NAME not in kernel.versions
 
 
 def test_dropout_is_the_references(kernels):

@@ -36,6 +36,7 @@ def test_lesson(path, out):
     assert "as expected: " in printed and "NOT SO: " not in printed, printed
     with Image.open(out / f"{path.stem}.png") as picture:
         assert min(picture.size) > 300
+        assert picture.info["Description"].endswith(".")  # the caption in the book
         assert len(set(picture.convert("L").resize((64, 64)).tobytes())) > 20
 
 

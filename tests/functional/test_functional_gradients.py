@@ -32,6 +32,7 @@ def dropped(operation):
 
 CASES = {
     "add": [(F.add, array(3, 4), array(4)), (lambda a: a + 1.5, array(2))],
+    "add_biased": [(F.add_biased, array(2, 3, 4), array(2, 3, 4), array(4))],
     "subtract": [(F.subtract, array(3, 1), array(3, 4)), (lambda a: 1.0 - a, array(2))],
     "multiply": [(F.multiply, array(2, 3), array(2, 1)), (lambda a: -a * 2.0, array(2))],
     "divide": [(F.divide, array(2, 3), away_from_zero(3)), (lambda a: 1 / a, away_from_zero(2))],
@@ -63,10 +64,21 @@ CASES = {
     ],
     "split": [(lambda x: F.split(x, sections=3), array(2, 6))],
     "upsample": [(lambda x: F.upsample(x, factor=3), array(2, 2, 3, 4))],
-    "relu": [(F.relu, away_from_zero(3, 4))],
-    "elu": [(F.elu, away_from_zero(3, 4))],
+    "relu": [
+        (F.relu, away_from_zero(3, 4)), (F.relu, away_from_zero(2, 3, 4), array(4) * 0.01),
+        (lambda x: F.relu(x, skip=True), away_from_zero(3, 4)),
+    ],
+    "elu": [
+        (F.elu, away_from_zero(3, 4)), (F.elu, away_from_zero(2, 3, 4), array(4) * 0.01),
+        (lambda x: F.elu(x, skip=True), away_from_zero(3, 4)),
+    ],
     "sigmoid": [(F.sigmoid, array(3, 4) * 5)],
     "gate": [(F.gate, array(2, 3, 8))],
+    "gate_block": [
+        (dropped(lambda *x, rng: F.gate_block(*x, rate=0.4, rng=rng)), array(2, 3, 3, 4),
+         array(2, 3, 3, 8), array(8), array(2, 3, 3, 8), array(2, 8)),
+        (lambda *x: F.gate_block(*x, None, None), array(2, 3, 3, 4), array(2, 3, 3, 8), array(8)),
+    ],
     "dropout": [(dropped(lambda x, rng: F.dropout(x, rate=0.4, rng=rng)), array(5, 7))],
     "conv2d": [
         (lambda x, w, b: F.conv2d(x, w, b, stride=2, padding=1), array(2, 6, 8, 3),
@@ -106,7 +118,11 @@ CASES = {
          array(3, parameter_count(4, 3))),
     ],
     "mean_squared_error": [(F.mean_squared_error, array(3, 4), array(3, 4))],
-    "batch_norm": [(F.batch_norm, array(4, 3, 3, 5) * 2 + 1, array(5), array(5))],
+    "batch_norm": [
+        (F.batch_norm, array(4, 3, 3, 5) * 2 + 1, array(5), array(5)),
+        (lambda *x: F.batch_norm(*x, relu=True, skip=True), array(4, 3, 3, 5) * 2 + 1, array(5),
+         array(5)),
+    ],
 }  # fmt: skip
 
 NOT_A_DERIVATIVE = {"straight_through"}  # its gradient is not that of its value, by design

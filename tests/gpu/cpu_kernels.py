@@ -126,7 +126,7 @@ class CpuKernel:
     def _place(self, parameter, value, guarded):
         """Where the kernel finds an argument: a scalar, or the address of a guarded copy."""
         name, dtype, is_array, _ = parameter
-        if isinstance(value, np.ndarray) != is_array or value.dtype != dtype:
+        if isinstance(value, np.ndarray) != is_array or dtype not in (None, value.dtype):
             raise KernelError(
                 f"{self.name} wants {'an array' if is_array else 'a scalar'} of {np.dtype(dtype)} "
                 f"for {name}, got {type(value).__name__} of {getattr(value, 'dtype', '?')}"

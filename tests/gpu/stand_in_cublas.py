@@ -8,7 +8,7 @@ import types
 
 import numpy as np
 
-from backends.precision import rounded, widen
+from backends.precision import bfloat16_bits, rounded, widen
 
 OP_N, OP_T = 0, 1
 KINDS = {0: np.float32, 2: np.float16, 14: np.uint16}  # CUDA_R_32F, CUDA_R_16F, CUDA_R_16BF
@@ -37,7 +37,11 @@ def module(counts):
         ldc, compute, algorithm,
     ):  # fmt: skip
         """C = alpha op(A) op(B) + beta C, all of them stored column by column."""
-        if min(m, n, k) < 1 or c_kind != 0 or compute not in (COMPUTE_32F, COMPUTE_32F_FAST_TF32):
+        if (
+            min(m, n, k) < 1
+            or c_kind not in (0, a_kind)
+            or compute not in (COMPUTE_32F, COMPUTE_32F_FAST_TF32)
+        ):
             raise ValueError(f"CUBLAS_STATUS_NOT_SUPPORTED: {m, n, k, c_kind, compute}")
         if a_kind != b_kind or (a_kind != 0 and compute != COMPUTE_32F):
             raise ValueError("CUBLAS_STATUS_NOT_SUPPORTED: two kinds of factors")
@@ -48,7 +52,9 @@ def module(counts):
         result = _matrix(c, c_kind, m, n, ldc)
         scale, former = (ctypes.c_float.from_address(place).value for place in (alpha, beta))
         product = np.float32(scale) * (left @ right)
-        result[...] = product + np.float32(former) * result if former else product
+        if former:
+            product += np.float32(former) * _numbers(result)
+        result[...] = bfloat16_bits(product) if result.dtype == np.uint16 else product
 
     return types.SimpleNamespace(
         CUBLAS_OP_N=OP_N,

@@ -31,7 +31,7 @@ from tests.gpu.test_kernels import (
 from tests.gpu.test_kernels import (
     test_reading_from_many_positions_of_any_width as many_positions,
 )
-from tests.gpu.test_precision import check_products
+from tests.gpu.test_precision import FUSED, check_fused, check_products
 
 FAULTS = [
     ("adam.cu", "i, count)", "i, count - 1)"),
@@ -49,20 +49,45 @@ FAULTS = [
     ("attention.cu", "(b * length + i) * length + j", "(b * length + j) * length + i"),
     ("attention.cu", "(length + TILE - 1) / TILE", "max(1, length / TILE)"),
     ("attention.cu", "nothing ? Real(0)", "nothing ? Real(1)"),
+    ("batch_norm.cu", "sum / (part.last - part.first)", "sum / part_rows"),
+    ("batch_norm.cu", "square - sum * shift", "square"),
+    ("batch_norm.cu", "rows - (long long)part * part_rows", "rows"),
+    ("batch_norm.cu", "count * distance * distance", "distance * distance"),
+    ("batch_norm.cu", "(*this)(x) > 0", "x > 0"),
+    ("batch_norm.cu", "relu && value < 0 ?", "value < 0 ?"),
+    ("batch_norm.cu", "product * normalized.inverse", "product"),
+    ("batch_norm.cu", "adds ? onto[i] + d : d", "d"),
+    ("batch_norm.cu", "(part.number * 2 + 1) * channels", "(part.number + 1) * channels"),
+    ("batch_norm.cu", "+ shift);", ");"),
+    ("batch_norm.cu", "share * (new_variance", "(new_variance"),
+    ("columns.cu", "part += ACROSS)", "part += ACROSS + 1)"),
+    ("columns.cu", "group * parts * channels", "group * channels"),
     ("conv.cu", "t < high ?", "t <= high ?"),
     ("conv.cu", "row < height;", "row <= height;"),
     ("conv.cu", "if (position >= lines * columns) return;", ""),
-    ("conv.cu", "b < open &&", "b < kernel &&"),
+    ("conv.cu", "tap >= taps", "tap >= kernel * kernel"),
     ("conv.cu", "line < 0 ||", ""),
-    ("conv.cu", "if (j >= columns) continue;", ""),
-    ("conv.cu", "x[c] += sum;", "x[c] = sum;"),
-    ("conv.cu", "half_bits(x, format)", "half_bits(x, 1 - format)"),
-    ("cublas.cu", "i, count)", "i, count - 1)"),
-    ("cublas.cu", "format)", "BFLOAT16)"),
+    ("conv.cu", "j >= columns ||", ""),
+    ("conv.cu", "i * stride != row + padding - a ||", ""),
+    ("conv.cu", "add ? read(x, place, format) : Real(0)", "Real(0)"),
+    ("conv.cu", "add ? read(x, place, format) : Real(0)", "read(x, place, format)"),
+    ("half.cu", "half_value(halves[i], format)", "half_value(halves[i], 1 - format)"),
+    ("batch_norm.cu", "half_bits(value, format)", "half_bits(value, 1 - format)"),
+    ("batch_norm.cu", "read(dy, i, dy_format)", "read(dy, i, EXACT)"),
+    ("elementwise.cu", "write(inside, i, inside_format", "write(inside, i, features_format"),
+    ("half.cu", "half_bits(x[i], format)", "half_bits(x[i], BFLOAT16)"),
+    ("half.cu", "half_bits(x[i], format)", "half_bits(x[i], FLOAT16)"),
+    ("half.cu", "i, count) halves", "i, count - 1) halves"),
     ("cross_entropy.cu", "if (row >= rows) return;", ""),
     ("cross_entropy.cu", "exp(logits[k] - peak)", "exp(logits[k])"),
     ("cross_entropy.cu", "k == target", "k == target + 1"),
-    ("elementwise.cu", "x[i] > 0 ? x[i]", "x[i] < 0 ? x[i]"),
+    ("elementwise.cu", "x > 0 ? x : expm1(x)", "x < 0 ? x : expm1(x)"),
+    ("elementwise.cu", "adds ? onto[i] + d : d", "d"),
+    ("elementwise.cu", "sum += d;", "sum = d;"),
+    ("elementwise.cu", "part.first / length * 2", "part.first / length"),
+    ("elementwise.cu", "if (conditioned)", "if (!conditioned)"),
+    ("elementwise.cu", "(keep(seed, i, threshold) ? gated", "(keep(seed, m, threshold) ? gated"),
+    ("elementwise.cu", "sum_b += db;", "sum_b += da;"),
     ("elementwise.cu", "keep(seed, i, threshold)", "keep(seed, i + 1, threshold)"),
     ("elementwise.cu", "row += gridDim.x", "row += gridDim.x + 1"),
     ("elementwise.cu", "exp(-fabs(x))", "exp(-x)"),
@@ -136,6 +161,7 @@ def run_checks(family):
     """The checks of one kernel family, without repetition over orders and dtypes."""
     families = {
         "conv": ("conv", "causal_conv"),
+        "columns": ("batch_norm", "elementwise"),
         "sample": ("sample", "sampling_step"),
     }.get(family, (family,))
     for kernel in CASES:
@@ -144,9 +170,13 @@ def run_checks(family):
                 test_kernels.test_version_agrees_with_the_reference(
                     kernel, case, ("cupy", np.float32), "contiguous"
                 )
-    if family in ("conv", "cublas"):
+    if family in ("conv", "half"):
         for precision in ("float16", "bfloat16"):
             check_products("3x3", precision)
+    if family in ("batch_norm", "elementwise", "half"):
+        for kernel in (k for k in FUSED if test_kernels.family(k) in (family, "matmul")):
+            for given in ("float32", "halves"):
+                check_fused(kernel, given, "float16")
     if family == "adam":
         find_overflow()
     if family == "conv":

@@ -13,8 +13,8 @@ from vqv2 import pipeline
 from vqv2.cli import processes
 from vqv2.cli.main import main
 from vqv2.run import Run
+from vqv2.run.log import read_log
 from vqv2.training import Schedule
-from vqv2.training.log import read_log
 
 SIZES = {"1GiB": 2**30, "0.5 gib": 2**29, "2MB": 2 * 10**6, "3000": 3000}
 

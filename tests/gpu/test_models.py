@@ -101,7 +101,12 @@ def test_stage_2_trains_as_on_the_processor(level, device):
 
 @pytest.mark.parametrize("precision", backends.PRECISIONS[1:])
 def test_reduced_precision_trains_as_its_emulation_on_the_processor(precision, device):
-    """Rounding to a neighbour differs now and then where sums differ in their last bits."""
+    """Rounding to a neighbour differs now and then where sums differ in their last bits.
+
+    In half precision a device rounds activations and patches, too. Where a gradient is as small as
+    that, Adam may take its first steps, 1e-3 each, the other way.
+    """
+    most = 2e-3 if precision == "tf32" else 4e-3
     for trained in (trained_autoencoder, partial(trained_prior, "bottom")):
         with backends.use("numba", precision=precision):
             expected = trained()
@@ -109,8 +114,10 @@ def test_reduced_precision_trains_as_its_emulation_on_the_processor(precision, d
             losses, state = trained()
         np.testing.assert_allclose(losses, expected[0], rtol=2e-3)
         assert state.keys() == expected[1].keys()
-        for name in (name for name in state if name.startswith("average.")):
-            np.testing.assert_allclose(state[name], expected[1][name], atol=2e-3, err_msg=name)
+        averages = [name for name in state if name.startswith("average.")]
+        differences = [np.abs(state[name] - expected[1][name]).ravel() for name in averages]
+        differences = np.concatenate(differences)
+        assert differences.max() <= most and differences.mean() <= 3e-4
 
 
 def test_activation_recomputation_changes_nothing_but_rounding(device):

@@ -55,6 +55,19 @@ def test_state_comes_back_and_is_a_copy(pair):
         np.testing.assert_array_equal(array, state[name])
 
 
+def test_a_model_without_weights_is_nan_until_it_takes_some_over(pair):
+    state, empty = pair.state(), Pair(None)
+    with pytest.raises(InputError, match="arrays are missing"):
+        empty.load_state({"second.bias": state["second.bias"]}, copy=False)
+    assert np.isnan(empty.second(Tensor(np.ones((1, 2), np.float32))).array).all()
+    empty.load_state(state, copy=False)
+    pair.load_state(state)
+    weight = state["second.weight"]
+    assert np.shares_memory(empty.second.weight.array, weight)  # in memory once
+    assert not np.shares_memory(pair.second.weight.array, weight)
+    assert all(np.isfinite(parameter.array).all() for parameter in empty.parameters().values())
+
+
 @pytest.mark.parametrize("change", ["missing", "unexpected", "shape"])
 def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(pair, change):
     state = {name: array + 1 for name, array in pair.state().items()}

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from vqv2 import checkpoint
-from vqv2.training.log import read_log
+from vqv2.run import checkpoint
+from vqv2.run.log import read_log
 
 SPEED = "images_per_second"  # the only thing about a training that time decides
 

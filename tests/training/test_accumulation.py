@@ -7,15 +7,15 @@ import pytest
 
 import backends
 from tests.small import AUTOENCODER, CONFIG, PRIOR, write_images
-from vqv2 import checkpoint, pipeline
+from vqv2 import pipeline
 from vqv2.config import replace
-from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
 from vqv2.optim import clip_gradients, gradient_norm
-from vqv2.run import Run, build_prior
+from vqv2.run import Run, build_prior, checkpoint
+from vqv2.run.codes import open_codes
+from vqv2.run.log import read_log
 from vqv2.training import AutoencoderTask, PriorTask, Schedule, TrainingError, train
-from vqv2.training.log import read_log
-from vqv2.training.order import step_generator
+from vqv2.training.draws import step_generator
 from vqv2.training.step import compute_gradients
 from vqv2.training.task import split
 

@@ -10,13 +10,13 @@ import pytest
 
 from tests.small import CONFIG, write_images
 from tests.training.killed import differences
-from vqv2 import checkpoint, pipeline, presets
+from vqv2 import pipeline, presets
 from vqv2.cli.main import main
 from vqv2.cli.training import check_continues
 from vqv2.errors import InputError
-from vqv2.run import Run
+from vqv2.run import Run, checkpoint
+from vqv2.run.log import read_log
 from vqv2.training import Schedule, loop
-from vqv2.training.log import read_log
 
 QUIET = Schedule(log_every=1, checkpoint_seconds=0, progress=False)
 STAGES = {

@@ -16,14 +16,14 @@ from PIL import Image
 
 from tests.small import AUTOENCODER, CONFIG, write_images
 from tests.training.killed import differences
-from vqv2 import Hierarchy, checkpoint, pipeline
+from vqv2 import Hierarchy, pipeline
 from vqv2.cli.main import main
 from vqv2.errors import InputError
-from vqv2.run import Run
+from vqv2.run import Run, checkpoint, lock
+from vqv2.run.lock import is_locked, locked
+from vqv2.run.log import read_log
+from vqv2.run.rules import check_train
 from vqv2.training import Schedule
-from vqv2.training import claim as claim_module
-from vqv2.training.claim import claim, is_claimed
-from vqv2.training.log import read_log
 
 QUIET = Schedule(log_every=1, validate_every=2, checkpoint_seconds=0, keep=3, progress=False)
 
@@ -52,8 +52,6 @@ def test_after_a_damaged_newest_the_end_is_the_same(tmp_path, sources, capsys):
     for run in (whole, hurt):
         pipeline.train_autoencoder(run, sources, schedule=QUIET)
     damage(hurt.checkpoint_path("autoencoder"))
-    with pytest.raises(InputError, match="is damaged"):
-        hurt.load_autoencoder()
     pipeline.train_autoencoder(hurt, sources, resume=True, schedule=QUIET)
     error = capsys.readouterr().err
     assert f"{hurt.checkpoint_path('autoencoder')} is damaged" in error
@@ -66,14 +64,14 @@ def test_codes_stay_good_when_their_damaged_autoencoder_is_trained_again(tmp_pat
     pipeline.train_autoencoder(run, sources, schedule=QUIET)
     pipeline.extract_codes(run, sources, progress=False)
     damage(run.checkpoint_path("autoencoder"))
-    pipeline.check_stage(run, "autoencoder", resume=True)
+    check_train(run, "autoencoder", resume=True)
     pipeline.train_autoencoder(run, sources, resume=True, schedule=QUIET)
     pipeline.train_prior(run, "top", schedule=QUIET)
-    pipeline.check_stage(run, "autoencoder", resume=True)  # has nothing to do
+    check_train(run, "autoencoder", resume=True)  # has nothing to do
     more = dataclasses.replace(run.config.autoencoder, steps=7)
     run.config = run.config.with_autoencoder(more)
     with pytest.raises(InputError, match="make useless"):
-        pipeline.check_stage(run, "autoencoder", resume=True)
+        check_train(run, "autoencoder", resume=True)
 
 
 def test_the_best_is_the_one_of_the_lowest_held_out_loss(tmp_path, sources):
@@ -123,7 +121,7 @@ def test_checkpoints_without_the_newest_are_not_begun_over(tmp_path, sources):
     run.checkpoint_path("autoencoder").unlink()  # as someone does with a damaged one
     before = sorted(run.folder.rglob("*"))
     for begin in (
-        lambda: pipeline.check_stage(run, "autoencoder", resume=False),
+        lambda: check_train(run, "autoencoder", resume=False),
         lambda: pipeline.train_autoencoder(run, sources, schedule=QUIET),
         lambda: Run.new(run.folder, CONFIG, (), "images.npz"),
     ):
@@ -178,9 +176,9 @@ def test_a_damaged_schedule_is_a_sentence(tmp_path, sources, capsys, schedule):
 def test_a_second_process_in_the_same_folder_is_refused(tmp_path, sources):
     run = run_of(tmp_path / "run", sources)
     folder = run.stage_folder("autoencoder")
-    assert not is_claimed(folder)
-    with claim(folder):
-        assert is_claimed(folder)
+    assert not is_locked(folder)
+    with locked(folder):
+        assert is_locked(folder)
         with pytest.raises(InputError, match="another process works in"):
             pipeline.train_autoencoder(run, sources, schedule=QUIET)
     pipeline.train_autoencoder(run, sources, schedule=QUIET)
@@ -190,24 +188,25 @@ def test_codes_are_not_extracted_from_an_autoencoder_in_training(tmp_path, sourc
     run = run_of(tmp_path / "run", sources, steps=2)
     pipeline.train_autoencoder(run, sources, schedule=QUIET)
     with (
-        claim(run.stage_folder("autoencoder")),
+        locked(run.stage_folder("autoencoder")),
         pytest.raises(InputError, match=r"autoencoder in .* is being trained now: wait for"),
     ):
         pipeline.extract_codes(run, sources, progress=False)
-    with claim(run.folder):  # as whoever extracts has it
-        pipeline.check_stage(run, "autoencoder", resume=True)  # has nothing to do
+    with locked(run.folder):  # as whoever extracts has it
+        check_train(run, "autoencoder", resume=True)  # has nothing to do
         run.config = run.config.with_autoencoder(dataclasses.replace(AUTOENCODER, steps=3))
-        with pytest.raises(InputError, match="codes are being extracted in .* now: wait for"):
-            pipeline.check_stage(run, "autoencoder", resume=True)
-    pipeline.check_stage(run, "autoencoder", resume=True)
+        for stage in run.stages:
+            with pytest.raises(InputError, match="codes are being extracted in .* now: wait for"):
+                check_train(run, stage, resume=True)
+    check_train(run, "autoencoder", resume=True)
 
 
 def test_who_looks_for_a_process_does_not_pass_for_one(tmp_path):
-    with claim(tmp_path):
+    with locked(tmp_path):
         pass
     with open(tmp_path / ".lock", "r+") as file:
-        assert claim_module._lock(file, shared=True)
-        assert not is_claimed(tmp_path)
+        assert lock._lock(file, shared=True)
+        assert not is_locked(tmp_path)
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path, sources):
@@ -218,26 +217,6 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path, sources):
     left.write_text("half")
     pipeline.train_autoencoder(run, sources, schedule=QUIET)
     assert not left.exists()
-
-
-def test_a_run_of_an_older_version_goes_on(tmp_path, sources):
-    """One without training.json, and with fewer fields and no best in its checkpoint."""
-    whole, old = run_of(tmp_path / "whole", sources), run_of(tmp_path / "old", sources, steps=3)
-    pipeline.train_autoencoder(whole, sources, 4, schedule=QUIET)
-    pipeline.train_autoencoder(old, sources, 4, schedule=QUIET)
-    folder = old.stage_folder("autoencoder")
-    arrays, metadata = checkpoint.load(folder / "checkpoint.safetensors")
-    for path in folder.glob("*.safetensors"):
-        path.unlink()
-    (folder / "training.json").unlink()
-    del metadata["best"], metadata["config"]["recompute"]
-    checkpoint.save(folder / "checkpoint.safetensors", arrays, metadata)
-    assert old.begun("autoencoder") == {"seed": 4}
-    old.config = whole.config
-    pipeline.train_autoencoder(old, sources, 4, resume=True, schedule=QUIET)
-    first, second = (checkpoint.load(run.checkpoint_path("autoencoder"))[0] for run in (whole, old))
-    for name, array in first.items():
-        np.testing.assert_array_equal(array, second[name], err_msg=name)
 
 
 def folders_of_images(path, size=16):
@@ -271,21 +250,6 @@ def test_data_that_was_moved_is_gone_on_with_but_not_other_data(tmp_path, capsys
     assert "elsewhere, which it has learned from, had other images" in capsys.readouterr().err
 
 
-def test_a_checkpoint_that_knows_the_name_of_its_data_only_is_compared_by_it(tmp_path, sources):
-    run = run_of(tmp_path / "run", sources, steps=2)
-    pipeline.train_autoencoder(run, sources, schedule=QUIET)
-    path = run.checkpoint_path("autoencoder")
-    arrays, metadata = checkpoint.load(path)
-    del metadata["data_identity"]
-    run.config = run.config.with_autoencoder(dataclasses.replace(AUTOENCODER, steps=3))
-    for name in ("photos", metadata["data"]):
-        checkpoint.save(path, arrays, {**metadata, "data": name})
-        if name == "photos":
-            with pytest.raises(InputError, match=r"its data is 'photos', not 'images\.npz'"):
-                pipeline.train_autoencoder(run, sources, resume=True, schedule=QUIET)
-    pipeline.train_autoencoder(run, sources, resume=True, schedule=QUIET)
-
-
 def test_a_run_is_opened_or_begun(tmp_path, sources):
     config, images = CONFIG, str(tmp_path / "images.npz")
     begin = functools.partial(pipeline.open_or_begin, tmp_path / "run")
@@ -293,6 +257,8 @@ def test_a_run_is_opened_or_begun(tmp_path, sources):
     run = begin(config, images, sources)  # begun, and nothing learned yet
     pipeline.train_autoencoder(run, sources, schedule=QUIET)
     content = (run.folder / "config.json").read_bytes()
+    auto = config.with_autoencoder(dataclasses.replace(AUTOENCODER, precision="auto"))
+    assert begin(auto, images, sources).config == config
     with pytest.raises(InputError, match="another run, with other settings: choose another folder"):
         begin(config.with_autoencoder(dataclasses.replace(AUTOENCODER, steps=9)), images, sources)
     others = pipeline.open_splits(write_images(tmp_path / "others.npz", count=30), AUTOENCODER)
@@ -319,12 +285,12 @@ def test_going_on_beside_codes_reads_a_header_only(tmp_path, sources, monkeypatc
     pipeline.extract_codes(run, sources, progress=False)
     further = run.config.with_autoencoder(dataclasses.replace(AUTOENCODER, steps=3))
     monkeypatch.setattr(checkpoint, "load", None)
-    pipeline.check_stage(run, "autoencoder", resume=True)
+    check_train(run, "autoencoder", resume=True)
     damage(run.checkpoint_path("autoencoder"))  # the steps before are what its codes are of
-    pipeline.check_stage(run, "autoencoder", resume=True)
+    check_train(run, "autoencoder", resume=True)
     run.config = further
     with pytest.raises(InputError, match="holds codes of this autoencoder"):
-        pipeline.check_stage(run, "autoencoder", resume=True)
+        check_train(run, "autoencoder", resume=True)
 
 
 def command(data, run, *more):
@@ -450,7 +416,7 @@ def test_codes_that_a_prior_has_learned_are_not_replaced_by_others(tmp_path, sou
     assert pipeline.extract_codes(run, sources, progress=False).checksum == checksum
     (run.codes_folder / "train-top.npy").write_bytes(b"damaged")  # there is nothing to lose now
     assert pipeline.extract_codes(run, sources, progress=False).checksum == checksum
-    with claim(run.stage_folder("prior-top")), pytest.raises(InputError, match="is being tr"):
+    with locked(run.stage_folder("prior-top")), pytest.raises(InputError, match="is being tr"):
         pipeline.extract_codes(run, sources, progress=False)
     shutil.rmtree(run.stage_folder("prior-top"))
     pipeline.extract_codes(run, sources, progress=False, copies=2)
@@ -459,5 +425,5 @@ def test_codes_that_a_prior_has_learned_are_not_replaced_by_others(tmp_path, sou
 def test_two_processes_do_not_extract_at_once(tmp_path, sources):
     run = run_of(tmp_path / "run", sources, steps=1)
     pipeline.train_autoencoder(run, sources, schedule=QUIET)
-    with claim(run.folder), pytest.raises(InputError, match="another process works in"):
+    with locked(run.folder), pytest.raises(InputError, match="another process works in"):
         pipeline.extract_codes(run, sources, progress=False)

@@ -8,9 +8,9 @@ import pytest
 from tests.small import AUTOENCODER, CONFIG, write_images
 from vqv2 import pipeline
 from vqv2.run import Run
+from vqv2.run.log import read_log
 from vqv2.training import AutoencoderTask, Schedule, TrainingError, train
-from vqv2.training.collapse import PATIENCE, collapse_warnings
-from vqv2.training.log import read_log
+from vqv2.training.record import PATIENCE, collapse_warnings
 
 QUIET = Schedule(log_every=1, validate_every=100, checkpoint_seconds=0, progress=False)
 CONFIGURED = dataclasses.replace(AUTOENCODER, codebook_size=512, batch=4, restart_after=0)

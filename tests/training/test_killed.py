@@ -217,7 +217,7 @@ def test_an_extraction_that_is_terminated_goes_on(tmp_path):
     complete(["--backend", "reference", *stages["autoencoder"]])
     shutil.copytree(run, tmp_path / "undisturbed")
     complete(["--backend", "reference", "encode", tmp_path / "undisturbed"])
-    begun = run / "codes.partial" / "begun.json"
+    begun = run / "codes.partial" / "manifest.json"
     with vqv2(["--backend", "reference", *stages["encode"]]) as process:
         assert await_moment(process, begun.exists, 0.001), process.stderr.read()
         process.send_signal(signal.SIGTERM)

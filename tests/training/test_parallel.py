@@ -13,14 +13,14 @@ from tests import mpi
 from tests.processes import await_moment, finish, is_gone
 from tests.small import write_images
 from tests.training import together
-from vqv2 import checkpoint, presets
+from vqv2 import presets
 from vqv2.cli.main import main
 from vqv2.errors import InputError
 from vqv2.models.quantizer import Quantizer
 from vqv2.optim import Adam
-from vqv2.run import build_prior
+from vqv2.run import build_prior, checkpoint
+from vqv2.run.log import read_log
 from vqv2.training import parallel
-from vqv2.training.log import read_log
 
 PROGRAM = Path(together.__file__)
 QUIET = 120.0  # seconds in which all processes must be gone once one is

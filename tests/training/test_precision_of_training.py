@@ -8,14 +8,14 @@ import pytest
 import backends
 from backends import shapes
 from tests.small import AUTOENCODER, CONFIG, write_images
-from vqv2 import checkpoint, loss_scale, pipeline
+from vqv2 import loss_scale, pipeline
 from vqv2.cli.main import main
 from vqv2.config import AutoencoderConfig, PriorConfig
 from vqv2.errors import InputError
 from vqv2.models.autoencoder import Autoencoder
-from vqv2.run import Run
+from vqv2.run import Run, checkpoint
+from vqv2.run.log import read_log
 from vqv2.training import Schedule, TrainingError
-from vqv2.training.log import read_log
 from vqv2.training.precision import resolved
 
 QUIET = Schedule(log_every=1, validate_every=6, progress=False)

@@ -8,10 +8,10 @@ import pytest
 
 from tests.small import CONFIG, train_all, write_images
 from tests.training.killed import differences
-from vqv2 import checkpoint, presets
+from vqv2 import presets
 from vqv2.cli.main import main
 from vqv2.hierarchy import Hierarchy
-from vqv2.run import Run
+from vqv2.run import Run, checkpoint
 from vqv2.training import Schedule, loop
 
 STAGES = ("autoencoder", "prior-bottom")

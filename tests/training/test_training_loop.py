@@ -10,13 +10,13 @@ import pytest
 
 from backends.process.communication import Single
 from tests.small import AUTOENCODER, CONFIG, write_images
-from vqv2 import checkpoint, pipeline
-from vqv2.data.codes import open_codes
+from vqv2 import pipeline
 from vqv2.errors import InputError
-from vqv2.run import Run
+from vqv2.run import Run, checkpoint
+from vqv2.run.codes import open_codes
+from vqv2.run.log import read_log
 from vqv2.training import AutoencoderTask, PriorTask, Schedule, TrainingError, parallel, train
-from vqv2.training.interruption import interruption
-from vqv2.training.log import read_log
+from vqv2.training.signals import interruption
 
 QUIET = Schedule(log_every=1, validate_every=3, progress=False)
 
@@ -180,7 +180,7 @@ def test_a_full_disk_while_saving_is_one_sentence_and_keeps_the_former(
     def full(arrays, path, header):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr("vqv2.files.tensors.save_file", full)
     with pytest.raises(InputError, match="No space left"):
         pipeline.train_autoencoder(with_steps(run, 4), sources, 0, True, QUIET)
     assert run.checkpoint_path("autoencoder").read_bytes() == before

@@ -21,11 +21,12 @@ import pytest
 import vqv2.functional as F
 from backends.process.communication import Single, connect, launched
 from tests.small import AUTOENCODER, CONFIG, write_images
-from vqv2 import Hierarchy, agreement, checkpoint, loss_scale, pipeline
+from vqv2 import Hierarchy, agreement, loss_scale, pipeline
 from vqv2.autodiff import Tensor
 from vqv2.cli import processes
 from vqv2.cli.main import main
 from vqv2.errors import InputError
+from vqv2.files import tensors
 from vqv2.nn import BatchNorm, Module
 from vqv2.optim import Adam
 from vqv2.presets import PRESETS
@@ -248,7 +249,7 @@ def train(folder, fault):
     if fault == "broken data" and rank == 1:
         AutoencoderTask.batch = _break_at(3, AutoencoderTask.batch)
     if fault == "full disk" and rank == 0:
-        checkpoint.save_file = _full
+        tensors.save_file = _full
     command = commands(folder)[0]
     sys.exit(main([*command, "--steps", "1000000"]))
 

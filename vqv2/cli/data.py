@@ -10,7 +10,6 @@ from vqv2.cli.overview import print_overview, print_remarks, print_split
 from vqv2.cli.skipped import list_skipped, print_skipped
 from vqv2.config import replace
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
-from vqv2.data.codes import open_codes
 from vqv2.data.images import has_own_size, open_images, open_splits, open_tree
 from vqv2.data.index import KEPT_FROM, index_file
 from vqv2.data.layout import WHOLE
@@ -24,8 +23,9 @@ from vqv2.models.autoencoder import Autoencoder
 from vqv2.pictures import save_augmentations
 from vqv2.presets import PRESETS, preset
 from vqv2.run import Run
+from vqv2.run.codes import open_codes
+from vqv2.run.lock import locked
 from vqv2.training import AutoencoderTask
-from vqv2.training.claim import claim
 
 USUAL_SIZE = 128  # pixels, of what has no size of its own
 EXAMPLES = (
@@ -187,7 +187,7 @@ def _pack(arguments):
     packing = Packing(tree, arguments.out, arguments.size, augmentation.random_crop)
     print_overview({split: packing.sources[split] for split in ("train", "held_out")})
     print_skipped({"all": packing.sources["all"]})
-    with claim(arguments.out):
+    with locked(arguments.out):
         _print_need(packing)
         packing.write()
     list_skipped(packing.damaged())
@@ -251,6 +251,6 @@ def _verify(arguments):
         store, what = Pack(arguments.folder), "images"
     else:
         store, what = open_codes(Run.open(arguments.folder).codes_folder), "codes"
-    store.verify(progress=True)
+    store.verify()
     print(f"{store.folder}: {store.bytes / 1e6:.1f} MB of {what} are as they were written "
           f"({time.monotonic() - begun:.1f} s)")  # fmt: skip

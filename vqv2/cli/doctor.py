@@ -1,7 +1,7 @@
 """`vqv2 doctor`: what state a run folder is in, and what to do next."""
 
 from vqv2.cli.arguments import add_command
-from vqv2.training.diagnosis import diagnose
+from vqv2.run.doctor import diagnose
 
 
 def add_parser(subparsers):

@@ -1,7 +1,7 @@
 """Codes of samples on the disk while they are drawn: a crash costs the batch under way, no more.
 
 Drawing takes the time; codes are small, and decoded quickly. So codes are what is kept, as a store
-(`vqv2.data.codes`) with a record of whatever decides them: the same request goes on where it ended,
+(`vqv2.run.codes`) with a record of whatever decides them: the same request goes on where it ended,
 with the same bits, and another one is refused.
 """
 
@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 
 import backends
-from vqv2.data.code_writing import write_codes
-from vqv2.data.codes import former_settings, open_codes, partial_settings
 from vqv2.data.save import rounded
 from vqv2.errors import InputError
-from vqv2.run import identity
+from vqv2.run.code_writing import write_codes
+from vqv2.run.codes import open_codes, settings_of
 from vqv2.sampling import batch_size
 
 SPLIT = "train"  # which every store has
@@ -28,7 +27,6 @@ SPLIT = "train"  # which every store has
 class DrawnSamples:
     """`count` samples of a `Hierarchy`, drawn into the store `folder` and decoded from it.
 
-    weights  `prior_identities(hierarchy)`
     labels   classes (count,), int64; None without classes, and where the seed draws them
     The others are as for `Hierarchy.sample_code_batches`. The first process of the communicator
     has the store. Raises `InputError` when the folder holds what another request has drawn.
@@ -38,7 +36,6 @@ class DrawnSamples:
         self,
         folder,
         hierarchy,
-        weights,
         count,
         label,
         seed,
@@ -62,7 +59,7 @@ class DrawnSamples:
             "batch": self.batch,
             **self._how,
             "backend": backends.current(),
-            "model": {"autoencoder": hierarchy.identity, **weights},
+            "model": {"autoencoder": hierarchy.identity, **hierarchy.prior_identities},
         }
         self._settings = {name: _number_of(value) for name, value in request.items()}
         self._store = None
@@ -72,11 +69,11 @@ class DrawnSamples:
     def draw(self, progress=True):
         """Draw those that are not in the store yet."""
         writes = self.communicator.rank == 0
-        is_complete = writes and former_settings(self.folder) == self._settings
+        is_complete = writes and settings_of(self.folder) == self._settings
         if not self.communicator.broadcast(np.array(is_complete)):
-            with self._written() if writes else contextlib.nullcontext({}) as maps:
-                first = self.communicator.broadcast(np.array(self._first(maps)))
-                self._fill(maps, int(first), progress)
+            with self._written() if writes else contextlib.nullcontext() as writer:
+                first = self.communicator.broadcast(np.array(self._first(writer)))
+                self._fill(writer, int(first), progress)
         if writes:
             self._store = open_codes(self.folder)
 
@@ -87,7 +84,7 @@ class DrawnSamples:
 
     def images(self, places):
         """Some samples, by a slice or integers (n,): (n, H, W, C) float32 in [0, 1]."""
-        codes = {level: self._store.read(SPLIT, level, places) for level in self.levels}
+        codes = {level: self._store.codes(SPLIT, level)[places] for level in self.levels}
         return self.hierarchy.decode(codes, self.levels)
 
     def image_batches(self):
@@ -113,32 +110,31 @@ class DrawnSamples:
 
     @contextlib.contextmanager
     def _written(self):
-        """{level: what to fill} of the store; one without a sample does not stay."""
-        config, maps = self.hierarchy.config, {}
+        """The `CodeWriter` of the store; one without a sample does not stay."""
+        config, first = self.hierarchy.config, 0
         sizes = config.autoencoder.latent_sizes[: len(self.levels)]
         counts = {SPLIT: self.count}
         name = self.hierarchy.identity
         try:
             with write_codes(
                 self.folder, self.levels, sizes, counts, (), name, "samples", self._settings
-            ) as arrays:
-                maps = arrays[SPLIT]
-                yield maps
+            ) as writer:
+                try:
+                    yield writer
+                finally:
+                    first = self._first(writer)
         except BaseException:
-            if not self._first(maps):
+            if not first:
                 shutil.rmtree(self.partial, ignore_errors=True)
             raise
 
-    def _first(self, maps):
-        """The first sample that is missing in {level: maps}: a multiple of the batch, or all."""
-        for start in range(0, self.count if maps else 0, self.batch):
-            places = slice(start, start + self.batch)
-            if not all(one.written(places) for one in maps.values()):
-                return start
-        return self.count if maps else 0
+    def _first(self, writer):
+        """The first sample that is missing: a multiple of the batch, or all; 0 without a writer."""
+        written = writer.written(SPLIT) if writer else 0
+        return written if written == self.count else written // self.batch * self.batch
 
-    def _fill(self, maps, first, progress):
-        if first and maps:
+    def _fill(self, writer, first, progress):
+        if first and writer:
             print(f"going on: {first} of {self.count} samples were drawn before")
         drawn = self.hierarchy.sample_code_batches(
             *self._arguments,
@@ -148,14 +144,12 @@ class DrawnSamples:
             first=first,
         )
         for places, codes in drawn:
-            for level, filled in maps.items():
-                filled[places] = codes[level]
+            if writer:
+                writer.write(SPLIT, places.start, codes)
 
     def _check_same(self):
-        for path, found in (
-            (self.folder, former_settings(self.folder)),
-            (self.partial, partial_settings(self.folder)),
-        ):
+        for path in (self.folder, self.partial):
+            found = settings_of(path)
             if path.exists() and found != self._settings:
                 names = [name for name in self._settings if found.get(name) != self._settings[name]]
                 raise InputError(
@@ -168,11 +162,6 @@ def _number_of(value):
     """A whole number that tells a setting from others, however long it is."""
     digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
     return value if isinstance(value, int) else int(digest[:12], 16)
-
-
-def prior_identities(hierarchy):
-    """{level: what tells its prior from another} of a `Hierarchy`."""
-    return {level: identity(prior.state()) for level, prior in hierarchy.priors.items()}
 
 
 @contextlib.contextmanager

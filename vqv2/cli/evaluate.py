@@ -25,6 +25,7 @@ from vqv2.lab.report.sections.subject import Options, Subject
 from vqv2.pictures import check_shown
 from vqv2.progress import progress_bar
 from vqv2.run import Run
+from vqv2.run.rules import check_data_classes
 
 MOST = {  # of every amount; what is only asked for by mistake is above
     "images": MOST_SAMPLES,
@@ -207,5 +208,5 @@ def _sources(arguments, run, hierarchy):
             arguments.held_out, config.image_size, config.channels, "all"
         )
     print_skipped(sources)
-    pipeline.check_classes(run, sources)
+    check_data_classes(run, sources)
     return sources

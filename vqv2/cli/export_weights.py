@@ -33,14 +33,13 @@ def add_parser(subparsers):
 def _export(arguments):
     check_writable(arguments.out)
     run = Run.open(arguments.run_folder)
-    autoencoder, identity = run.load_autoencoder()
-    kind, _, level = arguments.part.partition("-")
-    if arguments.part == "autoencoder":
-        model = autoencoder
-    elif kind == "prior" and level in run.config.levels:
-        model = run.load_prior(level, identity)
-    else:
-        parts = ", ".join(("autoencoder", *(f"prior-{level}" for level in run.config.levels)))
+    if arguments.part not in run.stages:
+        parts = ", ".join(run.stages)
         raise InputError(f"there is no part {arguments.part!r}: choose one of {parts}")
+    if arguments.part == "autoencoder":
+        model, _ = run.load_autoencoder()
+    else:
+        level = arguments.part.removeprefix("prior-")
+        model = run.load_prior(level, run.autoencoder_identity())
     write_weights(arguments.out, model, arguments.names, arguments.part)
     print(f"{model.parameter_count()} parameters in {arguments.out}")

@@ -35,8 +35,8 @@ from vqv2.errors import InputError
 from vqv2.starting import STATUS, be_interrupted
 from vqv2.terminal import guarded, printable
 from vqv2.training import TrainingError
-from vqv2.training.interruption import terminable
 from vqv2.training.parallel import ReplicaError
+from vqv2.training.signals import terminable
 from vqv2.version import __version__
 
 COMMANDS = (

@@ -9,7 +9,7 @@ from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy
 from vqv2.lab.play import PlayServer
 from vqv2.terminal import printable
-from vqv2.training.interruption import Stopped
+from vqv2.training.signals import Stopped
 
 
 def add_parser(subparsers):

@@ -15,7 +15,7 @@ from vqv2.cli.arguments import (
     check_count,
     check_seed,
 )
-from vqv2.cli.drawn import DrawnSamples, kept_until_done, prior_identities
+from vqv2.cli.drawn import DrawnSamples, kept_until_done
 from vqv2.data.images import open_images
 from vqv2.data.save import image_file
 from vqv2.data.split import spread_indices
@@ -167,12 +167,10 @@ def _real_spreads(arguments, hierarchy, labels):
 
 def _samples(arguments, hierarchy, labels, folder):
     """{class number: `DrawnSamples`}; other numbers are drawn for every class."""
-    weights = prior_identities(hierarchy)
     return {
         label: DrawnSamples(
             folder / f"class-{label}.codes",
             hierarchy,
-            weights,
             arguments.count,
             hierarchy.class_names[label],
             arguments.seed + label,

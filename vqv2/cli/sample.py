@@ -13,7 +13,7 @@ from vqv2.cli.arguments import (
     check_count,
     check_seed,
 )
-from vqv2.cli.drawn import DrawnSamples, kept_until_done, prior_identities
+from vqv2.cli.drawn import DrawnSamples, kept_until_done
 from vqv2.data.save import image_file, rounded
 from vqv2.errors import InputError
 from vqv2.files import check_writable
@@ -104,7 +104,6 @@ def _samples(arguments, hierarchy):
     return DrawnSamples(
         f"{arguments.out}.codes",
         hierarchy,
-        prior_identities(hierarchy),
         arguments.count,
         label,
         arguments.seed,

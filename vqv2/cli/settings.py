@@ -5,8 +5,7 @@ import typing
 
 from vqv2.config import AutoencoderConfig, PriorConfig, nearest, replace
 from vqv2.errors import InputError
-from vqv2.reading import read_toml
-from vqv2.reading.file import shown
+from vqv2.files import read_toml, shown
 
 
 def read_settings(path):

@@ -11,6 +11,7 @@ from vqv2.data.images import absolute_data
 from vqv2.errors import InputError
 from vqv2.presets import PRESETS, preset
 from vqv2.run import Run, is_run
+from vqv2.run.rules import check_train
 from vqv2.training.start import remarks
 
 
@@ -89,7 +90,7 @@ def _train_autoencoder(arguments):
     run = (_resumed_run if going_on else _new_run)(arguments, name, settings)
     begun = run.begun("autoencoder") if going_on else {}
     seed, schedule = training.seed(arguments, begun), training.schedule(arguments, begun)
-    pipeline.check_stage(run, "autoencoder", arguments.resume)
+    check_train(run, "autoencoder", arguments.resume)
     start = _start(arguments, run, "autoencoder")
     sources = after_the_first(
         arguments.communicator,
@@ -173,7 +174,7 @@ def _train_prior(arguments):
         training.check_continues(former, prior, arguments, run.stage_folder(stage))
     run.config = run.config.with_prior(level, prior)
     seed, schedule = training.seed(arguments, begun), training.schedule(arguments, begun)
-    pipeline.check_stage(run, stage, arguments.resume)
+    check_train(run, stage, arguments.resume)
     start = _start(arguments, run, stage)
     for sentence in remarks(start, run) if start else ():
         print(sentence)

@@ -3,16 +3,16 @@
 import dataclasses
 
 import backends
-from vqv2.checkpoint import Checkpoints
 from vqv2.cli.arguments import add_settings, check_seed, parse_settings
 from vqv2.cli.settings import read_settings
 from vqv2.config import AUTO, PRECISION, replace
 from vqv2.errors import InputError
 from vqv2.optim import autoencoder_learning_rate
+from vqv2.run.checkpoint import Checkpoints
+from vqv2.run.rules import ADJUSTABLE, FREE, changes, fixed_fields
 from vqv2.training import Schedule
 from vqv2.training.advice import advice
 from vqv2.training.precision import best_precision
-from vqv2.training.state import ADJUSTABLE, FREE, changes
 
 
 def add_training(parser):
@@ -81,14 +81,12 @@ def check_continues(former, config, arguments, folder):
     Another length of a cosine, along which the rate falls, has to be asked for where the rate would
     leap: see `changes`.
     """
-    for field in dataclasses.fields(former):
-        old, new = getattr(former, field.name), getattr(config, field.name)
-        if field.name not in (*FREE, *ADJUSTABLE) and old != new:
-            possible = [f.name for f in dataclasses.fields(former) if f.name in FREE + ADJUSTABLE]
-            raise InputError(
-                f"--resume continues with the run's own configuration, where {field.name} is "
-                f"{old}, not {new}: only {', '.join(possible)} may be changed"
-            )
+    for name, (old, new) in fixed_fields(former, config).items():
+        possible = [f.name for f in dataclasses.fields(former) if f.name in FREE + ADJUSTABLE]
+        raise InputError(
+            f"--resume continues with the run's own configuration, where {name} is {old}, not "
+            f"{new}: only {', '.join(possible)} may be changed"
+        )
     asked = {name.rpartition(".")[2] for name in parse_settings(arguments.settings)}
     step = (Checkpoints(folder).metadata() or {"step": 0})["step"]
     goes_on = 0 < step < config.steps

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vqv2.array_file import ArrayFile
 from vqv2.data.source import ImageSource, picture_of
 from vqv2.data.split import split_indices, spread_indices
 from vqv2.errors import InputError, MissingError
-from vqv2.reading import archive, open_array, reading
-from vqv2.reading.file import shown
-from vqv2.reading.npy import MAGIC
+from vqv2.files import ArrayFile, archive, open_array, reading, shown
+from vqv2.files.arrays import MAGIC
 
 _CHECKED_AT_ONCE = 2**24
 _MOST_CLASSES = 65536

@@ -17,7 +17,7 @@ from vqv2.data.headers import (
     problem,
 )
 from vqv2.errors import InputError
-from vqv2.regular_file import NotAFile, open_regular
+from vqv2.files import NotAFile, open_regular
 
 _REDUCIBLE = ("JPEG", "MPO")  # by the decoder itself, at a fraction of the time
 _LARGEST_REDUCTION = 8

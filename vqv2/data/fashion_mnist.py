@@ -9,7 +9,7 @@ import numpy as np
 from vqv2.data.source import ImageSource, picture_of
 from vqv2.data.split import check_split
 from vqv2.errors import InputError, MissingError
-from vqv2.reading import reading
+from vqv2.files import reading
 
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
 SIZE = 32

@@ -29,10 +29,9 @@ from vqv2.data.listing import Listing, list_images
 from vqv2.data.load import inspect_files
 from vqv2.data.prefetch import in_order
 from vqv2.errors import InputError
-from vqv2.files import atomic_write
+from vqv2.files import archive, atomic_write, parse_json
+from vqv2.files.text import Many, Table, Text
 from vqv2.progress import progress_bar
-from vqv2.reading import archive, parse_json
-from vqv2.reading.schema import Many, Table, Text
 
 FORMAT = "vqv2 index 2"
 KEPT_FROM = 1000  # files; of fewer nothing is kept, as looking into them takes a second

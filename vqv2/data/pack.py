@@ -25,14 +25,14 @@ from pathlib import Path
 
 import numpy as np
 
-from vqv2.data.checksum import file_checksum, seal
 from vqv2.data.index import WORKERS_FROM
 from vqv2.data.shard import CENTRE, REMEDY, Shard, shard_files
 from vqv2.data.workers import Workers, automatic_count, check_count
 from vqv2.errors import DamagedError, InputError, MissingError
+from vqv2.files import check_json, open_array, read_json
+from vqv2.files.checksum import file_checksum, seal
+from vqv2.files.text import Each, Many, Table, Text, Truth, Whole
 from vqv2.progress import progress_bar
-from vqv2.reading import check_json, open_array, read_json
-from vqv2.reading.schema import Each, Many, Table, Text, Truth, Whole
 
 MANIFEST = "vqv2-pack.json"
 FORMAT = "vqv2 pack 1"
@@ -146,9 +146,9 @@ class Pack:
         """Of all shards."""
         return sum(entry["bytes"] for entry in self.manifest["shards"])
 
-    def verify(self, progress=False):
+    def verify(self):
         """Read all pictures. Raise `InputError` when they are not what was written."""
-        with progress_bar(len(self), "verify", "image", progress) as bar:
+        with progress_bar(len(self), "verify", "image", delay=2) as bar:
             for number in range(len(self.manifest["shards"])):
                 self._shard(number).verify(bar.update)
 

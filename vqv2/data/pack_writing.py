@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from vqv2.data.checksum import file_checksum, seal
 from vqv2.data.crop import ROOM
 from vqv2.data.decode import UnreadableImage
 from vqv2.data.folder import FolderImages
@@ -18,6 +17,7 @@ from vqv2.data.shard import REMEDY, shard_files, write_shard
 from vqv2.data.split import SPLITS
 from vqv2.errors import InputError
 from vqv2.files import atomic_write, remove_partial, write_json
+from vqv2.files.checksum import file_checksum, seal
 from vqv2.progress import progress_bar
 
 LEFT_OUT = "left_out.jsonl"
@@ -37,7 +37,7 @@ class Packing:
 
     A shard that is named by the manifest is kept, unless it is not there any more; so nothing but
     the shard that was being written is lost when this is ended, even by `kill -9`. Only one process
-    may write in a folder (`vqv2.training.claim`); others may read a pack that is mended. Raises
+    may write in a folder (`vqv2.run.lock`); others may read a pack that is mended. Raises
     `InputError`, and changes nothing, where `folder` holds something else, or a pack of other
     images, another size or another kind of crops.
     """

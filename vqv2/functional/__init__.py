@@ -4,8 +4,18 @@ Operations take tensors, arrays or numbers and return tensors. Images and maps a
 Importing this package also gives `Tensor` its operators and methods (`methods`).
 """
 
-from vqv2.functional.activation import dropout, elu, gate, relu, sigmoid
-from vqv2.functional.arithmetic import add, divide, exp, log, multiply, power, sqrt, subtract
+from vqv2.functional.activation import dropout, elu, gate, gate_block, relu, sigmoid
+from vqv2.functional.arithmetic import (
+    add,
+    add_biased,
+    divide,
+    exp,
+    log,
+    multiply,
+    power,
+    sqrt,
+    subtract,
+)
 from vqv2.functional.attention import causal_attention
 from vqv2.functional.convolution import causal_conv2d, conv2d, conv_transpose2d
 from vqv2.functional.linear import linear, matmul
@@ -23,6 +33,7 @@ from vqv2.functional.straight_through import straight_through
 
 __all__ = [
     "add",
+    "add_biased",
     "batch_norm",
     "causal_attention",
     "causal_conv2d",
@@ -37,6 +48,7 @@ __all__ = [
     "embedding",
     "exp",
     "gate",
+    "gate_block",
     "index",
     "linear",
     "log",

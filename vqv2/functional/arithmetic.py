@@ -5,6 +5,9 @@ number never changes that of a floating-point array, and whole numbers times 0.5
 """
 
 from backends import array_module, kernels
+from backends.arrays import widened
+from vqv2.functional.bias import factor_and_bias_gradient
+from vqv2.functional.requirements import require_shape
 from vqv2.operation import differentiable
 
 
@@ -12,6 +15,21 @@ from vqv2.operation import differentiable
 def add(a, b):
     """a + b; the cotangent goes to both."""
     return kernels.add(a, b), lambda dy: (dy, dy)
+
+
+@differentiable(halves=True)
+def add_biased(x, y, bias):
+    """x + (y + bias): (..., C), (..., C), (C,): the end of a residual layer.
+
+    The bias is the one that the product before it has left out. Raises `ValueError` for shapes that
+    do not fit.
+    """
+    require_shape("y", y, x.shape, beside={"x": x})
+    require_shape("bias", bias, x.shape[-1:], beside={"x": x})
+    return kernels.add_biased(widened(x), y, bias), lambda dy: (
+        dy,
+        *factor_and_bias_gradient(dy, bias),
+    )
 
 
 @differentiable

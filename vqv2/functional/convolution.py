@@ -1,19 +1,15 @@
 """Convolutions over maps (N, H, W, C); the kernels' files say how they number their weights.
 
-All raise `ValueError` for shapes that do not fit, `TypeError` for whole numbers.
+`rounded` is as in `backends.reference.matmul`, for a convolution without bias. All raise
+`ValueError` for shapes that do not fit, `TypeError` for whole numbers.
 """
 
 from backends import kernels
+from backends.arrays import is_rounded
 from backends.reference.causal_conv import tap_count
+from vqv2.functional.bias import factor_and_bias_gradient, with_bias
 from vqv2.functional.requirements import require_floats, require_maps, require_shape
 from vqv2.operation import differentiable
-
-
-def _with_bias(y, b):
-    if b is not None:
-        require_shape("b", b, y.shape[-1:], beside={"y": y})
-        kernels.add_bias(y, b)
-    return y
 
 
 def _square(w):
@@ -40,31 +36,30 @@ def _require_taps(taps, kernel_size):
         )
 
 
-def _bias_gradient(dy):
-    return kernels.sum_rows(dy.reshape(-1, dy.shape[-1]))
-
-
-@differentiable
-def conv2d(x, w, b=None, stride=1, padding=0):
+@differentiable(halves=True)
+def conv2d(x, w, b=None, stride=1, padding=0, rounded=False):
     """Convolution (N, H, W, C), (k, k, C, D), (D,) -> (N, H', W', D), H' = (H + 2p - k) / s + 1."""
     require_floats(x=x, w=w)
     require_maps(x=x)
     require_shape("w", w, (*_square(w), x.shape[-1], None), beside={"x": x})
     _require_room(x.shape[1:3], len(w), stride, padding)
-    y = _with_bias(kernels.conv2d(x, w, stride, padding), b)
+    keeps, x, w = is_rounded(x), kernels.factor(x), kernels.factor(w)
+    y = with_bias(kernels.conv2d(x, w, stride, padding, rounded=rounded), b)
 
     def gradient(dy):
+        d, d_bias = factor_and_bias_gradient(dy, b)
+        size = x.shape[1:3]
         return (
-            lambda: kernels.conv2d_input_gradient(dy, w, stride, padding, *x.shape[1:3]),
-            lambda: kernels.conv2d_weight_gradient(x, dy, w.shape[0], stride, padding),
-            lambda: _bias_gradient(dy),
+            lambda: kernels.conv2d_input_gradient(d, w, stride, padding, *size, rounded=keeps),
+            lambda: kernels.conv2d_weight_gradient(x, d, w.shape[0], stride, padding),
+            d_bias,
         )[: 2 if b is None else 3]
 
     return y, gradient
 
 
-@differentiable
-def conv_transpose2d(x, w, b=None, stride=1, padding=0):
+@differentiable(halves=True)
+def conv_transpose2d(x, w, b=None, stride=1, padding=0, rounded=False):
     """Transposed convolution, the transpose of `conv2d` as a linear map.
 
     (N, H, W, D), (k, k, C, D), (C,) -> (N, H', W', C), H' = (H - 1) s - 2p + k. The weights are
@@ -74,20 +69,23 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0):
     require_maps(x=x)
     require_shape("w", w, (*_square(w), None, x.shape[-1]), beside={"x": x})
     size = [(n - 1) * stride - 2 * padding + w.shape[0] for n in x.shape[1:3]]
-    y = _with_bias(kernels.conv2d_input_gradient(x, w, stride, padding, *size), b)
+    keeps, x, w = is_rounded(x), kernels.factor(x), kernels.factor(w)
+    y = kernels.conv2d_input_gradient(x, w, stride, padding, *size, rounded=rounded)
+    y = with_bias(y, b)
 
     def gradient(dy):
+        d, d_bias = factor_and_bias_gradient(dy, b)
         return (
-            lambda: kernels.conv2d(dy, w, stride, padding),
-            lambda: kernels.conv2d_weight_gradient(dy, x, w.shape[0], stride, padding),
-            lambda: _bias_gradient(dy),
+            lambda: kernels.conv2d(d, w, stride, padding, rounded=keeps),
+            lambda: kernels.conv2d_weight_gradient(d, x, w.shape[0], stride, padding),
+            d_bias,
         )[: 2 if b is None else 3]
 
     return y, gradient
 
 
-@differentiable
-def causal_conv2d(x, w, b=None, kernel_size=5):
+@differentiable(halves=True)
+def causal_conv2d(x, w, b=None, kernel_size=5, rounded=False):
     """Causal convolution of the same size: (N, H, W, C), (taps, C, D), (D,) -> (N, H, W, D).
 
     Position (i, j) sees rows above and columns to its left only, and itself when w has the centre
@@ -97,13 +95,15 @@ def causal_conv2d(x, w, b=None, kernel_size=5):
     require_maps(x=x)
     require_shape("w", w, (None, x.shape[-1], None), beside={"x": x})
     _require_taps(len(w), kernel_size)
-    y = _with_bias(kernels.causal_conv2d(x, w, kernel_size), b)
+    keeps, x, w = is_rounded(x), kernels.factor(x), kernels.factor(w)
+    y = with_bias(kernels.causal_conv2d(x, w, kernel_size, rounded=rounded), b)
 
     def gradient(dy):
+        d, d_bias = factor_and_bias_gradient(dy, b)
         return (
-            lambda: kernels.causal_conv2d_input_gradient(dy, w, kernel_size),
-            lambda: kernels.causal_conv2d_weight_gradient(x, dy, kernel_size, len(w)),
-            lambda: _bias_gradient(dy),
+            lambda: kernels.causal_conv2d_input_gradient(d, w, kernel_size, rounded=keeps),
+            lambda: kernels.causal_conv2d_weight_gradient(x, d, kernel_size, len(w)),
+            d_bias,
         )[: 2 if b is None else 3]
 
     return y, gradient

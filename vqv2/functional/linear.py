@@ -1,6 +1,8 @@
 """Matrix products."""
 
 from backends import kernels
+from backends.arrays import is_rounded
+from vqv2.functional.bias import factor_and_bias_gradient, with_bias
 from vqv2.functional.requirements import require_floats, require_shape
 from vqv2.operation import differentiable
 
@@ -20,28 +22,27 @@ def matmul(a, b):
     return a @ b, lambda dy: (lambda: dy @ b.swapaxes(-1, -2), lambda: a.swapaxes(-1, -2) @ dy)
 
 
-@differentiable
-def linear(x, w, b=None):
+@differentiable(halves=True)
+def linear(x, w, b=None, rounded=False):
     """x w + b along the last axis: (..., C), (C, D), (D,) -> (..., D).
 
     On a map (N, H, W, C) this is the 1x1 convolution. With the leading axes flattened to rows:
-    dx = dy w^T, dw = x^T dy, db = sum of dy over the rows. Raises `ValueError` for shapes that do
-    not fit, `TypeError` for whole numbers.
+    dx = dy w^T, dw = x^T dy, db = sum of dy over the rows. `rounded` as in
+    `backends.reference.matmul`, without bias only. Raises `ValueError` for shapes that do not fit,
+    `TypeError` for whole numbers.
     """
     require_floats(x=x, w=w)
     require_shape("w", w, (x.shape[-1], None), beside={"x": x})
-    rows = x.reshape(-1, x.shape[-1])
-    y = kernels.matmul(rows, w)
-    if b is not None:
-        require_shape("b", b, w.shape[1:], beside={"w": w})
-        kernels.add_bias(y, b)
+    shape, keeps = x.shape, is_rounded(x)
+    rows, w = kernels.factor(x.reshape(-1, x.shape[-1])), kernels.factor(w)
+    y = with_bias(kernels.matmul(rows, w, rounded=rounded), b)
 
     def gradient(dy):
-        d_rows = dy.reshape(-1, dy.shape[-1])
+        d_rows, d_bias = factor_and_bias_gradient(dy.reshape(-1, dy.shape[-1]), b)
         return (
-            lambda: kernels.matmul(d_rows, w.T).reshape(x.shape),
+            lambda: kernels.matmul(d_rows, w.T, rounded=keeps).reshape(shape),
             lambda: kernels.matmul(rows.T, d_rows),
-            lambda: kernels.sum_rows(d_rows),
+            d_bias,
         )[: 2 if b is None else 3]
 
-    return y.reshape(*x.shape[:-1], w.shape[-1]), gradient
+    return y.reshape(*shape[:-1], w.shape[-1]), gradient

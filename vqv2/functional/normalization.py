@@ -1,17 +1,19 @@
 """Batch normalisation (Ioffe and Szegedy, 2015), as in the conditioning stack's `BatchNorm`."""
 
 from backends import array_module, kernels
+from backends.arrays import widened
 from backends.process.communication import Single
 from vqv2.functional.requirements import require_floats
 from vqv2.operation import differentiable
 
 
-@differentiable
-def batch_norm(x, scale, offset, epsilon=1e-5, communicator=None):
+@differentiable(halves=True)
+def batch_norm(x, scale, offset, epsilon=1e-5, communicator=None, relu=False, skip=False):
     """Normalise every channel over all positions: (..., C) -> ((..., C), mean (C,), variance (C,)).
 
     y = scale * n + offset, n = (x - mean) / sqrt(variance + epsilon); the variance divides by the
-    number of positions M. Three outputs, three cotangents:
+    number of positions M. With `relu` the first output is max(y, 0); with `skip` x is a fourth one,
+    as in `activation.relu`. Of the first three outputs' cotangents comes
 
         dx = scale / deviation * (dy - mean(dy) - n * mean(dy * n))
              + dmean / M + 2 * dvariance * (x - mean) / M
@@ -22,37 +24,33 @@ def batch_norm(x, scale, offset, epsilon=1e-5, communicator=None):
     outputs. Raises `TypeError` for whole numbers.
     """
     require_floats(x=x)
+    x = widened(x)
     xp = array_module(x)
     communicator = communicator or Single()
     rows = x.reshape(-1, x.shape[-1])
     mean, variance = kernels.moments(rows)
     if communicator.size > 1:
         mean, variance = _of_all_shares(xp, mean, variance, communicator)
-    inverse = 1 / xp.sqrt(variance + epsilon)
-    factor = scale * inverse
+    settings = (mean, variance, scale, offset, epsilon, relu)
     count = max(1, len(rows) * communicator.size)
 
-    def gradient(dy, d_mean, d_variance):
-        slope, constant = xp.zeros_like(mean), xp.zeros_like(mean)
-        d_scale = d_offset = None
+    def gradient(dy, d_mean, d_variance, d_skip=None):
+        dx, d_scale, d_offset = 0 if d_skip is None else d_skip.reshape(rows.shape), None, None
         if dy is not None:
             d_rows = dy.reshape(rows.shape)
-            d_offset, d_centred = kernels.correlate(rows, mean, d_rows)
-            d_scale = d_centred * inverse
-            total_offset, total_scale = _sum(communicator, d_offset, d_scale)
-            constant -= factor * total_offset / count
-            slope -= factor * inverse * total_scale / count
+            d_scale, d_offset = kernels.normalize_parameter_gradient(rows, *settings, d_rows)
+            totals = _sum(communicator, d_scale, d_offset)
+            onto = None if d_skip is None else widened(d_skip).reshape(rows.shape)
+            cotangents = (d_rows, *totals, count, onto)
+            dx = kernels.normalize_input_gradient(rows, *settings, *cotangents)
         if d_mean is not None:
-            constant += communicator.all_reduce(d_mean) / count
+            dx = dx + xp.broadcast_to(communicator.all_reduce(d_mean) / count, rows.shape)
         if d_variance is not None:
-            slope += (2 / count) * communicator.all_reduce(d_variance)
-        if dy is None:
-            d_rows = xp.broadcast_to(xp.zeros_like(mean), rows.shape)
-        dx = kernels.combine(rows, mean, d_rows, factor, slope, constant)
+            dx = dx + (2 / count) * communicator.all_reduce(d_variance) * (rows - mean)
         return dx.reshape(x.shape), d_scale, d_offset
 
-    y = kernels.normalize(rows, mean, factor, offset).reshape(x.shape)
-    return (y, mean, variance), gradient
+    y = kernels.normalize(rows, *settings).reshape(x.shape)
+    return (y, mean, variance, *([x] if skip else [])), gradient
 
 
 def _of_all_shares(xp, mean, variance, communicator):

@@ -5,7 +5,6 @@ import time
 
 import backends
 from vqv2 import pipeline
-from vqv2.data.codes import open_codes
 from vqv2.hierarchy import Hierarchy
 from vqv2.lab.report import Section, save_page
 from vqv2.lab.report.curves import require_matplotlib
@@ -14,6 +13,7 @@ from vqv2.lab.report.sections.results import as_text
 from vqv2.lab.report.sections.subject import Options, Subject
 from vqv2.presets import preset
 from vqv2.run import is_run
+from vqv2.run.codes import open_codes
 from vqv2.training import Schedule
 
 DATA = "emoji:64"

@@ -39,7 +39,7 @@ class Downsampling(nn.Module):
     def forward(self, x):
         """(N, H, W, channels_in) -> (N, H / factor, W / factor, channels)."""
         for convolution in self.convolutions:
-            x = F.relu(convolution(x))
+            x = F.relu(convolution(x, biased=False), convolution.bias)
         return x
 
 
@@ -56,9 +56,10 @@ class Upsampling(nn.Module):
 
     def forward(self, x):
         """(N, H, W, channels_in) -> (N, H * factor, W * factor, channels_out)."""
-        for i, convolution in enumerate(self.convolutions):
-            x = convolution(F.relu(x) if i else x)
-        return x
+        *former, last = self.convolutions
+        for convolution in former:
+            x = F.relu(convolution(x, biased=False), convolution.bias)
+        return last(x)
 
 
 class Refinement(nn.Module):

@@ -76,8 +76,9 @@ class AttentionBlock(Module):
 
     def merge(self, x, read, condition=None, label=None, rng=None):
         """Take what was read, (N, H, W, hidden_units / 2), into x (N, H, W, hidden_units)."""
-        features = self.second(F.elu(self.first(F.elu(x)) + self.read(F.elu(read))))
-        return self.gate(x, features, condition, label, rng)
+        taken = self.first(F.elu(x)) + self.read(F.elu(read))
+        features = self.second(F.elu(taken), biased=False)
+        return self.gate(x, features, self.second.bias, condition, label, rng)
 
     def _heads(self, maps):
         """(N, H, W, heads * d) -> (N, heads, H * W, d)."""

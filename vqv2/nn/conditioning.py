@@ -14,17 +14,17 @@ class ConditioningBlock(Module):
     """
 
     def __init__(self, channels, inner_channels, rng):
-        self.normalization = BatchNorm(channels)
+        self.normalization = BatchNorm(channels, relu=True, skip=True)
         self.first = Linear(channels, inner_channels, rng)
         self.spatial = Conv2d(inner_channels, inner_channels, 3, rng)
         self.last = Linear(inner_channels, channels, rng)
 
     def forward(self, x, rng=None):
         """(N, H, W, channels) -> the same shape."""
-        h = F.relu(self.normalization(x, rng))
-        h = F.relu(self.first(h))
-        h = F.relu(self.spatial(h))
-        return x + self.last(h)
+        h, x = self.normalization(x, rng)
+        h = F.relu(self.first(h, biased=False), self.first.bias)
+        h = F.relu(self.spatial(h, biased=False), self.spatial.bias)
+        return F.add_biased(x, self.last(h, biased=False), self.last.bias)
 
 
 class ConditioningStack(Module):

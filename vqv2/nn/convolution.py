@@ -1,4 +1,8 @@
-"""Convolutions over maps (N, H, W, C)."""
+"""Convolutions over maps (N, H, W, C).
+
+`biased=False` leaves the bias out, for an operation that adds it, `F.relu(y, layer.bias)`; in half
+precision a device may then round the result.
+"""
 
 import vqv2.functional as F
 from backends.reference.causal_conv import tap_count
@@ -19,9 +23,10 @@ class Conv2d(Module):
         self.stride = stride
         self.padding = (kernel_size - stride + 1) // 2
 
-    def forward(self, x):
+    def forward(self, x, biased=True):
         """(N, H, W, channels_in) -> (N, H / stride, W / stride, channels_out)."""
-        return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
+        settings = {"stride": self.stride, "padding": self.padding}
+        return F.conv2d(x, self.weight, *_bias(self, biased), **settings, rounded=not biased)
 
 
 class ConvTranspose2d(Module):
@@ -37,11 +42,11 @@ class ConvTranspose2d(Module):
         self.stride = stride
         self.padding = (kernel_size - stride) // 2
 
-    def forward(self, x):
+    def forward(self, x, biased=True):
         """(N, H, W, channels_in) -> (N, H * stride, W * stride, channels_out)."""
-        return F.conv_transpose2d(
-            x, self.weight, self.bias, stride=self.stride, padding=self.padding
-        )
+        settings = {"stride": self.stride, "padding": self.padding}
+        bias = _bias(self, biased)
+        return F.conv_transpose2d(x, self.weight, *bias, **settings, rounded=not biased)
 
 
 class CausalConv2d(Module):
@@ -57,6 +62,11 @@ class CausalConv2d(Module):
         self.bias = zeros(channels_out)
         self.kernel_size = kernel_size
 
-    def forward(self, x):
+    def forward(self, x, biased=True):
         """(N, H, W, channels_in) -> (N, H, W, channels_out)."""
-        return F.causal_conv2d(x, self.weight, self.bias, kernel_size=self.kernel_size)
+        settings = {"kernel_size": self.kernel_size, "rounded": not biased}
+        return F.causal_conv2d(x, self.weight, *_bias(self, biased), **settings)
+
+
+def _bias(layer, biased):
+    return (layer.bias,) if biased else ()

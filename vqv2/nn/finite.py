@@ -3,6 +3,7 @@
 import contextlib
 
 from backends import array_module
+from backends.arrays import widened
 from vqv2.errors import InputError
 from vqv2.nn.module import watching
 from vqv2.operation import watched
@@ -96,6 +97,7 @@ def _problem(array):
     """ "NaN at (0, 3) of (4, 8)" of the first number that is not finite, or None."""
     if getattr(array, "dtype", None) is None or array.dtype.kind != "f":
         return None
+    array = widened(array)
     xp = array_module(array)
     finite = xp.isfinite(array)
     if bool(finite.all()):

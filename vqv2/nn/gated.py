@@ -8,11 +8,11 @@ from vqv2.nn.module import Module
 
 
 class Gate(Module):
-    """x + dropout(a sigmoid(b)), [a, b] = features + projected condition + class bias.
+    """x + dropout(a sigmoid(b)), [a, b] = features + bias + projected condition + class bias.
 
-    features: (N, H, W, 2 * hidden_units). The condition (N, H, W, condition_units) goes through a
-    1x1 convolution without bias; the class bias is one learned vector per class, small at first.
-    Both are optional: pass 0 units, 0 classes.
+    features: (N, H, W, 2 * hidden_units), from a product whose bias is added here. The condition
+    (N, H, W, condition_units) goes through a 1x1 convolution without bias; the class bias is one
+    learned vector per class, small at first. Both are optional: pass 0 units, 0 classes.
     """
 
     def __init__(self, hidden_units, dropout, rng, condition_units=0, classes=0):
@@ -22,16 +22,14 @@ class Gate(Module):
         self.label = Embedding(classes, 2 * hidden_units, rng, 1e-3) if classes else None
         self.dropout = dropout
 
-    def forward(self, x, features, condition=None, label=None, rng=None):
+    def forward(self, x, features, bias, condition=None, label=None, rng=None):
         """x (N, H, W, hidden), labels (N,) integers -> (N, H, W, hidden)."""
-        if self.condition is not None:
-            features = features + self.condition(condition)
-        if self.label is not None:
-            features = features + self.label(label[:, None, None])
-        return x + self._dropped(F.gate(features), rng)
-
-    def _dropped(self, x, rng):
-        return F.dropout(x, rate=self.dropout, rng=rng, share=self.communicator.rank)
+        beside = (
+            self.condition(condition, biased=False) if self.condition is not None else None,
+            self.label(label) if self.label is not None else None,
+        )
+        settings = {"rate": self.dropout, "rng": rng, "share": self.communicator.rank}
+        return F.gate_block(x, features, bias, *beside, **settings)
 
 
 class GatedResidual(Module):
@@ -60,8 +58,10 @@ class GatedResidual(Module):
 
     def forward(self, x, condition=None, label=None, rng=None):
         """(N, H, W, hidden_units) -> the same shape."""
-        features = self.second(F.elu(self.first(F.elu(x))))
-        return self.gate(x, features, condition, label, rng)
+        hidden, x = F.elu(x, skip=True)
+        hidden = F.elu(self.first(hidden, biased=False), self.first.bias)
+        features = self.second(hidden, biased=False)
+        return self.gate(x, features, self.second.bias, condition, label, rng)
 
 
 def _causal(channels_in, channels_out, kernel_size, rng):

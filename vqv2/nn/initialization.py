@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from backends import to_device
+from backends import array_module, to_device
 from vqv2.autodiff import Tensor
 
 
@@ -12,8 +12,12 @@ def weight(rng, shape, fan_in):
     """A parameter of independent normal numbers of deviation 1 / sqrt(fan_in), cut at 2 deviations.
 
     `fan_in` counts the inputs that one output sums over. Drawn on the host, so that a seed gives
-    the same float32 weights on every backend.
+    the same float32 weights on every backend. Without a generator (None) there are no numbers yet,
+    and no memory for them: NaN everywhere, until `Module.load_state` brings some.
     """
+    if rng is None:
+        xp = array_module()
+        return Tensor(xp.broadcast_to(xp.full((), np.nan, np.float32), shape), requires_grad=True)
     values = rng.standard_normal(shape, dtype=np.float32)
     while (outside := np.abs(values) > 2).any():
         values[outside] = rng.standard_normal(int(outside.sum()), dtype=np.float32)

@@ -15,6 +15,11 @@ class Linear(Module):
         self.weight = weight(rng, (channels_in, channels_out), channels_in)
         self.bias = zeros(channels_out) if bias else None
 
-    def forward(self, x):
-        """(..., channels_in) -> (..., channels_out)."""
-        return F.linear(x, self.weight, self.bias)
+    def forward(self, x, biased=True):
+        """(..., channels_in) -> (..., channels_out).
+
+        With `biased=False` x W, for an operation that adds the bias, `F.elu(y, layer.bias)`, or has
+        none to add: in half precision a device may then round the result.
+        """
+        bias = self.bias if biased else None
+        return F.linear(x, self.weight, bias, rounded=not biased)

@@ -91,11 +91,12 @@ class Module:
         """{name: NumPy array}, copied to the host, of parameters and buffers."""
         return {name: to_host(_array(value)).copy() for name, value in _walk(self)}
 
-    def load_state(self, state):
+    def load_state(self, state, copy=True):
         """Take over the arrays of a `state`: exactly the same names and shapes.
 
-        Raises `InputError` naming what is missing, unexpected or of another shape; then nothing
-        has been changed.
+        Without `copy` the given arrays become the parameters themselves, so that a large model is
+        in memory once. Raises `InputError` naming what is missing, unexpected or of another shape;
+        then nothing has been changed.
         """
         own = dict(_walk(self))
         _check_names(own, state)
@@ -106,9 +107,12 @@ class Module:
                     "in the model: the file belongs to another configuration"
                 )
         for name, value in own.items():
-            own_array = _array(value)  # some counters stay on the host
-            given = np.asarray(state[name], dtype=value.dtype)
-            own_array[...] = array_module(own_array).asarray(given)
+            module = array_module(_array(value))  # some counters stay on the host
+            given = module.asarray(np.asarray(state[name], dtype=value.dtype))
+            if isinstance(value, Tensor):
+                value.array = given.copy() if copy else given
+            else:
+                value[...] = given
 
     def cast(self, dtype):
         """Turn all floating-point parameters and buffers into `dtype`, in place; returns self."""

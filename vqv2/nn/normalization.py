@@ -3,7 +3,7 @@
 import numpy as np
 
 import vqv2.functional as F
-from backends import to_device
+from backends import kernels, to_device
 from vqv2.nn.initialization import ones, zeros
 from vqv2.nn.module import Module
 from vqv2.recompute import is_recomputing
@@ -15,10 +15,11 @@ class BatchNorm(Module):
     In training it normalises by the batch and keeps moving averages of mean and variance, from
     which it normalises in evaluation. Not stated in the paper: decay 0.99, epsilon 1e-5, and that
     the averages are debiased (divided by 1 - decay^steps), so that a short training works too.
-    The batch is the whole one, also where several processes share it.
+    The batch is the whole one, also where several processes share it. With `relu` the layer is
+    ReLU(BatchNorm(x)), with `skip` it returns that and x, to go around a residual layer.
     """
 
-    def __init__(self, channels, decay=0.99, epsilon=1e-5):
+    def __init__(self, channels, decay=0.99, epsilon=1e-5, relu=False, skip=False):
         self.scale = ones(channels)
         self.offset = zeros(channels)
         self.mean = to_device(np.zeros(channels, np.float32))
@@ -26,24 +27,32 @@ class BatchNorm(Module):
         self.steps = np.zeros((), np.int64)  # on the host, which reads it
         self.decay = decay
         self.epsilon = epsilon
+        self.relu = relu
+        self.skip = skip
 
     def forward(self, x, rng=None):
         """(..., channels) -> the same shape; trains when `rng` is given (nothing is drawn)."""
         if rng is None:
             return self._evaluate(x)
-        settings = {"epsilon": self.epsilon, "communicator": self.communicator}
-        y, mean, variance = F.batch_norm(x, self.scale, self.offset, **settings)
+        y, mean, variance, *around = F.batch_norm(
+            x,
+            self.scale,
+            self.offset,
+            epsilon=self.epsilon,
+            communicator=self.communicator,
+            relu=self.relu,
+            skip=self.skip,
+        )
         if not is_recomputing():
-            self._update(mean.array, variance.array)
-        return y
+            moments = (self.mean, self.variance, mean.array, variance.array)
+            kernels.follow_moments(*moments, self.decay)
+            self.steps += 1
+        return (y, *around) if self.skip else y
 
     def _evaluate(self, x):
         debias = 1 - self.decay ** max(1, int(self.steps))
         variance = self.variance / debias if self.steps else self.variance + 1
         scale = self.scale * (1 / (variance + self.epsilon) ** 0.5)
-        return x * scale + (self.offset - scale * (self.mean / debias))  # two passes over x
-
-    def _update(self, mean, variance):
-        self.mean += (1 - self.decay) * (mean - self.mean)
-        self.variance += (1 - self.decay) * (variance - self.variance)
-        self.steps += 1
+        y = x * scale + (self.offset - scale * (self.mean / debias))  # two passes over x
+        y = F.relu(y) if self.relu else y
+        return (y, x) if self.skip else y

@@ -15,7 +15,9 @@ class ResidualBlock(Module):
 
     def forward(self, x):
         """(N, H, W, hidden_units) -> the same shape."""
-        return x + self.pointwise(F.relu(self.spatial(F.relu(x))))
+        hidden, x = F.relu(x, skip=True)
+        hidden = F.relu(self.spatial(hidden, biased=False), self.spatial.bias)
+        return F.add_biased(x, self.pointwise(hidden, biased=False), self.pointwise.bias)
 
 
 class ResidualStack(Module):

@@ -9,11 +9,12 @@ from backends.process.communication import Single
 from vqv2.agreement import check_agreement, images_facts
 from vqv2.data.augment import NONE
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
-from vqv2.data.code_writing import write_codes
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
 from vqv2.progress import progress_bar
-from vqv2.training.order import copy_generator
+from vqv2.run.code_writing import write_codes
+from vqv2.run.codes import extraction_settings
+from vqv2.training.draws import copy_generator
 
 _MOST_COPIES = 10_000
 
@@ -71,35 +72,34 @@ def encode_dataset(
         first.name,
         extraction_settings(copies, seed),
         first.identity,
+        {
+            split: np.tile(source.labels, repeats[split])
+            for split, source in sources.items()
+            if source.labels is not None
+        },
         _rows(sources, repeats),
     )
     with (
-        store if writes else contextlib.nullcontext() as arrays,
+        store if writes else contextlib.nullcontext() as writer,
         progress_bar(total, "codes", "image", progress and writes) as bar,
     ):
         for split, source in sources.items():
-            if source.labels is not None and writes:
-                arrays[split]["labels"][:] = np.tile(source.labels, repeats[split])
             starts = range(0, len(source), batch)
             parts = [
                 (copy, start, min(start + batch, len(source)))
                 for copy in range(repeats[split])
                 for start in starts
             ]
-            left = _left(parts, len(source), arrays[split] if writes else {}, communicator)
+            written = communicator.broadcast(np.array(writer.written(split) if writes else 0))
+            left = [part for part in parts if _place(part, len(source)).stop > written]
             bar.update(counts[split] - sum(stop - start for _, start, stop in left))
             encoded = _encoded(model, source, batch, left, seed, communicator)
             with contextlib.closing(encoded):
                 for part, codes in encoded:
-                    for level, level_codes in codes.items() if writes else ():
-                        arrays[split][level][_place(part, len(source))] = level_codes
+                    if writes:
+                        writer.write(split, _place(part, len(source)).start, codes)
                     bar.update(part[2] - part[1])
     communicator.barrier()  # the store is there before anyone opens it
-
-
-def extraction_settings(copies, seed):
-    """What decides codes besides the autoencoder and the images."""
-    return {"copies": copies, "seed": seed if copies > 1 else 0}
 
 
 def _rows(sources, repeats):
@@ -114,17 +114,6 @@ def _place(part, length):
     """Where the codes of a (copy, start, stop) of `length` images are."""
     copy, start, stop = part
     return slice(copy * length + start, copy * length + stop)
-
-
-def _left(parts, length, arrays, communicator):
-    """Those of the parts whose codes the process that has the arrays does not have yet."""
-    maps = [array for name, array in arrays.items() if name != "labels"]
-    done = np.zeros(len(parts), np.int64)
-    if maps:
-        places = [_place(part, length) for part in parts]
-        done[:] = [all(one.written(place) for one in maps) for place in places]
-    done = communicator.broadcast(done)
-    return [part for part, is_done in zip(parts, done, strict=True) if not is_done]
 
 
 def _check_copies(copies, augmentation):

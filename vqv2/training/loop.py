@@ -15,26 +15,21 @@ import sys
 import time
 
 from vqv2.agreement import check_agreement
-from vqv2.checkpoint import Checkpoints
 from vqv2.data.prefetch import prefetched
 from vqv2.errors import InputError
 from vqv2.files import remove_partial
 from vqv2.nn.finite import NotFiniteError, check_finite
 from vqv2.progress import progress_bar
 from vqv2.run import write_stage
+from vqv2.run.checkpoint import Checkpoints
+from vqv2.run.lock import locked
+from vqv2.run.log import Log, NoLog
+from vqv2.run.rules import ORIGIN, as_json, check_none
 from vqv2.training import parallel
-from vqv2.training.claim import claim
-from vqv2.training.interruption import Stopped, interruption
-from vqv2.training.log import Log, NoLog
 from vqv2.training.precision import in_its_precision
 from vqv2.training.record import Record
-from vqv2.training.state import (
-    ORIGIN,
-    TrainingError,
-    as_json,
-    load_training,
-    save_training,
-)
+from vqv2.training.signals import Stopped, interruption
+from vqv2.training.state import TrainingError, load_training, save_training
 from vqv2.training.step import update
 
 
@@ -75,7 +70,7 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
     or not. With `resume` it continues from the newest checkpoint that is not damaged, or begins
     where there is none; with all steps done already, nothing happens and the metrics are {}.
     With `adjust` it may go on with another learning rate and the like
-    (`vqv2.training.state.ADJUSTABLE`), which is said and logged.
+    (`vqv2.run.rules.ADJUSTABLE`), which is said and logged.
     Ctrl-C and SIGTERM finish the step, save, and raise `Stopped`. Raises `InputError` when the
     folder holds a checkpoint and `resume` is false, or while another process trains in it;
     `TrainingError` when the loss is not finite (the last checkpoint stays as it was).
@@ -89,8 +84,8 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
     checkpoints = Checkpoints(folder, schedule.keep)
     _check_files(checkpoints.folder)
     if not resume:
-        checkpoints.check_none()
-    with claim(folder) if first else contextlib.nullcontext():
+        check_none(checkpoints)
+    with locked(folder) if first else contextlib.nullcontext():
         training = _Training(task, checkpoints, seed, schedule)
         if first:
             remove_partial(folder)  # what a killed process left half written

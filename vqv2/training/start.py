@@ -7,13 +7,12 @@ training.json and in the metadata of its checkpoints.
 """
 
 import dataclasses
-from pathlib import Path
 
-from vqv2 import checkpoint
+from vqv2 import nn
 from vqv2.errors import InputError
-from vqv2.nn import Module
-from vqv2.run import Run, identity
-from vqv2.training.state import ORIGIN
+from vqv2.nn.gated import Gate
+from vqv2.run import Run, checkpoint
+from vqv2.run.rules import ORIGIN, place
 
 # Fields that say what arrays there are, of which shape, and what they mean.
 OF_AUTOENCODER = (
@@ -39,7 +38,6 @@ OF_PRIOR = (
     "conditioning_blocks",
     "conditioning_units",
 )
-CLASS_TABLE = ".gate.label.table"  # ends the names of what a prior has learned of each class
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Start:
     codes_of     the identity of the autoencoder whose codes a prior has learned
     """
 
-    model: Module
+    model: nn.Module
     origin: dict
     class_names: tuple = ()
     codes_of: str = ""
@@ -64,31 +62,17 @@ def start_of(folder, stage):
     Raises `InputError` when there is none, or when it is damaged.
     """
     run = Run.open(folder)
-    model, codes_of = run.load_autoencoder()
-    if stage != "autoencoder":
-        level = stage.removeprefix("prior-")
+    if stage == "autoencoder":
+        model, codes_of = run.load_autoencoder()
+    else:
+        level, codes_of = stage.removeprefix("prior-"), run.autoencoder_identity()
         run.check_level(level)
         model = run.load_prior(level, codes_of)
-    metadata = checkpoint.read_metadata(run.checkpoint_path(stage))
+    path = run.checkpoint_path(stage)
+    metadata = checkpoint.read_metadata(path)
     origin = {"run": place(folder), "stage": stage, "step": metadata["step"]}
-    origin["identity"] = identity(model.state())
+    origin["identity"] = checkpoint.digest(path)
     return Start(model, origin, tuple(metadata["class_names"]), codes_of)
-
-
-def place(folder):
-    """What a run folder is called in an origin."""
-    return str(Path(folder).resolve())
-
-
-def is_begun(folder, origin):
-    """Whether the stage in `folder` has begun, from the run `origin`.
-
-    Raises `InputError` when it has begun otherwise.
-    """
-    learned = checkpoint.Checkpoints(folder).metadata()
-    if learned and learned.get(ORIGIN, {}).get("run") != place(origin):
-        raise InputError(f"{folder} was not begun from {origin}: leave out --from to go on with it")
-    return bool(learned)
 
 
 def take_over(start, model, fields, class_names=()):
@@ -101,12 +85,19 @@ def take_over(start, model, fields, class_names=()):
     _check_fields(subject, start.model, model, fields)
     given, own = start.model.state(), model.state()
     if start.class_names != tuple(class_names):
-        given = {name: array for name, array in given.items() if not name.endswith(CLASS_TABLE)}
-        given |= {name: array for name, array in own.items() if name.endswith(CLASS_TABLE)}
+        tables = _class_tables(start.model), _class_tables(model)
+        given = {name: array for name, array in given.items() if name not in tables[0]}
+        given |= {name: own[name] for name in tables[1]}
     try:
         model.load_state(given)
     except InputError as error:
         raise InputError(f"the weights in {subject} do not fit: {error}") from None
+
+
+def _class_tables(model):
+    """Names of what a prior has learned of each class."""
+    gates = {name: part for name, part in model.modules().items() if isinstance(part, Gate)}
+    return [f"{name}.label.table" for name, gate in gates.items() if gate.label is not None]
 
 
 def remarks(start, run):
@@ -117,8 +108,8 @@ def remarks(start, run):
             f"the classes are others than those of {origin}: what its prior has learned of classes "
             "is left out, and learned anew"
         )
-    autoencoder = checkpoint.Checkpoints(run.stage_folder("autoencoder")).metadata() or {}
-    related = autoencoder.get(ORIGIN, {}).get("identity"), run.load_autoencoder()[1]
+    autoencoder = run.checkpoints("autoencoder").metadata() or {}
+    related = autoencoder.get(ORIGIN, {}).get("identity"), run.autoencoder_identity()
     if start.codes_of not in related:
         sentences.append(
             f"the autoencoder of this run was not begun from that of {origin}: its codes mean "

@@ -17,7 +17,7 @@ import numpy as np
 
 from vqv2.optim import clip_gradients, gradient_norm
 from vqv2.training import parallel
-from vqv2.training.order import step_generator
+from vqv2.training.draws import step_generator
 from vqv2.training.state import TrainingError, lower_the_rate
 
 

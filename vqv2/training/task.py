@@ -6,9 +6,9 @@ import numpy as np
 
 from backends.process.communication import Single
 from vqv2.errors import InputError
+from vqv2.run.rules import ORIGIN, PLACE
 from vqv2.training import parallel
 from vqv2.training.precision import resolved
-from vqv2.training.state import ORIGIN, PLACE
 
 
 class Task:

@@ -81,10 +81,10 @@ class Source:
         passed = tuple(_argument(kernel, a, dtype) for a in arguments)
         function((blocks,), threads, passed, shared_mem=shared)
 
-    def each(self, kernel, count, *arguments):
+    def each(self, kernel, count, *arguments, dtype=None):
         """Start `kernel` with one thread for each of `count` elements; `count` goes last."""
         blocks = min(blocks_of(count, THREADS), MOST_BLOCKS)
-        self.launch(kernel, blocks, THREADS, *arguments, np.int64(count))
+        self.launch(kernel, blocks, THREADS, *arguments, np.int64(count), dtype=dtype)
 
 
 def _granted(function, kernel, shared):
@@ -121,6 +121,11 @@ def threads_along(length):
     """Threads (x, y) of a block whose x runs along `length` neighbours in memory, y over others."""
     along = min(THREADS // 2, max(WARP, blocks_of(length, WARP) * WARP))
     return along, THREADS // along
+
+
+def optional(array, other):
+    """(array, 1), or where it is None (`other`, which the kernel then does not touch, 0)."""
+    return (contiguous(other), 0) if array is None else (contiguous(array), 1)
 
 
 def contiguous(array, dtype=None):

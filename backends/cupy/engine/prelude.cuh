@@ -64,10 +64,34 @@ __device__ inline bool keep(Word seed, Word index, Word threshold)
     return (z >> 40) >= threshold;
 }
 
+// The part of a matrix (rows, channels) that a thread looks at: one column of it, in rows `first` to
+// `last` - 1. The rows come in groups of `length` (all of them, or those of one image), and each group
+// in parts of `part_rows`; `number` counts the parts of all groups. Threads run along x over columns, so
+// that what a warp reads at once lies side by side, and along y over parts.
+struct Part {
+    long long number, first, last;
+    int column;
+    bool inside;  // whether there is such a part, and such a column
+};
+
+__device__ inline Part part_of(long long groups, long long length, int channels, int part_rows)
+{
+    int tiles = (channels + blockDim.x - 1) / blockDim.x;
+    long long parts = (length + part_rows - 1) / part_rows;  // of a group
+    Part part;
+    part.column = blockIdx.x % tiles * blockDim.x + threadIdx.x;
+    part.number = (long long)(blockIdx.x / tiles) * blockDim.y + threadIdx.y;
+    part.inside = part.column < channels && part.number < groups * parts;
+    if (!part.inside) return part;
+    long long group = part.number / parts, begin = part.number % parts * part_rows;
+    part.first = group * length + begin;
+    part.last = group * length + min(length, begin + part_rows);
+    return part;
+}
 
 // The bit pattern of a number rounded to half precision, to nearest, ties to even: of float16 (5 bits
 // of exponent; what is too large becomes infinite) or of bfloat16 (the upper half of a float).
-enum HalfFormat { FLOAT16, BFLOAT16 };
+enum HalfFormat { FLOAT16, BFLOAT16, EXACT };  // EXACT: not in half precision, but `Real`
 
 __device__ inline unsigned short float16_bits(float x)
 {
@@ -93,4 +117,31 @@ __device__ inline unsigned short bfloat16_bits(float x)
 __device__ inline unsigned short half_bits(float x, int format)
 {
     return format == FLOAT16 ? float16_bits(x) : bfloat16_bits(x);
+}
+
+// The number that a bit pattern stands for.
+__device__ inline float half_value(unsigned short bits, int format)
+{
+    if (format == BFLOAT16) return __uint_as_float((unsigned)bits << 16);
+    unsigned sign = (bits & 0x8000u) << 16, size = bits & 0x7fffu;
+    if (size >= 0x7c00u) return __uint_as_float(sign | 0x7f800000u | (size & 0x3ffu) << 13);
+    if (size < 0x400u)  // a multiple of 2^-24
+        return __uint_as_float(sign | __float_as_uint(size * 5.9604644775390625e-8f));
+    return __uint_as_float(sign | ((size << 13) + 0x38000000u));
+}
+
+// An array whose numbers are of the format that is given beside it.
+typedef void Any;
+
+__device__ inline Real read(const Any* x, long long i, int format)
+{
+    return format == EXACT ? ((const Real*)x)[i] : half_value(((const unsigned short*)x)[i], format);
+}
+
+__device__ inline void write(Any* x, long long i, int format, Real value)
+{
+    if (format == EXACT)
+        ((Real*)x)[i] = value;
+    else
+        ((unsigned short*)x)[i] = half_bits(value, format);
 }

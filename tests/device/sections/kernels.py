@@ -8,7 +8,7 @@ import numpy as np
 import backends
 from backends import kernels, to_device
 from backends.cupy import conv
-from backends.cupy.engine import cublas
+from backends.cupy.engine import half
 from backends.process import device_memory
 from backends.reference.causal_conv import tap_count
 from backends.reference.packing import STORAGES
@@ -68,12 +68,13 @@ def _patches(maps, size, narrow, **_):
     work = {"traffic": seen + block.nbytes}
     yield "unfold", lambda: patches.unfold(x, first, block), work
     work = {"traffic": block.nbytes + 2 * seen}
-    yield "fold", lambda: patches.fold(block, first, x), work
+    yield "fold", lambda: patches.fold(block, first, x, True), work
     with backends.use(precision="bfloat16"):
-        _, first, halves = next(patches.blocks(np.dtype(np.uint16)))
-        seen = len(halves) / (maps * size**2) * x.nbytes
-        unfold = lambda: patches.unfold(x, first, halves)  # noqa: E731
-        yield "unfold_halves", unfold, {"traffic": seen + halves.nbytes}
+        rounded = half.halved(x)
+        _, first, halves = next(patches.blocks(np.dtype(np.float32)))
+        seen = len(halves) / (maps * size**2) * rounded.bits.nbytes
+        unfold = lambda: patches.unfold(rounded, first, halves)  # noqa: E731
+        yield "unfold_halves", unfold, {"traffic": seen + halves.bits.nbytes}
 
 
 def _convolutions(maps, size, narrow, wide, **_):
@@ -105,8 +106,11 @@ def _elementwise(maps, size, wide, **_):
     x = normal(maps * size**2, wide)
     yield "elu", lambda: kernels.elu(x), {"traffic": 2 * x.nbytes}
     yield "gate", lambda: kernels.gate(x), {"traffic": 1.5 * x.nbytes}
+    features = x.reshape(maps, size, size, wide)
+    block = (features[..., : wide // 2].copy(), features, normal(wide), None, None, 0.1, 1)
+    yield "gate_block", lambda: kernels.gate_block(*block), {"traffic": 3 * x.nbytes}
     with backends.use(precision="bfloat16"):
-        yield "to_halves", lambda: cublas.factor(x), {"traffic": 1.5 * x.nbytes}
+        yield "to_halves", lambda: half.halved(x), {"traffic": 1.5 * x.nbytes}
 
 
 def _channels(maps, size, wide, **_):
@@ -116,10 +120,12 @@ def _channels(maps, size, wide, **_):
     yield "add_bias", lambda: kernels.add_bias(rows, vector), twice
     yield "sum_rows", lambda: kernels.sum_rows(rows), once
     yield "moments", lambda: kernels.moments(rows), once
-    yield "normalize", lambda: kernels.normalize(rows, vector, vector, vector), twice
-    yield "correlate", lambda: kernels.correlate(rows, vector, rows), twice
-    combine = lambda: kernels.combine(rows, vector, rows, vector, vector, vector)  # noqa: E731
-    yield "combine", combine, thrice
+    settings = (rows, vector, vector**2, vector, vector, 1e-5, True)
+    yield "normalize", lambda: kernels.normalize(*settings), twice
+    sums = lambda: kernels.normalize_parameter_gradient(*settings, rows)  # noqa: E731
+    yield "normalize_parameter_gradient", sums, twice
+    gradient = (*settings, rows, vector, vector, 1.0)
+    yield "normalize_input_gradient", lambda: kernels.normalize_input_gradient(*gradient), thrice
 
 
 def _attention(maps, size, width, **_):

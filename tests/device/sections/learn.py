@@ -14,8 +14,8 @@ import backends
 from vqv2 import pipeline
 from vqv2.config import AutoencoderConfig, Config, PriorConfig
 from vqv2.run import Run
+from vqv2.run.log import read_log
 from vqv2.training import Schedule
-from vqv2.training.log import read_log
 
 SIZE = 32  # pixels
 PICTURES, STEPS = 2000, 300

@@ -5,15 +5,15 @@ import pytest
 
 from backends import to_host
 from tests.small import write_images
-from vqv2 import checkpoint
 from vqv2.cli.main import main
 from vqv2.config import ClassifierConfig, replace
 from vqv2.data.images import open_images
 from vqv2.errors import InputError
 from vqv2.lab.classifier import ClassifierTask, begun_classifier, load_classifier, train_classifier
 from vqv2.lab.classifier.model import Classifier
+from vqv2.run import checkpoint
+from vqv2.run.log import read_log
 from vqv2.training import Schedule
-from vqv2.training.log import read_log
 
 CONFIG = ClassifierConfig(
     image_size=16, hidden_units=4, feature_units=6, batch=4, steps=6, precision="float32"

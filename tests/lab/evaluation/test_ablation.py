@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from tests.small import CONFIG, PRIOR, write_images
-from vqv2 import checkpoint, pipeline
-from vqv2.checkpoint import Checkpoints
+from vqv2 import pipeline
 from vqv2.cli.main import main
 from vqv2.config import Config
 from vqv2.errors import InputError
@@ -19,10 +18,11 @@ from vqv2.lab.ablations.continuous import Discretization
 from vqv2.lab.ablations.continuous_autoencoder import ContinuousAutoencoder
 from vqv2.lab.ablations.latent_prior import LatentPrior
 from vqv2.lab.ablations.prior_grid import Cell, Grid, Outcome, PriorAblation
-from vqv2.run import Run, load_averaged
+from vqv2.run import Run, checkpoint
+from vqv2.run.checkpoint import Checkpoints
 from vqv2.training import Schedule
-from vqv2.training.loop import load_training
-from vqv2.training.stage2 import evaluate_prior
+from vqv2.training.prior import evaluate_prior
+from vqv2.training.state import load_training
 
 ONE_LEVEL = Config(
     "small",
@@ -168,8 +168,8 @@ def test_the_latent_ablation_goes_on_where_it_was_and_refuses_another(data, tmp_
     assert (ablation().quantized(), ablation().continuous(2)) == (quantized, continuous)
     assert files == {path: path.stat().st_mtime_ns for path in files}
     run = Run.open(tmp_path / "vq")
-    _, identity = run.load_autoencoder()
-    store = pipeline.open_codes(run.codes_folder, identity)
+    identity = run.autoencoder_identity()
+    store = run.open_codes(identity)
     nats = evaluate_prior(run.load_prior("top", identity), store, "top", "held_out")
     images = pipeline.open_splits(data, ONE_LEVEL.autoencoder)["held_out"]
     images = images.batch(range(len(images)))
@@ -189,7 +189,7 @@ def test_the_row_of_an_autoencoder_is_that_of_its_averaged_weights(data, tmp_pat
     model = ContinuousAutoencoder(config, np.random.default_rng(1))
     folder = tmp_path / "latents2"
     path = folder / "autoencoder" / "checkpoint.safetensors"
-    load_averaged(model, checkpoint.load(path)[0], path)
+    checkpoint.load_model(model, path)
     images = {s: source.batch(range(len(source))) for s, source in ablation.sources.items()}
     discretization = Discretization.of(model.encode(images["train"]))
     bins = discretization.bins(model.encode(images["held_out"]))
@@ -199,7 +199,7 @@ def test_the_row_of_an_autoencoder_is_that_of_its_averaged_weights(data, tmp_pat
     assert row.unrounded_psnr == pytest.approx(row.psnr, abs=0.1)
     prior = LatentPrior(ONE_LEVEL.priors[0], 2, 4, np.random.default_rng(1))
     path = folder / "prior" / "checkpoint.safetensors"
-    load_averaged(prior, checkpoint.load(path)[0], path)
+    checkpoint.load_model(prior, path)
     nats = prior.loss(bins).item() * 16
     assert row.last_bits_per_image == pytest.approx(nats / math.log(2), rel=1e-6)
 

@@ -10,7 +10,7 @@ from vqv2.lab.evaluation.quality import held_out_likelihoods, mean_distance
 from vqv2.lab.evaluation.timing import PositionTimes, incremental_times, naive_times
 from vqv2.run import build_prior
 from vqv2.sampling import Settings
-from vqv2.training.stage2 import evaluate_prior
+from vqv2.training.prior import evaluate_prior
 
 
 @pytest.fixture(scope="module")

@@ -308,5 +308,6 @@ def test_a_prior_under_our_names(tmp_path):
     with pytest.raises(InputError, match="holds a prior-bottom, not an autoencoder"):
         read_autoencoder(path)
     with safe_open(path, "numpy") as opened:
-        config = json.loads(opened.metadata()["config"])
-    assert config["conditioning_blocks"] == 2
+        metadata = opened.metadata()
+    assert json.loads(metadata["config"])["conditioning_blocks"] == 2
+    assert metadata["classes"] == "3"

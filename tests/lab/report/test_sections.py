@@ -12,14 +12,14 @@ from tests.small import AUTOENCODER, CONFIG, write_images
 from vqv2 import pipeline
 from vqv2.cli.main import main
 from vqv2.config import Config
-from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy
 from vqv2.lab.evaluation import unigram_nats
 from vqv2.lab.report.sections import EVALUATIONS, NEED_PRIORS
 from vqv2.run import Run
+from vqv2.run.codes import open_codes
 from vqv2.training import Schedule
-from vqv2.training.stage2 import evaluate_prior
+from vqv2.training.prior import evaluate_prior
 
 QUIET = Schedule(progress=False)
 FEW = ("--samples", 9, "--swept", 4, "--shown", 3, "--per-class", 2, "--repetitions", 1)

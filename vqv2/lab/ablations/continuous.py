@@ -9,7 +9,7 @@ from vqv2.autodiff import no_grad
 from vqv2.data.split import spread_indices
 from vqv2.optim import Adam, prior_learning_rate
 from vqv2.training import AutoencoderTask
-from vqv2.training.order import batch_indices
+from vqv2.training.draws import batch_indices
 from vqv2.training.task import Task
 
 BINS = 256  # section B.1 after PixelCNN++

@@ -1,6 +1,6 @@
 """What the log of a training says about held-out data."""
 
-from vqv2.training.log import read_log
+from vqv2.run.log import read_log
 
 
 def held_out_losses(folder):

@@ -23,7 +23,7 @@ from vqv2.lab.ablations.continuous_autoencoder import ContinuousAutoencoder
 from vqv2.lab.ablations.held_out import held_out_losses
 from vqv2.lab.ablations.latent_prior import LatentPrior
 from vqv2.lab.evaluation.rate_distortion import distortion
-from vqv2.run import identity
+from vqv2.run.checkpoint import checksum
 from vqv2.training import Schedule, train
 
 VALIDATIONS = 10  # in each training
@@ -119,7 +119,7 @@ class LatentAblation:
         latents = {split: encode_images(model, source) for split, source in self.sources.items()}
         discretization = Discretization.of(latents["train"])
         bins = {split: discretization.bins(array) for split, array in latents.items()}
-        self._train_prior(dimensions, bins, identity(model.state()), folder / "prior")
+        self._train_prior(dimensions, bins, checksum(model.state()), folder / "prior")
         rounded = discretization.latents(bins["held_out"])
         return Row(
             dimensions,

@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from vqv2.data.codes import open_codes
 from vqv2.errors import InputError
 from vqv2.lab.ablations.held_out import held_out_losses
 from vqv2.run import build_prior
+from vqv2.run.codes import open_codes
 from vqv2.training import PriorTask, Schedule, train
 
 RESIDUAL_FACTOR = 4  # Table 4: residual units are four times the hidden units in every row
@@ -115,8 +115,7 @@ class PriorAblation:
         self.base = base
         self.grid = grid.check()
         self.folder = Path(folder)
-        _, identity = run.load_autoencoder()
-        self.store = open_codes(run.codes_folder, identity)
+        self.store = open_codes(run.codes_folder, run.autoencoder_identity())
         if not self.store.counts.get("held_out"):
             raise InputError(f"{run.codes_folder} has no held-out images to compare priors on")
         for cell in grid.cells():

@@ -21,14 +21,14 @@ class HalvingBlock(nn.Module):
 
     def __init__(self, channels_in, channels, rng):
         self.strided = nn.Conv2d(channels_in, channels, 4, rng, stride=2)
-        self.strided_normalization = nn.BatchNorm(channels)
+        self.strided_normalization = nn.BatchNorm(channels, relu=True)
         self.spatial = nn.Conv2d(channels, channels, 3, rng)
-        self.spatial_normalization = nn.BatchNorm(channels)
+        self.spatial_normalization = nn.BatchNorm(channels, relu=True)
 
     def forward(self, x, rng=None):
         """(N, H, W, channels_in) -> (N, H / 2, W / 2, channels), H and W even."""
-        y = F.relu(self.strided_normalization(self.strided(x), rng))
-        return y + F.relu(self.spatial_normalization(self.spatial(y), rng))
+        y = self.strided_normalization(self.strided(x), rng)
+        return y + self.spatial_normalization(self.spatial(y), rng)
 
 
 class Trunk(nn.Module):

@@ -9,17 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from backends import to_host
-from vqv2 import checkpoint
 from vqv2.config import ClassifierConfig
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.split import spread_indices
 from vqv2.errors import InputError
 from vqv2.lab.classifier.model import Classifier
 from vqv2.optim import Adam, autoencoder_learning_rate
-from vqv2.run import load_averaged, read_stage, stage_config
+from vqv2.run import checkpoint, read_stage, stage_config
+from vqv2.run.rules import described
+from vqv2.training.draws import batch_generator, batch_indices
 from vqv2.training.loop import train
-from vqv2.training.order import batch_generator, batch_indices
-from vqv2.training.state import described
 from vqv2.training.task import Task
 
 STAGE = "classifier"
@@ -101,12 +100,10 @@ def load_classifier(folder):
     something else.
     """
     path = Path(folder) / "checkpoint.safetensors"
-    arrays, metadata = checkpoint.load(path)
+    metadata = checkpoint.read_metadata(path)
     _check_stage(path, metadata)
     config = checkpoint.config_of(ClassifierConfig, path, metadata)
-    model = Classifier(config, metadata["class_names"], np.random.default_rng(0))
-    load_averaged(model, arrays, checkpoint.Checkpoints(folder).newest)
-    return model
+    return checkpoint.load_model(Classifier(config, metadata["class_names"], None), path)
 
 
 def begun_classifier(folder):

@@ -15,7 +15,7 @@ from vqv2.autodiff import no_grad
 from vqv2.data.split import spread_indices
 from vqv2.errors import InputError
 from vqv2.lab.evaluation.neighbours import squared_distances
-from vqv2.training.stage2 import read_codes
+from vqv2.training.prior import read_codes
 
 BLOCK_NUMBERS = 2**23  # logits in memory at a time: 32 MiB in float32
 

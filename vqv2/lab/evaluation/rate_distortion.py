@@ -7,7 +7,7 @@ import numpy as np
 
 from vqv2.data.split import spread_indices
 from vqv2.models.quantizer import usage
-from vqv2.training.stage2 import evaluate_prior
+from vqv2.training.prior import evaluate_prior
 
 
 class Distortion(NamedTuple):

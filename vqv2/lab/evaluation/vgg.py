@@ -15,9 +15,9 @@ from backends import array_module, to_device
 from vqv2 import nn
 from vqv2.autodiff import Tensor, no_grad
 from vqv2.errors import InputError
+from vqv2.files import open_tensors
 from vqv2.lab.evaluation.features import FeatureNetwork
 from vqv2.nn.finite import check_arrays
-from vqv2.reading import tensors
 
 CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each width, before the map is halved
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's pixels, red, green, blue: what the weights expect
@@ -160,7 +160,7 @@ def load_weights(model, path, shape=VGG_16):
 @contextlib.contextmanager
 def _opened(path, sources):
     """The safetensors file, once it has turned out to hold the arrays of all `sources`."""
-    with tensors(path, "save the weights again as docs/evaluation.md says") as file:
+    with open_tensors(path, "save the weights again as docs/evaluation.md says") as file:
         _check(file.entries, sources, path)
         yield file
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from vqv2.checkpoint import Checkpoints
-from vqv2.run import identity
+from vqv2.run.checkpoint import checksum
+from vqv2.run.rules import ORIGIN
 from vqv2.training import AutoencoderTask
-from vqv2.training.state import ORIGIN, save_training
+from vqv2.training.state import save_training
 
 
 def begin_run(run, model, sources, file, seed=0):
@@ -16,7 +16,7 @@ def begin_run(run, model, sources, file, seed=0):
     cannot be written, and for weights that are no numbers.
     """
     task = AutoencoderTask(model, sources["train"], sources["held_out"], seed)
-    origin = {"file": str(Path(file).resolve()), "identity": identity(model.state())}
+    origin = {"file": str(Path(file).resolve()), "identity": checksum(model.state())}
     task.metadata[ORIGIN] = origin
-    save_training(task, Checkpoints(run.stage_folder(task.stage)), 0, seed)
+    save_training(task, run.checkpoints(task.stage), 0, seed)
     run.save()

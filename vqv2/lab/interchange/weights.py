@@ -8,15 +8,12 @@ pytorch    those of the widely used PyTorch port (`vqv2.lab.interchange.port`), 
 import dataclasses
 import json
 
-import numpy as np
-
-from vqv2 import checkpoint
 from vqv2.config import AutoencoderConfig, from_values, replace
 from vqv2.errors import InputError
+from vqv2.files import open_tensors, parse_json, write_tensors
 from vqv2.lab.interchange.port import configuration, from_port, to_port
 from vqv2.models.autoencoder import Autoencoder
 from vqv2.nn.finite import check_arrays
-from vqv2.reading import parse_json, tensors
 from vqv2.training.start import OF_AUTOENCODER
 
 FORMAT = "vqv2 weights 1"
@@ -59,16 +56,18 @@ def write_weights(path, model, names="vqv2", part="autoencoder"):
     if names == "vqv2":
         config = json.dumps(dataclasses.asdict(model.config))
         header = {"format": FORMAT, "part": part, "config": config}
-        checkpoint.save_arrays(path, model.state(), header)
+        if part != "autoencoder":
+            header["classes"] = str(model.classes)
+        write_tensors(path, model.state(), header)
     elif part == "autoencoder":
-        checkpoint.save_arrays(path, to_port(model), {"format": "pt"})
+        write_tensors(path, to_port(model), {"format": "pt"})
     else:
         raise InputError(f"the names pytorch are for an autoencoder, not for {part}")
 
 
 def _read(path):
     """({name: array}, metadata) of any safetensors file."""
-    with tensors(path, _REMEDY) as file:
+    with open_tensors(path, _REMEDY) as file:
         return {name: file.read(name) for name in file.entries}, file.metadata
 
 
@@ -80,8 +79,8 @@ def _from_ours(arrays, metadata, settings):
     except ValueError as error:
         raise InputError(f"its configuration is damaged ({error}): export it again") from None
     config = from_values(AutoencoderConfig, fields)
-    model = Autoencoder(_changed(config, settings), np.random.default_rng(0))
-    model.load_state(arrays)
+    model = Autoencoder(_changed(config, settings), None)
+    model.load_state(arrays, copy=False)
     return model
 
 

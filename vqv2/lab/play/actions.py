@@ -1,8 +1,8 @@
 """What a page can ask for: the fields of each request, and what it does to a session."""
 
 from vqv2.errors import InputError
+from vqv2.files.text import Each, Many, Maybe, Number, Table, Text, Truth, Whole
 from vqv2.lab.play.session import MOST_KEPT, Wish
-from vqv2.reading.schema import Each, Many, Maybe, Number, Table, Text, Truth, Whole
 from vqv2.sampling import Settings
 
 _SETTINGS = Table({"temperature": Number(), "top_k": Whole(0, 2**20), "top_p": Number()})

@@ -14,10 +14,10 @@ from importlib import resources
 
 from backends import BackendError
 from vqv2.errors import InputError
+from vqv2.files import parse_json
 from vqv2.lab.play import actions, following
 from vqv2.lab.play.pixels import read_image
 from vqv2.lab.play.view import inspection_view, session_view
-from vqv2.reading import parse_json
 
 LARGEST_REQUEST = 2**16  # bytes of JSON
 LARGEST_IMAGE = 2**25  # bytes of an image's file

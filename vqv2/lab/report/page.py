@@ -9,8 +9,7 @@ from html import escape
 from PIL import Image
 
 from vqv2.errors import InputError
-from vqv2.files import atomic_write
-from vqv2.reading import content_of
+from vqv2.files import atomic_write, content_of
 from vqv2.table import cells_of, numeric_columns
 
 LARGEST_PICTURE = 2**28  # bytes

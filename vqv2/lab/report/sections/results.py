@@ -3,13 +3,11 @@
 import time
 from pathlib import Path
 
-from vqv2 import checkpoint
 from vqv2.errors import InputError, MissingError
-from vqv2.files import write_json
+from vqv2.files import check_json, read_json, write_json
+from vqv2.files.text import Each, Number, Table
 from vqv2.lab.report import save_page
 from vqv2.lab.report.sections import EVALUATIONS
-from vqv2.reading import check_json, read_json
-from vqv2.reading.schema import Each, Number, Table
 from vqv2.table import format_table
 
 FORMAT = "vqv2 evaluation 1"
@@ -102,8 +100,7 @@ def _former(subject, announce):
 
 def _identities(hierarchy):
     """What tells this hierarchy from another, by part."""
-    priors = {level: checkpoint.checksum(p.state()) for level, p in hierarchy.priors.items()}
-    return {"autoencoder": hierarchy.identity, **priors}
+    return {"autoencoder": hierarchy.identity, **hierarchy.prior_identities}
 
 
 def _data(subject):

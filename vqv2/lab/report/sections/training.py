@@ -4,7 +4,7 @@ import math
 
 from vqv2.lab.evaluation import unigram_nats
 from vqv2.lab.report import Panel, Section, save_curves
-from vqv2.training.log import read_log
+from vqv2.run.log import read_log
 
 PICTURE = "curves.png"
 
