@@ -129,6 +129,7 @@ def test_drawing_is_followed_and_equals_sampling(server, session):
 def test_single_steps_tell_what_may_come_next(server, session):
     [(_, told)] = follow(server, f"{session}/draw", {"wish": WISH, "count": 0, "speed": None})
     assert told["next"]["level"] == "top" and not told["can_undo"]
+    assert told["next"]["class_name"] == "a"
     events = follow(server, f"{session}/draw", {"wish": WISH, "count": 2, "speed": 1000})
     told = events[-1][1]
     assert sum(code >= 0 for code in told["codes"]["top"]) == 2 and told["can_undo"]

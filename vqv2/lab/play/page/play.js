@@ -218,8 +218,8 @@ function showNext(next) {
   }
   const level = model.levels.find(({ name }) => name === next.level);
   find("next-words").textContent =
-    `${next.level} map, row ${next.row + 1}, column ${next.column + 1}: ` +
-    `the model is uncertain by ${next.bits.toFixed(1)} bits.`;
+    `${next.level} map, row ${next.row + 1}, column ${next.column + 1}` +
+    `${next.class_name ? ` of ${next.class_name}` : ""}: the model is uncertain by ${next.bits.toFixed(1)} bits.`;
   next.bars.forEach(([code, drawn, plain], place) => {
     const bar = bars.children[place] ?? bars.appendChild(newBar());
     const [patch, number, track, chance] = bar.children;
