@@ -178,7 +178,7 @@ class _Gathered:
     """Encoder outputs and their codes, part after part."""
 
     def __init__(self):
-        self._parts: list[tuple[Array, Array]] = []
+        self._parts = []
 
     def add(self, outputs, codes):
         self._parts.append((outputs, codes))
