@@ -88,6 +88,9 @@ class ImageSource:
         """Who reads the images for batches with an augmentation, in words."""
         return "this process"
 
+    def check_augmentation(self, augmentation: Augmentation) -> None:
+        """Raise `InputError` where batches with this augmentation cannot be read."""
+
     def read(self, index: int) -> np.ndarray:
         """Image `index`, cropped at its centre: uint8 (size, size, channels)."""
         return prepare(self._picture(index), self.size, self.channels, crop=self._crop)
