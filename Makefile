@@ -33,7 +33,7 @@ test-emulated: .venv/test .venv/gpu-test
 	.venv/bin/python -m pytest --slow tests/gpu/test_emulation.py
 
 lint: .venv/test
-	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

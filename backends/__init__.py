@@ -17,7 +17,7 @@ This package knows nothing of `vqv2`.
 
 import backends.process.allocator
 import backends.process.threads  # noqa: F401  (first: both are read when NumPy loads)
-from backends.arrays import array_module, to_device, to_host
+from backends.arrays import Array, array_module, to_device, to_host
 from backends.kernel import (
     BACKENDS,
     PRECISIONS,
@@ -44,6 +44,7 @@ from backends.process.timing import seconds_of
 __all__ = [
     "BACKENDS",
     "PRECISIONS",
+    "Array",
     "BackendError",
     "Kernel",
     "array_module",

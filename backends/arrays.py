@@ -2,13 +2,18 @@
 
 import math
 import sys
+from types import ModuleType
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from backends.kernel import current, modules_of_arrays, on_device
 
+Array: TypeAlias = np.ndarray  # or a device's, such as cupy.ndarray, which has the same methods
 
-def array_module(array=None):
+
+def array_module(array: object = None) -> ModuleType:
     """The module that owns `array`: `numpy`, `cupy`, or that of a backend of one's own.
 
     Without an array, the selected backend's.
@@ -44,13 +49,13 @@ def widened(array):
     return array.widened() if is_rounded(array) else array
 
 
-def to_host(array):
+def to_host(array: Array) -> np.ndarray:
     """A NumPy array with the contents of `array`; the same object when it is one already."""
     array = widened(array)
     module = array_module(array)
     return np.asarray(array) if module is np else module.asnumpy(array)
 
 
-def to_device(array, dtype=None):
+def to_device(array: Array, dtype: DTypeLike | None = None) -> Array:
     """`array` where the selected backend computes, as `dtype` (default: unchanged)."""
     return array_module().asarray(array, dtype=dtype)

@@ -21,7 +21,8 @@ import inspect
 import os
 import weakref
 from collections.abc import Callable
-from typing import Generic, ParamSpec, TypeVar
+from types import ModuleType
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from backends.process.device import why_no_device
 
@@ -29,7 +30,9 @@ BACKENDS = ("reference", "numba", "cupy")  # those that come with this package
 PRECISIONS = ("float32", "tf32", "float16", "bfloat16")  # of products, see `precision.py`
 
 _otherwise = dict.fromkeys(BACKENDS)  # {backend: who serves the kernels that it has no version of}
-modules_of_arrays = {}  # {backend: the module of its arrays}, of those that brought one
+modules_of_arrays: dict[
+    str, ModuleType
+] = {}  # {backend: the module of its arrays}, of those that brought one
 
 
 class BackendError(RuntimeError):
@@ -163,7 +166,7 @@ Result = TypeVar("Result")
 class Kernel(Generic[Parameters, Result]):
     """One array operation and its versions per backend; calling it runs the selected one."""
 
-    all = weakref.WeakSet()
+    all: weakref.WeakSet["Kernel[..., Any]"] = weakref.WeakSet()
 
     def __init__(self, reference: Callable[Parameters, Result]):
         functools.update_wrapper(self, reference)

@@ -16,6 +16,7 @@ import numpy as np
 from backends import array_module, kernels
 from backends.arrays import widened
 from vqv2.broadcasting import is_stretched, undo_broadcasting
+from vqv2.tensor_methods import TensorMethods
 
 
 class GradientError(RuntimeError):
@@ -109,7 +110,7 @@ class Node:
             yield parent, undo_broadcasting(value, parent.shape)
 
 
-class Tensor:
+class Tensor(TensorMethods):
     """An array that may be a leaf to differentiate by, or the result of recorded operations.
 
     array          the NumPy or CuPy array, of any shape; read it freely

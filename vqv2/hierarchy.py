@@ -6,13 +6,20 @@ hierarchy.decode(codes, levels=["top"])             # what the top level alone s
 hierarchy.sample(16, label="faces", temperature=0.9, seed=1)
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from os import PathLike
+from typing import Any, Self, TypeAlias
 
 import numpy as np
+from numpy.random import Generator
 
-from backends.process.communication import Single
+from backends import Array
+from backends.process.communication import Communicator, Single
 from vqv2.agreement import check_agreement, fingerprint
+from vqv2.config import Config
 from vqv2.errors import InputError
+from vqv2.models.autoencoder import Autoencoder, Codes
+from vqv2.models.prior import Prior
 from vqv2.run import Run
 from vqv2.run.codes import training_classes
 from vqv2.sampling import (
@@ -24,6 +31,8 @@ from vqv2.sampling import (
     noise_generator,
     sample_codes,
 )
+
+Label: TypeAlias = str | int | Sequence[str | int] | np.ndarray | None
 
 
 class Hierarchy:
@@ -41,14 +50,14 @@ class Hierarchy:
 
     def __init__(
         self,
-        config,
-        class_names,
-        autoencoder,
-        priors,
-        identity="",
-        learned=None,
-        prior_identities=None,
-    ):
+        config: Config,
+        class_names: Sequence[str],
+        autoencoder: Autoencoder,
+        priors: dict[str, Prior],
+        identity: str = "",
+        learned: np.ndarray | None = None,
+        prior_identities: dict[str, str] | None = None,
+    ) -> None:
         self.config = config
         self.levels = config.levels
         self.class_names = tuple(class_names) if config.conditional else ()
@@ -59,7 +68,7 @@ class Hierarchy:
         self.prior_identities = prior_identities or {}
 
     @classmethod
-    def load(cls, folder, priors=True, best=False):
+    def load(cls, folder: str | PathLike[str], priors: bool = True, best: bool = False) -> Self:
         """The hierarchy in a run folder, with those priors that are there (none: `priors=False`).
 
         Priors are as their training left them, or, with `best`, as they were when their held-out
@@ -81,17 +90,17 @@ class Hierarchy:
         return cls(run.config, run.class_names, autoencoder, loaded, identity, learned, identities)
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, int, int]:
         """(H, W, C) of an image."""
         config = self.autoencoder.config
         return config.image_size, config.image_size, config.channels
 
     @property
-    def level_subsets(self):
+    def level_subsets(self) -> list[tuple[str, ...]]:
         """Figure 8's columns: the coarsest level, the two coarsest, ..., all. [("top",), ...]"""
         return [tuple(self.levels[: i + 1]) for i in range(len(self.levels))]
 
-    def encode(self, images, batch=None):
+    def encode(self, images: Array, batch: int | None = None) -> Codes:
         """Images (N, H, W, C) in [0, 1] -> {level: codes (N, size, size) uint16}.
 
         `batch` images at once, by default those of `AutoencoderConfig.images_at_once`. Raises
@@ -112,7 +121,9 @@ class Hierarchy:
                 maps[places] = part[level]
         return codes
 
-    def decode(self, codes, levels=None, batch=None):
+    def decode(
+        self, codes: Codes, levels: Sequence[str] | None = None, batch: int | None = None
+    ) -> np.ndarray:
         """{level: codes (N, size, size)} -> images (N, H, W, C), float32 in [0, 1].
 
         `levels` names the levels to use, default all; what the others would say is replaced by
@@ -128,7 +139,15 @@ class Hierarchy:
         )
         return self._images(parts, count)
 
-    def sample(self, count, label=None, seed=0, batch=32, first=0, **how):
+    def sample(
+        self,
+        count: int,
+        label: Label | None = None,
+        seed: int = 0,
+        batch: int | None = 32,
+        first: int = 0,
+        **how: Any,
+    ) -> np.ndarray:
         """New images (count - first, H, W, C), float32 in [0, 1] (Algorithm 2, lines 10-14).
 
         The arguments are those of `sample_code_batches`: temperature, top_k, top_p, levels, given,
@@ -137,7 +156,15 @@ class Hierarchy:
         parts = self.sample_batches(count, label, seed, batch, first=first, **how)
         return self._images(parts, count - first)
 
-    def sample_batches(self, count, label=None, seed=0, batch=32, levels=None, **how):
+    def sample_batches(
+        self,
+        count: int,
+        label: Label | None = None,
+        seed: int = 0,
+        batch: int | None = 32,
+        levels: Sequence[str] | None = None,
+        **how: Any,
+    ) -> Iterator[np.ndarray]:
         """The images of `sample` a batch at a time: yields (n, H, W, C), in order.
 
         For more of them than the memory holds. n is at most `batch`, times the processes that share
@@ -146,7 +173,16 @@ class Hierarchy:
         drawn = self.sample_code_batches(count, label, seed, batch, levels=levels, **how)
         return (self.decode(codes, levels) for _, codes in drawn)
 
-    def sample_codes(self, count, label=None, seed=0, batch=32, first=0, levels=None, **how):
+    def sample_codes(
+        self,
+        count: int,
+        label: Label | None = None,
+        seed: int = 0,
+        batch: int | None = 32,
+        first: int = 0,
+        levels: Sequence[str] | None = None,
+        **how: Any,
+    ) -> Codes:
         """New codes {level: (count - first, size, size) int64}, from the top level down.
 
         The arguments are those of `sample_code_batches`.
@@ -164,21 +200,21 @@ class Hierarchy:
 
     def sample_code_batches(
         self,
-        count,
-        label=None,
-        seed=0,
-        batch=32,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
-        levels=None,
-        given=None,
-        method="incremental",
-        progress=False,
-        storage="float32",
-        communicator=None,
-        first=0,
-    ):
+        count: int,
+        label: Label | None = None,
+        seed: int = 0,
+        batch: int | None = 32,
+        temperature: float | Mapping[str, float] = 1.0,
+        top_k: int | Mapping[str, int] = 0,
+        top_p: float | Mapping[str, float] = 1.0,
+        levels: Sequence[str] | None = None,
+        given: Codes | None = None,
+        method: str = "incremental",
+        progress: bool = False,
+        storage: str = "float32",
+        communicator: Communicator | None = None,
+        first: int = 0,
+    ) -> Iterator[tuple[slice, Codes]]:
         """New codes a batch at a time: yields (slice of the samples, {level: (n, size, size)}).
 
         label        class name or number for all, or a list of `count`; None draws evenly from the
@@ -263,7 +299,7 @@ class Hierarchy:
             )
         return codes
 
-    def drawn_levels(self, levels):
+    def drawn_levels(self, levels: Sequence[str] | None) -> Sequence[str]:
         """Names of the levels that are drawn, coarse to fine, of `levels` or None for all.
 
         Raises `InputError` unless they are the coarsest ones: a finer level is drawn given these.
@@ -287,7 +323,7 @@ class Hierarchy:
                     f"there is no level {level!r}: the levels are {', '.join(self.levels)}"
                 )
 
-    def labels(self, label, count, rng):
+    def labels(self, label: Label, count: int, rng: Generator) -> np.ndarray | None:
         """Class numbers (count,) of a label as `sample` takes it, or None without classes.
 
         Raises `InputError` for an unknown class, and for another number of labels than `count`.
@@ -319,7 +355,7 @@ class Hierarchy:
             f"levels={list(coarser)})"
         )
 
-    def settings(self, level, *values):
+    def settings(self, level: str, *values):
         """`vqv2.sampling.Settings` of a level, of values for all levels or {level: value}.
 
         Raises `InputError` for values that mean nothing, and for other levels.

@@ -2,9 +2,17 @@
 
 import contextlib
 import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeAlias, overload
 
-from backends.arrays import widened
+from backends.arrays import Array, widened
 from vqv2.autodiff import GradientError, Tensor, record
+
+Operand: TypeAlias = Tensor | Array | float  # what an operation takes; its function sees an array
+Gradient: TypeAlias = Callable[..., Any]
+Result: TypeAlias = tuple[Array, Gradient]  # what the function of an operation returns
+Results: TypeAlias = tuple[tuple[Array, ...], Gradient]  # of one with several outputs
+P = ParamSpec("P")
 
 
 class _Watching:
@@ -27,7 +35,19 @@ def watched(watch):
         _Watching.watch = former
 
 
-def differentiable(function=None, *, halves=False):
+@overload
+def differentiable(function: Callable[P, Result]) -> Callable[P, Tensor]: ...
+
+
+@overload
+def differentiable(function: Callable[P, Results]) -> Callable[P, tuple[Tensor, ...]]: ...
+
+
+@overload
+def differentiable(*, halves: bool) -> Callable[[Callable[P, Any]], Callable[P, Any]]: ...
+
+
+def differentiable(function: Any = None, *, halves: bool = False) -> Any:
     """Decorator: make a differentiable operation of a function of arrays.
 
     The function returns `(output, gradient)`. `gradient(cotangent)` returns one entry for each

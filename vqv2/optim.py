@@ -2,11 +2,13 @@
 
 import contextlib
 import math
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from backends import array_module, kernels, to_device, to_host
-from vqv2.autodiff import GradientError
+from backends import Array, array_module, kernels, to_device, to_host
+from vqv2.autodiff import GradientError, Tensor
+from vqv2.config import AutoencoderConfig, PriorConfig
 from vqv2.errors import InputError
 from vqv2.loss_scale import loss_scale
 
@@ -26,14 +28,14 @@ class Adam:
 
     def __init__(
         self,
-        parameters,
-        polyak_decay,
-        beta1=0.9,
-        beta2=0.999,
-        epsilon=1e-8,
-        not_averaged=frozenset(),
-        precision="float32",
-    ):
+        parameters: dict[str, Tensor],
+        polyak_decay: float,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        not_averaged: frozenset[str] = frozenset(),
+        precision: str = "float32",
+    ) -> None:
         self.parameters = parameters
         self.polyak_decay = polyak_decay
         self.not_averaged = not_averaged
@@ -42,13 +44,13 @@ class Adam:
         self.epsilon = epsilon
         self.steps = 0
         self.loss_scale = loss_scale(precision)
-        self._may_step = None  # what `unscale` has found out for the next step
+        self._may_step: bool | None = None  # what `unscale` has found out for the next step
         self.mean = {name: _zeros_like(p.array) for name, p in parameters.items()}
         self.square = {name: _zeros_like(p.array) for name, p in parameters.items()}
         self.average = {name: p.array.copy() for name, p in parameters.items()}
 
     @property
-    def average_decay(self):
+    def average_decay(self) -> float:
         """The decay of the average at update t = `steps`: min(polyak_decay, (1 + t) / (10 + t)).
 
         An average of about the last t / 9 updates, until `polyak_decay` is reached: 0.9999 at
@@ -58,11 +60,11 @@ class Adam:
         """
         return min(self.polyak_decay, (1 + self.steps) / (10 + self.steps))
 
-    def backward(self, loss):
+    def backward(self, loss: Tensor) -> None:
         """The backward pass of a loss, scaled where the precision needs it."""
         self.loss_scale.backward(loss)
 
-    def unscale(self):
+    def unscale(self) -> bool:
         """Make the gradients those of the loss itself; whether they are finite.
 
         For who looks at gradients before `step`, which otherwise does this itself. Without loss
@@ -72,7 +74,7 @@ class Adam:
             self._may_step = self.loss_scale.unscale(self.parameters)
         return self._may_step
 
-    def step(self, learning_rate):
+    def step(self, learning_rate: float) -> None:
         """One update from every parameter's `grad`, which is forgotten afterwards.
 
         Raises `GradientError` when a parameter has none: it took no part in the loss.
@@ -102,7 +104,7 @@ class Adam:
             parameter.grad = None
 
     @contextlib.contextmanager
-    def averaged(self):
+    def averaged(self) -> Iterator[None]:
         """Inside, the parameters hold their averages: evaluation, decoding, extraction.
 
         Buffers stay: codebooks of equation 3 and the statistics of BatchNorm are moving averages of
@@ -128,7 +130,7 @@ class Adam:
             for name, parameter in self.parameters.items():
                 parameter.array = trained[name]
 
-    def state(self):
+    def state(self) -> dict[str, np.ndarray]:
         """{"mean.NAME", "square.NAME", "average.NAME": array} on the host; `steps` is separate.
 
         With loss scaling also {"loss_scale": array}.
@@ -140,7 +142,7 @@ class Adam:
             for name, array in arrays.items()
         }
 
-    def load_state(self, state, steps):
+    def load_state(self, state: Mapping[str, Array], steps: int) -> None:
         """The inverse of `state` after `steps` calls of `step`, of which some were left out.
 
         Raises `InputError` for a missing array or another shape.
@@ -163,7 +165,7 @@ def _zeros_like(array):
     return array_module(array).zeros_like(array)
 
 
-def gradient_norm(parameters):
+def gradient_norm(parameters: dict[str, Tensor]) -> float:
     """The Euclidean norm of all the gradients of {name: Tensor} together, summed in float64."""
     squares = [
         array_module(p.grad).square(p.grad).sum(dtype=np.float64) for p in parameters.values()
@@ -171,7 +173,7 @@ def gradient_norm(parameters):
     return math.sqrt(float(to_host(sum(squares))))
 
 
-def clip_gradients(parameters, norm, limit):
+def clip_gradients(parameters: dict[str, Tensor], norm: float, limit: float) -> None:
     """Scale the gradients of {name: Tensor}, whose norm is `norm`, to a norm of at most `limit`."""
     if norm > limit:
         for parameter in parameters.values():
@@ -179,7 +181,7 @@ def clip_gradients(parameters, norm, limit):
             parameter.grad = parameter.grad * parameter.grad.dtype.type(limit / norm)
 
 
-def prior_learning_rate(step, config):
+def prior_learning_rate(step: int, config: PriorConfig) -> float:
     """The formula of section A.2 for step 1, 2, ...: linear warm-up, then decay.
 
         scale * h^-0.5 * min(step^-0.35, step * 16000^-1.5)
@@ -192,7 +194,7 @@ def prior_learning_rate(step, config):
     return config.learning_rate_scale * config.hidden_units**-0.5 * min(fall, rise)
 
 
-def autoencoder_learning_rate(step, config):
+def autoencoder_learning_rate(step: int, config: AutoencoderConfig) -> float:
     """Table 3's constant rate for step 1, 2, ...; with `decay_learning_rate`, half a cosine.
 
         rate * (1 + cos(pi * (step - 1) / steps)) / 2

@@ -1,26 +1,18 @@
 """Several processes that compute one thing together: arrays in, arrays out.
 
-All communicators have
-
-    rank, size            which process this is, of how many
-    all_reduce(array)     the sum of every process's array, the same bits in all of them
-    all_gather(array)     every process's array in order of rank, (size, *shape)
-    broadcast(array)      the array of process 0
-    barrier()             return when all processes have come here
-
-All processes call the same methods in the same order with arrays of the same shape and dtype. What
-comes back may share memory with what went in: do not write to it. `connect` gives the communicator
-that this process was started for.
+`Communicator` says what all of them can do; `connect` gives the one that this process was started
+for.
 """
 
 import importlib.util
 import os
 import sys
 import time
+from typing import Protocol
 
 import numpy as np
 
-from backends.arrays import array_module
+from backends.arrays import Array, array_module
 from backends.kernel import BackendError, on_device
 
 # What launchers tell the processes that they start: how many there are, and which one this is.
@@ -40,6 +32,29 @@ def launched():
         if size in os.environ and rank in os.environ:
             return int(os.environ[rank]), int(os.environ[size])
     return 0, 1
+
+
+class Communicator(Protocol):
+    """What processes that compute one thing together tell one another.
+
+    All processes call the same methods in the same order with arrays of the same shape and dtype.
+    What comes back may share memory with what went in: do not write to it.
+    """
+
+    rank: int  # which process this is
+    size: int  # of how many
+
+    def all_reduce(self, array: Array) -> Array:
+        """The sum of every process's array, the same bits in all of them."""
+
+    def all_gather(self, array: Array) -> Array:
+        """Every process's array in order of rank: (size, *shape)."""
+
+    def broadcast(self, array: Array) -> Array:
+        """The array of process 0."""
+
+    def barrier(self) -> None:
+        """Return when all processes have come here."""
 
 
 class Single:

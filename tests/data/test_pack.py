@@ -148,6 +148,19 @@ def test_without_room_for_random_crops_a_pack_is_smaller_and_says_so(photos, pri
         pack.batch([1, 2], IMAGENET, np.random.default_rng(0))
 
 
+def test_what_a_pack_cannot_do_is_refused_before_anything_is_made(photos, tmp_path, capsys):
+    small = packed(photos, tmp_path / "pack", random_crop=False)
+    run = tmp_path / "run"
+    sizes = f"--set image_size={SIZE} --set latent_sizes=7 --set augmentation=imagenet"
+    assert main(f"train autoencoder --data {small} --out {run} {sizes} --steps 1".split()) == 2
+    assert "images as they are cropped at the centre" in capsys.readouterr().err
+    assert not run.exists()
+    for data in ("emoji:64", "fashion-mnist", "images.npy"):
+        assert main(f"data pack {data} --size 64 --out {run}".split()) == 2
+        assert f"{data} needs neither index nor pack" in capsys.readouterr().err
+    assert not run.exists()
+
+
 KILLED = """
 import os, signal, sys
 from vqv2.data import pack_writing

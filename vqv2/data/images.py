@@ -52,6 +52,11 @@ def open_tree(data, workers=None, rebuild=False):
     path, bits = _without_bits(data)
     if is_pack(path):
         raise InputError(f"{path} is a pack already: give the folder of images that it was made of")
+    kind = str(data).partition(":")[0]
+    if not path.is_dir() and (kind in _PACKAGED or path.suffix.lower() in (".npy", ".npz")):
+        raise InputError(
+            f"{data} needs neither index nor pack: only a folder of image files has them"
+        )
     return FolderTree(path, workers, rebuild, bits=bits)
 
 

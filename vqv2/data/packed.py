@@ -80,12 +80,16 @@ class PackedImages(ImageSource):
             for place, row in zip(places, rows, strict=True)
         }
 
-    def _prepared(self, indices, augmentation, seeds):
+    def check_augmentation(self, augmentation):
+        """Raise `InputError` for random crops where the pack has left no room for them."""
         if augmentation.random_crop and not self._pack.manifest["random_crop"]:
             raise InputError(
                 f"{self._pack.folder} has its images as they are cropped at the centre: to crop "
                 f"them at random, pack {self._pack.manifest['source']} with --augmentation imagenet"
             )
+
+    def _prepared(self, indices, augmentation, seeds):
+        self.check_augmentation(augmentation)
         pool = self._pack.pool(augmentation)
         pack, function = (
             (self._pack, prepare_packed) if pool is None else (str(self._pack.folder), load_packed)

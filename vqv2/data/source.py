@@ -2,11 +2,13 @@
 
 import functools
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.random import Generator
 from PIL import Image
 
-from vqv2.data.augment import NONE
+from vqv2.data.augment import NONE, Augmentation
 from vqv2.data.crop import square
 from vqv2.data.prepare import prepare, scaled
 from vqv2.errors import InputError
@@ -27,7 +29,14 @@ class ImageSource:
     better one.
     """
 
-    def __init__(self, name, size, channels, class_names=(), labels=None):
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        channels: int,
+        class_names: Sequence[str] = (),
+        labels: Sequence[int] | np.ndarray | None = None,
+    ) -> None:
         if not isinstance(size, int | np.integer) or size < 1:
             raise InputError(f"the size of {name} is {size!r}: give a number of pixels, 1 or more")
         if channels not in (1, 3):
@@ -37,7 +46,8 @@ class ImageSource:
         self.channels = channels
         self.class_names = tuple(class_names)
         self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
-        self.skipped, self.remarks = [], []
+        self.skipped: list[tuple[str, str]] = []
+        self.remarks: list[str] = []
 
     def __len__(self):
         raise NotImplementedError
@@ -51,7 +61,7 @@ class ImageSource:
         return square(picture, size, draw)
 
     @functools.cached_property
-    def identity(self):
+    def identity(self) -> str:
         """What tells these images and labels from others: SHA-256, hexadecimal.
 
         It does not depend on what the data is called and where it is, so that data that was moved
@@ -60,7 +70,8 @@ class ImageSource:
         digest = hashlib.sha256()
         labels = () if self.labels is None else (np.ascontiguousarray(self.labels),)
         about = repr((len(self), self.class_names)).encode()
-        for part in map(memoryview, (about, *labels, *self._what_it_holds())):
+        for held in (about, *labels, *self._what_it_holds()):
+            part = memoryview(held)
             digest.update(part.nbytes.to_bytes(8, "little"))
             digest.update(part)
         return digest.hexdigest()
@@ -69,19 +80,28 @@ class ImageSource:
         """An iterable of bytes, or of contiguous arrays, that other images would differ in."""
         raise NotImplementedError
 
-    def image_name(self, index):
+    def image_name(self, index: int) -> str:
         """What image `index` is called: where it is in the data."""
         return str(index)
 
-    def readers(self, augmentation=NONE):
+    def readers(self, augmentation: Augmentation = NONE) -> str:
         """Who reads the images for batches with an augmentation, in words."""
         return "this process"
 
-    def read(self, index):
+    def check_augmentation(self, augmentation: Augmentation) -> None:
+        """Raise `InputError` where batches with this augmentation cannot be read."""
+
+    def read(self, index: int) -> np.ndarray:
         """Image `index`, cropped at its centre: uint8 (size, size, channels)."""
         return prepare(self._picture(index), self.size, self.channels, crop=self._crop)
 
-    def batch(self, indices, augmentation=NONE, rng=None, share=slice(None)):
+    def batch(
+        self,
+        indices: Sequence[int] | np.ndarray,
+        augmentation: Augmentation = NONE,
+        rng: Generator | None = None,
+        share: slice = slice(None),
+    ) -> np.ndarray:
         """Images `indices`, any sequence of int: float32 (N, size, size, channels) in [0, 1].
 
         Without an `augmentation` (`vqv2.data.augment`) they are what `read` gives, over 255. With
@@ -91,11 +111,11 @@ class ImageSource:
         `InputError` for an augmentation without `rng`, and when no image can be read any more.
         """
         augmentation = augmentation or NONE
-        if augmentation != NONE and rng is None:
-            raise InputError("an augmented batch needs `rng`, a numpy.random.Generator")
-        # One seed for each image is drawn here, so that images may be prepared in any order.
         seeds = [None] * len(indices)
         if augmentation != NONE:
+            if rng is None:
+                raise InputError("an augmented batch needs `rng`, a numpy.random.Generator")
+            # One seed for each image is drawn here, so that images may be prepared in any order.
             seeds = rng.integers(2**63, size=len(indices)).tolist()
         indices, seeds = indices[share], seeds[share]
         images = np.empty((len(indices), self.size, self.size, self.channels), np.float32)
@@ -111,6 +131,6 @@ class ImageSource:
             yield prepare(picture, self.size, self.channels, augmentation, seed, self._crop)
 
 
-def picture_of(pixels):
+def picture_of(pixels: np.ndarray) -> Image.Image:
     """A PIL image, mode "L" or "RGB", of uint8 pixels (H, W, 1) or (H, W, 3)."""
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)

@@ -3,15 +3,19 @@
 `elu`, `gate`, `gate_block` and `dropout` raise `TypeError` for whole numbers.
 """
 
+from typing import Any
+
+from numpy.random import Generator
+
 from backends import kernels
 from backends.arrays import widened
 from backends.reference.elementwise import seed_from
 from vqv2.functional.requirements import require_floats, require_shape
-from vqv2.operation import differentiable
+from vqv2.operation import Operand, Result, differentiable
 
 
 @differentiable(halves=True)
-def relu(x, bias=None, skip=False):
+def relu(x: Operand, bias: Operand | None = None, skip: bool = False) -> Any:
     """max(x, 0), or with a bias max(x + bias, 0): (..., C), (C,); dx = dy where the result is > 0.
 
     The bias is the one that a product before it has left out (`biased=False` of the layers in
@@ -22,7 +26,7 @@ def relu(x, bias=None, skip=False):
 
 
 @differentiable(halves=True)
-def elu(x, bias=None, skip=False):
+def elu(x: Operand, bias: Operand | None = None, skip: bool = False) -> Any:
     """x where x > 0, else e^x - 1, of x or x + bias, as in `relu`; dx = dy * (1 or y + 1)."""
     require_floats(x=x)
     return _activated(kernels.elu, kernels.biased_elu, x, bias, skip)
@@ -54,21 +58,30 @@ def _activated(plain, biased, x, bias, skip):
 
 
 @differentiable
-def sigmoid(x):
+def sigmoid(x: Operand) -> Result:
     """1 / (1 + e^-x); dx = dy * y * (1 - y)."""
     y = kernels.sigmoid(x)
     return y, lambda dy: dy * y * (1 - y)
 
 
 @differentiable
-def gate(x):
+def gate(x: Operand) -> Result:
     """a * sigmoid(b) for [a, b] = x along the channels: (..., 2C) -> (..., C)."""
     require_floats(x=x)
     return kernels.gate(x), lambda dy: kernels.gate_gradient(x, dy)
 
 
 @differentiable(halves=True)
-def gate_block(x, features, bias, condition, label, rate=0.0, rng=None, share=0):
+def gate_block(
+    x: Operand,
+    features: Operand,
+    bias: Operand,
+    condition: Operand | None,
+    label: Operand | None,
+    rate: float = 0.0,
+    rng: Generator | None = None,
+    share: int = 0,
+) -> Result:
     """x + dropout(gate(features + bias + condition + label)): the end of a gated residual layer.
 
     x (N, H, W, C), features (N, H, W, 2C), bias (2C,); condition (N, H, W, 2C) and label (N, 2C)
@@ -98,7 +111,7 @@ def gate_block(x, features, bias, condition, label, rate=0.0, rng=None, share=0)
 
 
 @differentiable
-def dropout(x, rate=0.0, rng=None, share=0):
+def dropout(x: Operand, rate: float = 0.0, rng: Generator | None = None, share: int = 0) -> Result:
     """Each element zero with probability `rate`, else divided by 1 - rate; the cotangent likewise.
 
     `rng`, a `numpy.random.Generator`, gives one seed; the mask is computed from it when it is

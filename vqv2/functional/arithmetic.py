@@ -8,17 +8,17 @@ from backends import array_module, kernels
 from backends.arrays import widened
 from vqv2.functional.bias import factor_and_bias_gradient
 from vqv2.functional.requirements import require_shape
-from vqv2.operation import differentiable
+from vqv2.operation import Operand, Result, differentiable
 
 
 @differentiable
-def add(a, b):
+def add(a: Operand, b: Operand) -> Result:
     """a + b; the cotangent goes to both."""
     return kernels.add(a, b), lambda dy: (dy, dy)
 
 
 @differentiable(halves=True)
-def add_biased(x, y, bias):
+def add_biased(x: Operand, y: Operand, bias: Operand) -> Result:
     """x + (y + bias): (..., C), (..., C), (C,): the end of a residual layer.
 
     The bias is the one that the product before it has left out. Raises `ValueError` for shapes that
@@ -33,44 +33,44 @@ def add_biased(x, y, bias):
 
 
 @differentiable
-def subtract(a, b):
+def subtract(a: Operand, b: Operand) -> Result:
     """a - b."""
     return a - b, lambda dy: (dy, lambda: -dy)
 
 
 @differentiable
-def multiply(a, b):
+def multiply(a: Operand, b: Operand) -> Result:
     """a * b; da = dy * b, db = dy * a."""
     return a * b, lambda dy: (lambda: dy * b, lambda: dy * a)
 
 
 @differentiable
-def divide(a, b):
+def divide(a: Operand, b: Operand) -> Result:
     """a / b; da = dy / b, db = -dy * a / b^2."""
     return a / b, lambda dy: (lambda: dy / b, lambda: -dy * a / (b * b))
 
 
 @differentiable
-def power(a, exponent):
+def power(a: Operand, exponent: float) -> Result:
     """a ** exponent for a constant exponent; da = dy * exponent * a ** (exponent - 1)."""
     return a**exponent, lambda dy: (lambda: dy * exponent * a ** (exponent - 1), None)
 
 
 @differentiable
-def exp(a):
+def exp(a: Operand) -> Result:
     """e^a; da = dy * e^a."""
     y = array_module(a).exp(a)
     return y, lambda dy: dy * y
 
 
 @differentiable
-def log(a):
+def log(a: Operand) -> Result:
     """Natural logarithm; da = dy / a."""
     return array_module(a).log(a), lambda dy: dy / a
 
 
 @differentiable
-def sqrt(a):
+def sqrt(a: Operand) -> Result:
     """Square root; da = dy / (2 sqrt(a))."""
     y = array_module(a).sqrt(a)
     return y, lambda dy: dy / (2 * y)

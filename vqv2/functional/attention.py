@@ -2,14 +2,24 @@
 
 import math
 
+from numpy.random import Generator
+
 from backends import kernels
 from backends.reference.elementwise import seed_from
 from vqv2.functional.requirements import require_floats, require_shape
-from vqv2.operation import differentiable
+from vqv2.operation import Operand, Result, differentiable
 
 
 @differentiable
-def causal_attention(queries, keys, values, rate=0.0, dropout_on="logits", rng=None, share=0):
+def causal_attention(
+    queries: Operand,
+    keys: Operand,
+    values: Operand,
+    rate: float = 0.0,
+    dropout_on: str = "logits",
+    rng: Generator | None = None,
+    share: int = 0,
+) -> Result:
     """Position i attends to positions j < i: (..., L, d), (..., L, d), (..., L, e) -> (..., L, e).
 
     `rate` and `dropout_on` as in `backends.reference.attention`, `share` as in `dropout`; without

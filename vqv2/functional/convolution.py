@@ -9,7 +9,7 @@ from backends.arrays import is_rounded
 from backends.reference.causal_conv import tap_count
 from vqv2.functional.bias import factor_and_bias_gradient, with_bias
 from vqv2.functional.requirements import require_floats, require_maps, require_shape
-from vqv2.operation import differentiable
+from vqv2.operation import Operand, Result, differentiable
 
 
 def _square(w):
@@ -37,7 +37,14 @@ def _require_taps(taps, kernel_size):
 
 
 @differentiable(halves=True)
-def conv2d(x, w, b=None, stride=1, padding=0, rounded=False):
+def conv2d(
+    x: Operand,
+    w: Operand,
+    b: Operand | None = None,
+    stride: int = 1,
+    padding: int = 0,
+    rounded: bool = False,
+) -> Result:
     """Convolution (N, H, W, C), (k, k, C, D), (D,) -> (N, H', W', D), H' = (H + 2p - k) / s + 1."""
     require_floats(x=x, w=w)
     require_maps(x=x)
@@ -59,7 +66,14 @@ def conv2d(x, w, b=None, stride=1, padding=0, rounded=False):
 
 
 @differentiable(halves=True)
-def conv_transpose2d(x, w, b=None, stride=1, padding=0, rounded=False):
+def conv_transpose2d(
+    x: Operand,
+    w: Operand,
+    b: Operand | None = None,
+    stride: int = 1,
+    padding: int = 0,
+    rounded: bool = False,
+) -> Result:
     """Transposed convolution, the transpose of `conv2d` as a linear map.
 
     (N, H, W, D), (k, k, C, D), (C,) -> (N, H', W', C), H' = (H - 1) s - 2p + k. The weights are
@@ -85,7 +99,9 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, rounded=False):
 
 
 @differentiable(halves=True)
-def causal_conv2d(x, w, b=None, kernel_size=5, rounded=False):
+def causal_conv2d(
+    x: Operand, w: Operand, b: Operand | None = None, kernel_size: int = 5, rounded: bool = False
+) -> Result:
     """Causal convolution of the same size: (N, H, W, C), (taps, C, D), (D,) -> (N, H, W, D).
 
     Position (i, j) sees rows above and columns to its left only, and itself when w has the centre

@@ -4,11 +4,11 @@ from backends import kernels
 from backends.arrays import is_rounded
 from vqv2.functional.bias import factor_and_bias_gradient, with_bias
 from vqv2.functional.requirements import require_floats, require_shape
-from vqv2.operation import differentiable
+from vqv2.operation import Operand, Result, differentiable
 
 
 @differentiable
-def matmul(a, b):
+def matmul(a: Operand, b: Operand) -> Result:
     """a @ b for stacks of matrices (..., M, K) @ (..., K, N); da = dy b^T, db = a^T dy.
 
     Raises `ValueError` for anything with fewer axes.
@@ -23,7 +23,7 @@ def matmul(a, b):
 
 
 @differentiable(halves=True)
-def linear(x, w, b=None, rounded=False):
+def linear(x: Operand, w: Operand, b: Operand | None = None, rounded: bool = False) -> Result:
     """x w + b along the last axis: (..., C), (C, D), (D,) -> (..., D).
 
     On a map (N, H, W, C) this is the 1x1 convolution. With the leading axes flattened to rows:

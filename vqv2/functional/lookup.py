@@ -1,15 +1,17 @@
 """Reading rows of a table, and parts of an array."""
 
+from typing import Any
+
 import numpy as np
 
 from backends import array_module, kernels
 from backends.reference.quantize import require_codes
 from vqv2.functional.requirements import require_integers
-from vqv2.operation import differentiable
+from vqv2.operation import Operand, Result, differentiable
 
 
 @differentiable
-def embedding(codes, table):
+def embedding(codes: Operand, table: Operand) -> Result:
     """table[codes]: integers of any shape S, (K, D) -> (*S, D).
 
     The table's gradient sums, for every code, the cotangents of the places that read it. Raises
@@ -28,7 +30,7 @@ def embedding(codes, table):
 
 
 @differentiable
-def index(x, key):
+def index(x: Operand, key: Any) -> Result:
     """x[key], as NumPy has it: slices, integers, arrays of these or of truth values.
 
     An element that is named several times gets all of their cotangents, one that is not zero.

@@ -2,11 +2,11 @@
 
 from backends import kernels
 from vqv2.functional.requirements import require_floats, require_integers, require_shape
-from vqv2.operation import differentiable
+from vqv2.operation import Operand, Result, differentiable
 
 
 @differentiable
-def cross_entropy(logits, targets):
+def cross_entropy(logits: Operand, targets: Operand) -> Result:
     """-log softmax(logits)[target] in nats per code: (..., K), integers (...) -> (...)."""
     require_floats(logits=logits)
     require_integers(targets=targets)
@@ -23,7 +23,7 @@ def cross_entropy(logits, targets):
 
 
 @differentiable
-def mean_squared_error(a, b):
+def mean_squared_error(a: Operand, b: Operand) -> Result:
     """Mean over all elements of (a - b)^2, of two arrays of one shape; a number."""
     require_floats(a=a, b=b)
     require_shape("b", b, a.shape, beside={"a": a})
@@ -38,7 +38,9 @@ def mean_squared_error(a, b):
 
 
 @differentiable
-def discretized_logistic_mixture(parameters, targets, components=10, bins=256):
+def discretized_logistic_mixture(
+    parameters: Operand, targets: Operand, components: int = 10, bins: int = 256
+) -> Result:
     """-log p(targets) in nats per vector: (..., P), bins (..., D), integers -> (...).
 
     A mixture of `components` logistics over D numbers in one of `bins` bins each, every component

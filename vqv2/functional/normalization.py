@@ -2,13 +2,21 @@
 
 from backends import array_module, kernels
 from backends.arrays import widened
-from backends.process.communication import Single
+from backends.process.communication import Communicator, Single
 from vqv2.functional.requirements import require_floats
-from vqv2.operation import differentiable
+from vqv2.operation import Operand, Results, differentiable
 
 
 @differentiable(halves=True)
-def batch_norm(x, scale, offset, epsilon=1e-5, communicator=None, relu=False, skip=False):
+def batch_norm(
+    x: Operand,
+    scale: Operand,
+    offset: Operand,
+    epsilon: float = 1e-5,
+    communicator: Communicator | None = None,
+    relu: bool = False,
+    skip: bool = False,
+) -> Results:
     """Normalise every channel over all positions: (..., C) -> ((..., C), mean (C,), variance (C,)).
 
     y = scale * n + offset, n = (x - mean) / sqrt(variance + epsilon); the variance divides by the

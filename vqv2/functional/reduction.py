@@ -1,7 +1,7 @@
 """Sums and means over axes."""
 
 from backends import array_module
-from vqv2.operation import differentiable
+from vqv2.operation import Operand, Result, differentiable
 
 
 def _stretch(dy, shape, axis, keepdims):
@@ -13,7 +13,7 @@ def _stretch(dy, shape, axis, keepdims):
 
 
 @differentiable
-def sum(x, axis=None, keepdims=False):
+def sum(x: Operand, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Result:
     """Sum over `axis`: an int, a tuple, or None for all. The cotangent goes to every term.
 
     `keepdims` leaves the axes there, with length 1.
@@ -23,7 +23,7 @@ def sum(x, axis=None, keepdims=False):
 
 
 @differentiable
-def mean(x, axis=None, keepdims=False):
+def mean(x: Operand, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Result:
     """Mean over `axis`, as for `sum`; dx = dy / (number of terms)."""
     y, shape = x.mean(axis=axis, keepdims=keepdims), x.shape
     share = y.size / x.size if x.size else 0.0

@@ -2,18 +2,18 @@
 
 from backends import array_module
 from vqv2.functional.requirements import require_maps
-from vqv2.operation import differentiable
+from vqv2.operation import Operand, Result, Results, differentiable
 
 
 @differentiable
-def reshape(x, shape=()):
+def reshape(x: Operand, shape: tuple[int, ...] = ()) -> Result:
     """The same elements in raster order, as `shape`; one entry may be -1."""
     former = x.shape
     return x.reshape(shape), lambda dy: dy.reshape(former)
 
 
 @differentiable
-def transpose(x, axes=None):
+def transpose(x: Operand, axes: tuple[int, ...] | None = None) -> Result:
     """Axes in the order `axes`; None reverses them."""
     y = x.transpose(axes)
     back = None if axes is None else tuple(sorted(range(len(axes)), key=axes.__getitem__))
@@ -21,7 +21,7 @@ def transpose(x, axes=None):
 
 
 @differentiable
-def concatenate(*arrays, axis=-1):
+def concatenate(*arrays: Operand, axis: int = -1) -> Result:
     """Arrays joined along `axis`; each gets its part of the cotangent.
 
     Raises `TypeError` for a list of them: they are given one after another.
@@ -36,7 +36,7 @@ def concatenate(*arrays, axis=-1):
 
 
 @differentiable
-def split(x, sections=2):
+def split(x: Operand, sections: int = 2) -> Results:
     """The last axis cut into equal parts: a tuple of `sections` tensors (..., C / sections).
 
     Raises `ValueError` for channels that cannot be cut so.
@@ -54,7 +54,7 @@ def split(x, sections=2):
 
 
 @differentiable
-def upsample(x, factor=2):
+def upsample(x: Operand, factor: int = 2) -> Result:
     """Every position repeated factor x factor times: (N, H, W, C) -> (N, H factor, W factor, C).
 
     Raises `ValueError` for another number of axes.

@@ -3,14 +3,17 @@
 import contextlib
 import itertools
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.random import Generator
 
 import vqv2.functional as F
-from backends import array_module, to_device, to_host
+from backends import Array, array_module, to_device, to_host
 from vqv2 import nn
 from vqv2.autodiff import Tensor, no_grad
+from vqv2.config import AutoencoderConfig
 from vqv2.errors import InputError
 from vqv2.models.quantizer import Quantizer
 
@@ -19,6 +22,8 @@ from vqv2.models.quantizer import Quantizer
 # memory. With 4 instead of 2 a small batch loses more time than the memory is worth.
 PARTS = 2
 
+Codes: TypeAlias = dict[str, np.ndarray]  # {level: (N, s, s), whole numbers}
+
 
 class Downsampling(nn.Module):
     """Strided 4x4 convolutions, each followed by ReLU: 1 / `factor` of the size.
@@ -26,7 +31,9 @@ class Downsampling(nn.Module):
     They have hidden_units / 2 channels, except that the last of several has hidden_units.
     """
 
-    def __init__(self, channels_in, factor, config, rng):
+    def __init__(
+        self, channels_in: int, factor: int, config: AutoencoderConfig, rng: Generator | None
+    ) -> None:
         widths = [config.hidden_units // 2] * int(math.log2(factor))
         if len(widths) > 1:
             widths[-1] = config.hidden_units
@@ -36,7 +43,7 @@ class Downsampling(nn.Module):
         ]
         self.channels = widths[-1]
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, channels_in) -> (N, H / factor, W / factor, channels)."""
         for convolution in self.convolutions:
             x = F.relu(convolution(x, biased=False), convolution.bias)
@@ -46,7 +53,15 @@ class Downsampling(nn.Module):
 class Upsampling(nn.Module):
     """Transposed 4x4 convolutions of stride 2 with ReLU between them: `factor` times the size."""
 
-    def __init__(self, channels_in, channels, channels_out, factor, config, rng):
+    def __init__(
+        self,
+        channels_in: int,
+        channels: int,
+        channels_out: int,
+        factor: int,
+        config: AutoencoderConfig,
+        rng: Generator | None,
+    ) -> None:
         count = int(math.log2(factor))
         widths = [channels_in, *[channels] * (count - 1), channels_out]
         self.convolutions = [
@@ -54,7 +69,7 @@ class Upsampling(nn.Module):
             for a, b in zip(widths, widths[1:], strict=False)
         ]
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, channels_in) -> (N, H * factor, W * factor, channels_out)."""
         *former, last = self.convolutions
         for convolution in former:
@@ -65,14 +80,14 @@ class Upsampling(nn.Module):
 class Refinement(nn.Module):
     """A 3x3 convolution to hidden_units, a residual stack, ReLU: the body of every part."""
 
-    def __init__(self, channels_in, config, rng):
+    def __init__(self, channels_in: int, config: AutoencoderConfig, rng: Generator | None) -> None:
         kernel_size, hidden = config.encoder_filter_size, config.hidden_units
         self.convolution = nn.Conv2d(channels_in, hidden, kernel_size, rng)
         self.stack = nn.ResidualStack(
             hidden, config.residual_units, config.layers, kernel_size, rng
         )
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, channels_in) -> (N, H, W, hidden_units)."""
         return self.stack(self.convolution(x))
 
@@ -80,11 +95,13 @@ class Refinement(nn.Module):
 class Encoder(nn.Module):
     """Strided convolutions, then refinement: `channels_in` to hidden_units at 1 / `factor`."""
 
-    def __init__(self, channels_in, factor, config, rng):
+    def __init__(
+        self, channels_in: int, factor: int, config: AutoencoderConfig, rng: Generator | None
+    ) -> None:
         self.downsampling = Downsampling(channels_in, factor, config, rng)
         self.refinement = Refinement(self.downsampling.channels, config, rng)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, channels_in) -> (N, H / factor, W / factor, hidden_units)."""
         return self.refinement(self.downsampling(x))
 
@@ -95,7 +112,9 @@ class Fusion(nn.Module):
     `sizes` are those of the levels, coarse to fine.
     """
 
-    def __init__(self, sizes, config, rng):
+    def __init__(
+        self, sizes: Sequence[int], config: AutoencoderConfig, rng: Generator | None
+    ) -> None:
         dimension = config.codebook_dimension
         self.upsampling = [
             Upsampling(dimension, dimension, dimension, sizes[-1] // size, config, rng)
@@ -103,7 +122,7 @@ class Fusion(nn.Module):
         ]
         self.refinement = Refinement(len(sizes) * dimension, config, rng)
 
-    def forward(self, *quantized):
+    def forward(self, *quantized: Tensor) -> Tensor:
         """Maps (N, size, size, D), coarse to fine -> (N, sizes[-1], sizes[-1], hidden_units)."""
         *coarser, finest = quantized
         maps = [upsample(e) for upsample, e in zip(self.upsampling, coarser, strict=True)]
@@ -119,12 +138,19 @@ class Decoder(nn.Module):
     (Algorithm 1, line 3).
     """
 
-    def __init__(self, sizes, channels_out, factor, config, rng):
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        channels_out: int,
+        factor: int,
+        config: AutoencoderConfig,
+        rng: Generator | None,
+    ) -> None:
         hidden = config.hidden_units
         self.fusion = Fusion(sizes, config, rng)
         self.upsampling = Upsampling(hidden, hidden // 2, channels_out, factor, config, rng)
 
-    def forward(self, quantized):
+    def forward(self, quantized: list[Tensor]) -> Tensor:
         """List of (N, size, size, D), coarse to fine -> (N, size * factor, ..., channels_out)."""
         return self.upsampling(self.fusion(*quantized))
 
@@ -132,10 +158,10 @@ class Decoder(nn.Module):
 class Projection(nn.Module):
     """Encoder features, and what coarser levels say, side by side; 1x1 to a quantiser's D."""
 
-    def __init__(self, channels_in, dimension, rng):
+    def __init__(self, channels_in: int, dimension: int, rng: Generator | None) -> None:
         self.linear = nn.Linear(channels_in, dimension, rng)
 
-    def forward(self, *features):
+    def forward(self, *features: Tensor) -> Tensor:
         """Features (N, s, s, ...) -> (N, s, s, D)."""
         return self.linear(F.concatenate(*features) if len(features) > 1 else features[0])
 
@@ -154,7 +180,7 @@ class Autoencoder(nn.Module):
     Everything in lists runs from coarse (top) to fine (bottom), as `config.levels` does.
     """
 
-    def __init__(self, config, rng):
+    def __init__(self, config: AutoencoderConfig, rng: Generator | None) -> None:
         self.config = config
         sizes = (*config.latent_sizes, config.image_size)
         factors = [fine // coarse for coarse, fine in zip(sizes, sizes[1:], strict=False)]
@@ -177,12 +203,13 @@ class Autoencoder(nn.Module):
             if count > 1:  # which puts the features side by side
                 self.projections[-1].recompute()
 
-    def forward(self, images, rng=None):
+    def forward(self, images: Array, rng: Generator | None = None) -> "Reconstruction":
         """Algorithm 1, lines 1-5: images (N, H, W, C) in [0, 1] -> `Reconstruction`.
 
         With `rng` the quantisers learn (equation 3).
         """
-        quantized, codes, losses = [], [], {}
+        losses: dict[str, Tensor] = {}
+        quantized, codes = [], []
         for _, e, k, level_losses in self._levels(images, rng):
             quantized.append(e)
             codes.append(k)
@@ -206,7 +233,7 @@ class Autoencoder(nn.Module):
             yield h, e, codes, losses
 
     @contextlib.contextmanager
-    def whole_batch(self, parts, rng):
+    def whole_batch(self, parts: int, rng: Generator | None):
         """Inside, the model is trained on `parts` of a batch, but its codebooks on the whole.
 
         They start from the outputs for all parts before the first one is quantised, and learn at
@@ -217,7 +244,7 @@ class Autoencoder(nn.Module):
                 quantizer.start(self._outputs(parts, level), rng)
         for quantizer in self.quantizers:
             quantizer.gather()
-        codes = []
+        codes: list[Array] = []
         yield codes
         codes += [quantizer.learn_gathered(rng) for quantizer in self.quantizers]
 
@@ -256,7 +283,9 @@ class Autoencoder(nn.Module):
             features.append(x)
         return features[::-1]
 
-    def loss(self, images, rng=None):
+    def loss(
+        self, images: Array, rng: Generator | None = None
+    ) -> tuple[Tensor, dict[str, Tensor], dict[str, Array]]:
         """Equation 2: (loss, parts, codes); parts are tensors, means over elements.
 
         "reconstruction" is the mean squared error of pixels in [0, 1]; "commitment" is weighted by
@@ -273,7 +302,7 @@ class Autoencoder(nn.Module):
             loss = loss + parts[name] * weights[name]
         return loss, parts, reconstruction.codes
 
-    def encode(self, images):
+    def encode(self, images: Array) -> Codes:
         """Images (N, H, W, C) in [0, 1] -> {level: codes (N, s, s) int64 on the host}.
 
         Raises `InputError` where encoder outputs are not finite: the nearest code of NaN is none.
@@ -287,7 +316,9 @@ class Autoencoder(nn.Module):
                 codes[level] = to_host(k)
         return codes
 
-    def decode(self, codes, levels=None, undecided=False):
+    def decode(
+        self, codes: Codes, levels: Sequence[str] | None = None, undecided: bool = False
+    ) -> np.ndarray:
         """{level: codes (N, s, s)} -> images (N, H, W, C) in [0, 1], clipped, on the host.
 
         `levels` names those to use (default: all); the others need not be given.

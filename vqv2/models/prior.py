@@ -1,10 +1,15 @@
 """The autoregressive prior of one level (section A.2, Tables 1 and 2)."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.random import Generator
 
 import vqv2.functional as F
-from backends import to_device
+from backends import Array, to_device
 from vqv2 import nn
+from vqv2.autodiff import Tensor
+from vqv2.config import PriorConfig
 from vqv2.errors import InputError
 
 
@@ -23,7 +28,15 @@ class Prior(nn.Module):
     classes         number of classes, 0 for an unconditional prior
     """
 
-    def __init__(self, config, codebook_size, size, rng, coarser=(), classes=0):
+    def __init__(
+        self,
+        config: PriorConfig,
+        codebook_size: int,
+        size: int,
+        rng: Generator | None,
+        coarser: Sequence[tuple[int, int]] = (),
+        classes: int = 0,
+    ) -> None:
         self.config = config
         self.codebook_size = codebook_size
         self.size = size
@@ -58,7 +71,13 @@ class Prior(nn.Module):
         conditioning = self.conditioning.stack.blocks if self.conditioning else []
         return [*self.blocks, *self.output.blocks, *conditioning]
 
-    def forward(self, codes, label=None, coarser=(), rng=None):
+    def forward(
+        self,
+        codes: Array,
+        label: Array | None = None,
+        coarser: Sequence[Array] = (),
+        rng: Generator | None = None,
+    ) -> Tensor:
         """Logits (N, H, W, K) of codes (N, H, W), every position given all the earlier ones.
 
         label: (N,) integers, for a class-conditional prior; coarser: codes per coarser level.
@@ -78,7 +97,7 @@ class Prior(nn.Module):
             x = block(x, *beside, *condition, label=label, rng=rng)
         return self.output(x)
 
-    def condition(self, coarser, rng=None):
+    def condition(self, coarser: Sequence[Array], rng: Generator | None = None) -> Tensor | None:
         """What the coarser levels' codes say about every position, (N, H, W, C), or None.
 
         Raises `InputError` for another number of levels, and for codes that do not fit.
@@ -92,12 +111,20 @@ class Prior(nn.Module):
             _check_codes(codes, count, size, "coarser codes")
         return self.conditioning(coarser, rng) if self.conditioning else None
 
-    def loss(self, codes, label=None, coarser=(), rng=None):
+    def loss(
+        self,
+        codes: Array,
+        label: Array | None = None,
+        coarser: Sequence[Array] = (),
+        rng: Generator | None = None,
+    ) -> Tensor:
         """Mean cross-entropy in nats per code, a tensor."""
         codes, label = self.check(codes, label, coarser)
         return F.mean(F.cross_entropy(self._logits(codes, label, coarser, rng), codes))
 
-    def check(self, codes, label, coarser=()):
+    def check(
+        self, codes: Array, label: Array | None, coarser: Sequence[Array] = ()
+    ) -> tuple[Array, Array | None]:
         """(codes (N, H, W), label (N,) or None) on the device as int64.
 
         Raises `InputError` for codes or classes that do not fit, without classes where they are
@@ -122,9 +149,9 @@ class Prior(nn.Module):
             )
         return codes, to_device(label, np.int64)
 
-    def parameter_table(self):
+    def parameter_table(self) -> list[tuple[str, int]]:
         """[(part, number of parameters)] in order, for people."""
-        parts = {
+        parts: dict[str, list[nn.Module]] = {
             "embedding": [self.embedding],
             "first convolution": [self.first],
             "gated layers": [b for b in self.blocks if isinstance(b, nn.GatedResidual)],
@@ -139,7 +166,13 @@ class Prior(nn.Module):
 class Conditioning(nn.Module):
     """Codes of all coarser levels, embedded, upsampled to the grid, joined, through the stack."""
 
-    def __init__(self, config, size, coarser, rng):
+    def __init__(
+        self,
+        config: PriorConfig,
+        size: int,
+        coarser: Sequence[tuple[int, int]],
+        rng: Generator | None,
+    ) -> None:
         self.embeddings = [nn.Embedding(k, config.hidden_units, rng) for k, _ in coarser]
         self.factors = [size // coarse for _, coarse in coarser]
         self.stack = nn.ConditioningStack(
@@ -149,7 +182,7 @@ class Conditioning(nn.Module):
             rng,
         )
 
-    def forward(self, coarser, rng=None):
+    def forward(self, coarser: Sequence[Array], rng: Generator | None = None) -> Tensor:
         """[(N, h, w) integers, coarse to fine] -> (N, H, W, conditioning_units)."""
         maps = [
             F.upsample(embedding(to_device(codes, np.int64)), factor=factor)
@@ -158,7 +191,7 @@ class Conditioning(nn.Module):
         return self.stack(F.concatenate(*maps), rng)
 
 
-def block_kinds(config):
+def block_kinds(config: PriorConfig) -> list[str]:
     """["gated", ..., "attention", ...]: attention after every five layers (section A.2).
 
     That is layers / attention_layers in the top priors, and the rule unless `attention_every` says

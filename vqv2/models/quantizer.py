@@ -1,9 +1,12 @@
 """Vector quantisation with an exponentially averaged codebook (equations 1 to 3)."""
 
+from typing import Any
+
 import numpy as np
+from numpy.random import Generator
 
 import vqv2.functional as F
-from backends import array_module, kernels, to_device, to_host
+from backends import Array, array_module, kernels, to_device, to_host
 from vqv2.autodiff import Tensor
 from vqv2.nn import Module
 
@@ -29,7 +32,15 @@ class Quantizer(Module):
     * With `update="loss"` the codebook is a parameter trained by ||sg[E(x)] - e||^2 instead.
     """
 
-    def __init__(self, size, dimension, decay=0.99, epsilon=1e-5, restart_after=200, update="ema"):
+    def __init__(
+        self,
+        size: int,
+        dimension: int,
+        decay: float = 0.99,
+        epsilon: float = 1e-5,
+        restart_after: int = 200,
+        update: str = "ema",
+    ) -> None:
         vectors = to_device(np.zeros((size, dimension), np.float32))
         self.codebook = vectors if update == "ema" else Tensor(vectors, requires_grad=True)
         self.counts = to_device(np.zeros(size, np.float32))
@@ -40,23 +51,25 @@ class Quantizer(Module):
         self.decay = decay
         self.epsilon = epsilon
         self.restart_after = restart_after
-        self.gathered = None  # what was quantised, while the parts of a batch come in
+        self.gathered: Any = None  # what was quantised, while the parts of a batch come in
 
     @property
-    def vectors(self):
+    def vectors(self) -> Array:
         """The codebook as an array (K, D), whichever way it is trained."""
         return self.codebook.array if isinstance(self.codebook, Tensor) else self.codebook
 
-    def encode(self, h):
+    def encode(self, h: Array) -> Array:
         """Equation 1: encoder outputs (..., D), an array -> codes (...), int64."""
         codes = kernels.nearest_code(h.reshape(-1, h.shape[-1]), self.vectors)
         return codes.reshape(h.shape[:-1])
 
-    def decode(self, codes):
+    def decode(self, codes: Array) -> Array:
         """Codes (...) -> code vectors (..., D), an array."""
         return self.vectors[codes]
 
-    def forward(self, h, rng=None):
+    def forward(
+        self, h: Tensor, rng: Generator | None = None
+    ) -> tuple[Tensor, Array, dict[str, Tensor]]:
         """Quantise a tensor h (N, H, W, D): (quantised tensor, codes (N, H, W), losses).
 
         The quantised tensor passes its gradient straight through to h. `losses` are tensors, means
@@ -80,16 +93,16 @@ class Quantizer(Module):
             self._learn(outputs, codes.reshape(-1), rng)
         return quantized, codes, losses
 
-    def start(self, outputs, rng):
+    def start(self, outputs: Array, rng: Generator) -> None:
         """Make the codebook of randomly chosen encoder outputs (M, D), an array."""
         self.vectors[...] = self._choose(outputs, len(self.vectors), rng)
         self.started[...] = 1
 
-    def gather(self):
+    def gather(self) -> None:
         """From here to `learn_gathered` the codebook stays as it is: a batch comes in parts."""
         self.gathered = _Gathered()
 
-    def learn_gathered(self, rng):
+    def learn_gathered(self, rng: Generator | None) -> Array:
         """Learn from all that was quantised since `gather` as from one batch; its codes (M,)."""
         outputs, codes = self.gathered.joined()
         self.gathered = None
@@ -113,7 +126,7 @@ class Quantizer(Module):
         self.codebook += (total - number * self.codebook) / (number + self.epsilon)
 
     @property
-    def average_counts(self):
+    def average_counts(self) -> Array:
         """Equation 3's N, debiased (K,): about how many outputs of a batch choose each code."""
         return self.counts / self._debias
 
@@ -176,7 +189,7 @@ class _Gathered:
         return xp.concatenate(outputs), xp.concatenate(codes)
 
 
-def usage(counts):
+def usage(counts: Array) -> tuple[float, int]:
     """(perplexity, number of used codes) of code counts (K,).
 
     Perplexity is e^entropy of the codes' frequencies: K when all are used equally, 1 when only

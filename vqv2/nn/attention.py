@@ -1,16 +1,19 @@
 """Causal multi-head attention inside the prior (section A.2)."""
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import DTypeLike
 
 import vqv2.functional as F
-from backends import array_module
+from backends import Array, array_module
+from vqv2.autodiff import Tensor
 from vqv2.errors import InputError
 from vqv2.nn.gated import Gate
 from vqv2.nn.linear import Linear
 from vqv2.nn.module import Module
 
 
-def positions(height, width, dtype=np.float32):
+def positions(height: int, width: int, dtype: DTypeLike = np.float32) -> Array:
     """The two position channels ((i - H/2) / H, (j - W/2) / W): (H, W, 2)."""
     xp = array_module()
     rows = (xp.arange(height) - height / 2) / height
@@ -32,15 +35,15 @@ class AttentionBlock(Module):
 
     def __init__(
         self,
-        hidden_units,
-        residual_units,
-        heads,
-        dropout,
-        rng,
-        dropout_on="logits",
-        condition_units=0,
-        classes=0,
-    ):
+        hidden_units: int,
+        residual_units: int,
+        heads: int,
+        dropout: float,
+        rng: Generator | None,
+        dropout_on: str = "logits",
+        condition_units: int = 0,
+        classes: int = 0,
+    ) -> None:
         width = hidden_units // 2
         if width % heads:
             raise InputError(f"{heads} attention heads do not divide {width} channels, half of x's")
@@ -55,7 +58,14 @@ class AttentionBlock(Module):
         self.second = Linear(residual_units, 2 * hidden_units, rng)
         self.gate = Gate(hidden_units, dropout, rng, condition_units, classes)
 
-    def forward(self, x, embedded, condition=None, label=None, rng=None):
+    def forward(
+        self,
+        x: Tensor,
+        embedded: Tensor,
+        condition: Tensor | None = None,
+        label: Array | None = None,
+        rng: Generator | None = None,
+    ) -> Tensor:
         """x and embedded codes, both (N, H, W, hidden_units) -> (N, H, W, hidden_units)."""
         n, height, width, _ = x.shape
         grid = positions(height, width, x.dtype)
@@ -74,7 +84,14 @@ class AttentionBlock(Module):
         )
         return self.merge(x, self._maps(read, height, width), condition, label, rng)
 
-    def merge(self, x, read, condition=None, label=None, rng=None):
+    def merge(
+        self,
+        x: Tensor,
+        read: Tensor,
+        condition: Tensor | None = None,
+        label: Array | None = None,
+        rng: Generator | None = None,
+    ) -> Tensor:
         """Take what was read, (N, H, W, hidden_units / 2), into x (N, H, W, hidden_units)."""
         taken = self.first(F.elu(x)) + self.read(F.elu(read))
         features = self.second(F.elu(taken), biased=False)

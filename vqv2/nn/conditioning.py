@@ -1,6 +1,9 @@
 """The residual conditioning stack of the finer priors: the pseudo-code of section A.2."""
 
+from numpy.random import Generator
+
 import vqv2.functional as F
+from vqv2.autodiff import Tensor
 from vqv2.nn.convolution import Conv2d, ConvTranspose2d
 from vqv2.nn.linear import Linear
 from vqv2.nn.module import Module
@@ -13,13 +16,13 @@ class ConditioningBlock(Module):
     x + conv1x1(ReLU(conv3x3(ReLU(conv1x1(ReLU(BatchNorm(x))))))), channels -> inner -> channels.
     """
 
-    def __init__(self, channels, inner_channels, rng):
+    def __init__(self, channels: int, inner_channels: int, rng: Generator | None) -> None:
         self.normalization = BatchNorm(channels, relu=True, skip=True)
         self.first = Linear(channels, inner_channels, rng)
         self.spatial = Conv2d(inner_channels, inner_channels, 3, rng)
         self.last = Linear(inner_channels, channels, rng)
 
-    def forward(self, x, rng=None):
+    def forward(self, x: Tensor, rng: Generator | None = None) -> Tensor:
         """(N, H, W, channels) -> the same shape."""
         h, x = self.normalization(x, rng)
         h = F.relu(self.first(h, biased=False), self.first.bias)
@@ -35,7 +38,7 @@ class ConditioningStack(Module):
     `channels`, twice that, and a quarter of each, so that the same class serves small models.
     """
 
-    def __init__(self, channels_in, channels, blocks, rng):
+    def __init__(self, channels_in: int, channels: int, blocks: int, rng: Generator | None) -> None:
         double, inner = 2 * channels, channels // 4
         self.enter = Linear(channels_in, channels, rng)
         self.down_full = _blocks(channels, inner, blocks // 2, rng)
@@ -48,7 +51,7 @@ class ConditioningStack(Module):
         self.from_half = ConvTranspose2d(double, channels, 2, rng, stride=2)
         self.up_full = _blocks(channels, inner, blocks // 2, rng)
 
-    def forward(self, x, rng=None):
+    def forward(self, x: Tensor, rng: Generator | None = None) -> Tensor:
         """(N, H, W, channels_in) -> (N, H, W, channels), for H and W divisible by 4."""
         full = self._run(self.down_full, self.enter(x), rng)
         half = self._run(self.down_half, self.to_half(full), rng)
@@ -57,7 +60,7 @@ class ConditioningStack(Module):
         return self._run(self.up_full, full + self.from_half(half), rng)
 
     @property
-    def blocks(self):
+    def blocks(self) -> list[Module]:
         """All residual blocks, in order."""
         return [
             *self.down_full,

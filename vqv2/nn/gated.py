@@ -1,6 +1,10 @@
 """Gated residual layers of the prior (section A.2)."""
 
+from numpy.random import Generator
+
 import vqv2.functional as F
+from backends import Array
+from vqv2.autodiff import Tensor
 from vqv2.nn.convolution import CausalConv2d
 from vqv2.nn.embedding import Embedding
 from vqv2.nn.linear import Linear
@@ -15,21 +19,36 @@ class Gate(Module):
     learned vector per class, small at first. Both are optional: pass 0 units, 0 classes.
     """
 
-    def __init__(self, hidden_units, dropout, rng, condition_units=0, classes=0):
+    def __init__(
+        self,
+        hidden_units: int,
+        dropout: float,
+        rng: Generator | None,
+        condition_units: int = 0,
+        classes: int = 0,
+    ) -> None:
         self.condition = None
         if condition_units:
             self.condition = Linear(condition_units, 2 * hidden_units, rng, bias=False)
         self.label = Embedding(classes, 2 * hidden_units, rng, 1e-3) if classes else None
         self.dropout = dropout
 
-    def forward(self, x, features, bias, condition=None, label=None, rng=None):
+    def forward(
+        self,
+        x: Tensor,
+        features: Tensor,
+        bias: Tensor,
+        condition: Tensor | None = None,
+        label: Array | None = None,
+        rng: Generator | None = None,
+    ) -> Tensor:
         """x (N, H, W, hidden), labels (N,) integers -> (N, H, W, hidden)."""
         beside = (
             self.condition(condition, biased=False) if self.condition is not None else None,
             self.label(label) if self.label is not None else None,
         )
-        settings = {"rate": self.dropout, "rng": rng, "share": self.communicator.rank}
-        return F.gate_block(x, features, bias, *beside, **settings)
+        share = self.communicator.rank
+        return F.gate_block(x, features, bias, *beside, self.dropout, rng, share)
 
 
 class GatedResidual(Module):
@@ -43,20 +62,26 @@ class GatedResidual(Module):
 
     def __init__(
         self,
-        hidden_units,
-        residual_units,
-        kernel_size,
-        dropout,
-        rng,
-        second_kernel=1,
-        condition_units=0,
-        classes=0,
-    ):
+        hidden_units: int,
+        residual_units: int,
+        kernel_size: int,
+        dropout: float,
+        rng: Generator | None,
+        second_kernel: int = 1,
+        condition_units: int = 0,
+        classes: int = 0,
+    ) -> None:
         self.first = _causal(hidden_units, residual_units, kernel_size, rng)
         self.second = _causal(residual_units, 2 * hidden_units, second_kernel, rng)
         self.gate = Gate(hidden_units, dropout, rng, condition_units, classes)
 
-    def forward(self, x, condition=None, label=None, rng=None):
+    def forward(
+        self,
+        x: Tensor,
+        condition: Tensor | None = None,
+        label: Array | None = None,
+        rng: Generator | None = None,
+    ) -> Tensor:
         """(N, H, W, hidden_units) -> the same shape."""
         hidden, x = F.elu(x, skip=True)
         hidden = F.elu(self.first(hidden, biased=False), self.first.bias)
@@ -79,15 +104,15 @@ class OutputStack(Module):
 
     def __init__(
         self,
-        hidden_units,
-        residual_units,
-        layers,
-        dropout,
-        codes,
-        rng,
-        condition_units=0,
-        classes=0,
-    ):
+        hidden_units: int,
+        residual_units: int,
+        layers: int,
+        dropout: float,
+        codes: int,
+        rng: Generator | None,
+        condition_units: int = 0,
+        classes: int = 0,
+    ) -> None:
         self.blocks = [
             GatedResidual(
                 hidden_units,
@@ -102,6 +127,6 @@ class OutputStack(Module):
         ]
         self.logits = Linear(hidden_units, codes, rng)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         """What the last of `blocks` says, (N, H, W, hidden_units) -> logits (N, H, W, codes)."""
         return self.logits(F.elu(x))

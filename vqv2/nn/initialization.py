@@ -3,12 +3,13 @@
 import math
 
 import numpy as np
+from numpy.random import Generator
 
 from backends import array_module, to_device
 from vqv2.autodiff import Tensor
 
 
-def weight(rng, shape, fan_in):
+def weight(rng: Generator | None, shape: tuple[int, ...], fan_in: float) -> Tensor:
     """A parameter of independent normal numbers of deviation 1 / sqrt(fan_in), cut at 2 deviations.
 
     `fan_in` counts the inputs that one output sums over. Drawn on the host, so that a seed gives
@@ -24,11 +25,11 @@ def weight(rng, shape, fan_in):
     return Tensor(to_device(values / np.float32(math.sqrt(fan_in))), requires_grad=True)
 
 
-def zeros(*shape):
+def zeros(*shape: int) -> Tensor:
     """A float32 parameter of zeros: biases."""
     return Tensor(to_device(np.zeros(shape, np.float32)), requires_grad=True)
 
 
-def ones(*shape):
+def ones(*shape: int) -> Tensor:
     """A float32 parameter of ones: scales."""
     return Tensor(to_device(np.ones(shape, np.float32)), requires_grad=True)

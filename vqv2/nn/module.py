@@ -2,11 +2,14 @@
 
 import contextlib
 import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from backends import array_module, to_host
-from backends.process.communication import Single
+from backends import Array, array_module, to_host
+from backends.process.communication import Communicator, Single
 from vqv2.autodiff import Tensor
 from vqv2.errors import InputError
 from vqv2.recompute import recomputed
@@ -15,11 +18,11 @@ from vqv2.recompute import recomputed
 class _Watching:
     """Who sees every call of a module; changed only by `watching`."""
 
-    watches = ()
+    watches: tuple[Callable[..., Any], ...] = ()
 
 
 @contextlib.contextmanager
-def watching(watch):
+def watching(watch: Callable[..., Any]):
     """Context manager: inside, `watch` sees every call of a module, of its parts too.
 
     watch(module, inputs, run) stands in the place of the call: `inputs` are its arguments without
@@ -46,7 +49,7 @@ class Module:
     process.
     """
 
-    communicator = Single()
+    communicator: Communicator = Single()
     recomputed_parts = 0  # of a batch, in which `recompute` makes the backward pass compute again
 
     def __call__(self, *inputs, **settings):
@@ -62,7 +65,7 @@ class Module:
             run = functools.partial(watch, self, inputs, run)
         return run()
 
-    def recompute(self, parts=1):
+    def recompute(self, parts: int = 1) -> Self:
         """Keep only the inputs of a call, tensors, for the backward pass, which calls again; self.
 
         Everything else, such as `rng`, has to be passed by name. For `parts` see
@@ -71,27 +74,27 @@ class Module:
         self.recomputed_parts = parts
         return self
 
-    def parameters(self):
+    def parameters(self) -> dict[str, Tensor]:
         """{name: Tensor} of everything that a gradient trains."""
         return {name: value for name, value in _walk(self) if isinstance(value, Tensor)}
 
-    def buffers(self):
+    def buffers(self) -> dict[str, Array]:
         """{name: array} of everything else that is learned: codebooks, running statistics."""
         return {name: value for name, value in _walk(self) if not isinstance(value, Tensor)}
 
-    def modules(self):
+    def modules(self) -> dict[str, "Module"]:
         """{name: Module} of this one, called "", and of all its parts."""
         return dict(_named_modules(self, ""))
 
-    def parameter_count(self):
+    def parameter_count(self) -> int:
         """Number of trained numbers, buffers not included."""
         return sum(parameter.size for parameter in self.parameters().values())
 
-    def state(self):
+    def state(self) -> dict[str, np.ndarray]:
         """{name: NumPy array}, copied to the host, of parameters and buffers."""
         return {name: to_host(_array(value)).copy() for name, value in _walk(self)}
 
-    def load_state(self, state, copy=True):
+    def load_state(self, state: Mapping[str, Array], copy=True) -> None:
         """Take over the arrays of a `state`: exactly the same names and shapes.
 
         Without `copy` the given arrays become the parameters themselves, so that a large model is
@@ -114,7 +117,7 @@ class Module:
             else:
                 value[...] = given
 
-    def cast(self, dtype):
+    def cast(self, dtype: DTypeLike) -> Self:
         """Turn all floating-point parameters and buffers into `dtype`, in place; returns self."""
         for module in self.modules().values():
             for name, value in vars(module).items():
@@ -124,7 +127,7 @@ class Module:
                     setattr(module, name, value.astype(dtype))
         return self
 
-    def distribute(self, communicator):
+    def distribute(self, communicator: Communicator) -> Self:
         """Train as one of several processes, each with an equal share of every batch; self.
 
         What looks at the whole batch (batch statistics, codebooks) then asks the others, and what
@@ -134,7 +137,7 @@ class Module:
             module.communicator = communicator
         return self
 
-    def zero_gradients(self):
+    def zero_gradients(self) -> None:
         """Forget all gradients."""
         for parameter in self.parameters().values():
             parameter.grad = None

@@ -1,9 +1,11 @@
 """Batch normalisation with running statistics."""
 
 import numpy as np
+from numpy.random import Generator
 
 import vqv2.functional as F
 from backends import kernels, to_device
+from vqv2.autodiff import Tensor
 from vqv2.nn.initialization import ones, zeros
 from vqv2.nn.module import Module
 from vqv2.recompute import is_recomputing
@@ -19,7 +21,14 @@ class BatchNorm(Module):
     ReLU(BatchNorm(x)), with `skip` it returns that and x, to go around a residual layer.
     """
 
-    def __init__(self, channels, decay=0.99, epsilon=1e-5, relu=False, skip=False):
+    def __init__(
+        self,
+        channels: int,
+        decay: float = 0.99,
+        epsilon: float = 1e-5,
+        relu: bool = False,
+        skip: bool = False,
+    ) -> None:
         self.scale = ones(channels)
         self.offset = zeros(channels)
         self.mean = to_device(np.zeros(channels, np.float32))
@@ -30,7 +39,7 @@ class BatchNorm(Module):
         self.relu = relu
         self.skip = skip
 
-    def forward(self, x, rng=None):
+    def forward(self, x: Tensor, rng: Generator | None = None) -> Tensor | tuple[Tensor, ...]:
         """(..., channels) -> the same shape; trains when `rng` is given (nothing is drawn)."""
         if rng is None:
             return self._evaluate(x)

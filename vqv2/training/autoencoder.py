@@ -21,7 +21,8 @@ from vqv2.training.task import Task
 class AutoencoderTask(Task):
     """Training the autoencoder on an `ImageSource`, validated on another.
 
-    With a `communicator` this process trains on its share of every batch.
+    With a `communicator` this process trains on its share of every batch. Raises `InputError` for
+    images that cannot be augmented as the configuration says.
     """
 
     stage = "autoencoder"
@@ -30,6 +31,8 @@ class AutoencoderTask(Task):
         super().__init__(model, seed, communicator)
         self.images = images
         self.held_out = held_out
+        self.augmentation = AUGMENTATIONS[self.config.augmentation]
+        images.check_augmentation(self.augmentation)
         parameters = model.parameters()
         codebooks = {name for name in parameters if name.endswith(".codebook")}
         self.optimizer = Adam(
@@ -47,9 +50,8 @@ class AutoencoderTask(Task):
     def batch(self, step):
         """This process's share of a step's images, (n, H, W, C) in [0, 1], augmented."""
         indices = batch_indices(self.seed, step, self.config.batch, len(self.images))
-        augmentation = AUGMENTATIONS[self.config.augmentation]
         rng = batch_generator(self.seed, step)
-        return self.images.batch(indices, augmentation, rng, self.share)
+        return self.images.batch(indices, self.augmentation, rng, self.share)
 
     def loss(self, images, rng):
         """(loss of equation 2, function: its parts, perplexity and used codes per level)."""

@@ -59,6 +59,8 @@ def encode_dataset(
     )
     config, first = model.config, next(iter(sources.values()))
     _check_copies(copies, config.augmentation)
+    if copies > 1:
+        sources["train"].check_augmentation(AUGMENTATIONS[config.augmentation])
     repeats = {split: copies if split == "train" else 1 for split in sources}
     counts = {split: repeats[split] * len(source) for split, source in sources.items()}
     names, total = first.class_names, sum(counts.values())

@@ -90,6 +90,32 @@ def test_a_rectangle_chosen_by_keys_is_drawn_again_and_undone(page, server):
     assert all((codes_of(server)[level] == before[level]).all() for level in before)
 
 
+def test_the_chances_shown_are_those_that_the_next_step_draws_from(page, server):
+    choose(page, "class", "")
+    for _ in range(2):
+        page.click("#clear")
+        page.await_true(READY + " && document.getElementById('status').textContent[0] == '0'")
+        drawing = next(reversed(server._sessions.values())).drawing
+        page.click("#step")
+        page.await_true("document.getElementById('status').textContent[0] == '1'")
+        assert next(reversed(server._sessions.values())).drawing is drawing
+    choose(page, "class", "b")
+    page.click("#finish")
+    page.await_true(COMPLETE)
+
+
+def test_the_focus_stays_among_the_kept_images(page):
+    page.click("#keep")
+    page.await_true("!!document.querySelector('#kept button')")
+    focused = "document.activeElement.textContent"
+    for button, then in (("button:nth-child(2)", "Swap tops"), (".close", "Keep this one")):
+        seen = page.value("document.getElementById('kept').firstChild.id = 'before'")
+        page.value(f"document.querySelector('#kept {button}').focus()")
+        page.value("document.activeElement.click()")
+        page.await_true(f"!document.getElementById('{seen}')")
+        assert page.value(focused) == then
+
+
 def test_a_code_chosen_by_hand_is_put(page, server):
     page.value("document.querySelector('#stage canvas').focus()")
     page.call("Input.dispatchKeyEvent", {"type": "rawKeyDown", "key": "ArrowUp"})
@@ -142,7 +168,10 @@ def test_every_shape_of_hierarchy_has_its_page(shape, maps, vary, tmp_path):
             page.await_true("document.querySelectorAll('#codebook button').length == 12 && "
                             "document.getElementById('status').textContent == ''")  # fmt: skip
             assert page.value("document.querySelectorAll('#stage canvas').length") == maps
-            assert page.value("document.getElementById('vary').checkVisibility()") == vary
+            seen = {"vary": vary, "finer-field": vary, "tabs": vary}
+            for name, visible in {**seen, "class-field": bool(model.class_names)}.items():
+                what = f"document.getElementById('{name}').checkVisibility()"
+                assert page.value(what) == visible
             page.click("#finish")
             nothing = f"{PROBLEM}.includes('prior is not trained')"
             page.await_true(COMPLETE if model.priors else nothing)

@@ -18,7 +18,7 @@ from tests.lab.play.untrained import hierarchy
 from vqv2.data.images import open_images
 from vqv2.errors import InputError
 from vqv2.lab.play import PlayServer
-from vqv2.lab.play.handler import LARGEST_IMAGE, LARGEST_REQUEST, PAGE
+from vqv2.lab.play.handler import LARGEST_IMAGE, LARGEST_REQUEST, PAGE, PlayHandler
 from vqv2.lab.play.server import MOST_REQUESTS, MOST_SESSIONS
 
 PLAIN = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
@@ -129,6 +129,7 @@ def test_drawing_is_followed_and_equals_sampling(server, session):
 def test_single_steps_tell_what_may_come_next(server, session):
     [(_, told)] = follow(server, f"{session}/draw", {"wish": WISH, "count": 0, "speed": None})
     assert told["next"]["level"] == "top" and not told["can_undo"]
+    assert told["next"]["class_name"] == "a"
     events = follow(server, f"{session}/draw", {"wish": WISH, "count": 2, "speed": 1000})
     told = events[-1][1]
     assert sum(code >= 0 for code in told["codes"]["top"]) == 2 and told["can_undo"]
@@ -274,6 +275,26 @@ def test_idle_connections_take_no_more_than_their_places(server):
                 for _ in range(MOST_REQUESTS + 1)]  # fmt: skip
         assert idle[-1].recv(2**12).startswith(b"HTTP/1.0 503 ")
     await_true(lambda: request(server, "GET", "")[0] == 200)
+
+
+def test_who_asks_byte_by_byte_is_not_waited_for(server, session, monkeypatch):
+    monkeypatch.setattr(PlayHandler, "timeout", 0.5)
+    with socket.create_connection(("127.0.0.1", server.server_port), 60) as slow:
+        slow.setblocking(False)
+
+        def is_closed():
+            with contextlib.suppress(BlockingIOError):
+                slow.send(b"x")
+                return not slow.recv(1)
+
+        with contextlib.suppress(ConnectionError):
+            await_true(is_closed)
+    await_true(lambda: busy(server) == 0)
+
+
+def test_a_page_at_the_port_of_the_web_is_known_by_its_name_alone(server, monkeypatch):
+    monkeypatch.setattr(server, "server_port", 80)
+    assert server.hosts == {"127.0.0.1", "localhost"}  # as browsers send it
 
 
 def await_true(is_true):

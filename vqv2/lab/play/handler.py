@@ -2,11 +2,13 @@
 
 import contextlib
 import functools
+import io
 import itertools
 import json
 import secrets
 import select
 import socket
+import time
 from http.server import BaseHTTPRequestHandler
 from importlib import resources
 
@@ -19,7 +21,7 @@ from vqv2.lab.play.view import inspection_view, session_view
 
 LARGEST_REQUEST = 2**16  # bytes of JSON
 LARGEST_IMAGE = 2**25  # bytes of an image's file
-PATIENCE = 10.0  # seconds for a request to come, and for a part of an answer to be taken
+PATIENCE = 10.0  # seconds for a request's head, for each part of its body, and of the answer
 PAGE = {
     "": ("index.html", "text/html"),
     "play.css": ("play.css", "text/css"),
@@ -54,6 +56,13 @@ class PlayHandler(BaseHTTPRequestHandler):
     """Answers the page's requests; `self.server` is the `PlayServer`."""
 
     timeout = PATIENCE
+
+    def setup(self):
+        """As every handler, but for whoever sends byte by byte."""
+        super().setup()
+        self.rfile.close()
+        self._arriving = _Arriving(self.connection, self.timeout)
+        self.rfile = io.BufferedReader(self._arriving)
 
     def do_GET(self):
         """The page and what it is made of."""
@@ -168,6 +177,7 @@ class PlayHandler(BaseHTTPRequestHandler):
 
     def _body(self, largest, what):
         """What was sent, at most so many bytes."""
+        self._arriving.end = None
         text = self.headers.get("Content-Length", "")
         if not (text.isascii() and text.isdecimal()):
             raise Refused(411, "the request does not say how long it is")
@@ -220,6 +230,36 @@ class PlayHandler(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments):
         """Nothing: the terminal belongs to whoever plays, and addresses hold the token."""
+
+
+class _Arriving(io.RawIOBase):
+    """What a connection brings until `end`, however it is cut up; None: for as long as parts come.
+
+    Raises `TimeoutError`.
+    """
+
+    def __init__(self, connection, seconds):
+        self.connection = connection
+        self.end = time.monotonic() + seconds
+
+    def readable(self):
+        """It can only be read."""
+        return True
+
+    def readinto(self, buffer):
+        """Wait for some bytes; returns how many there are."""
+        patience = self.connection.gettimeout()
+        if self.end is not None:
+            self.connection.settimeout(self._left())
+        try:
+            return self.connection.recv_into(buffer)
+        finally:
+            self.connection.settimeout(patience)
+
+    def _left(self):
+        if (left := self.end - time.monotonic()) <= 0:
+            raise TimeoutError
+        return left
 
 
 def _number(text):

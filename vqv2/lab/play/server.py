@@ -19,6 +19,7 @@ from vqv2.lab.play.session import Session
 from vqv2.lab.play.view import model_view
 
 LOOPBACK = "127.0.0.1"
+WEB = 80
 MOST_REQUESTS = 32  # at once; what comes beyond is told to come again
 QUEUE = 0.5  # seconds that one more waits for others to end
 GRACE = 0.1  # seconds for what a browser still sends
@@ -54,8 +55,9 @@ class PlayServer(ThreadingHTTPServer):
 
     @property
     def hosts(self):
-        """What a request's `Host` may be."""
-        return {f"{name}:{self.server_port}" for name in (LOOPBACK, "localhost")}
+        """What a request's `Host` may be; browsers leave the port of every web server out."""
+        port = "" if self.server_port == WEB else f":{self.server_port}"
+        return {f"{name}{port}" for name in (LOOPBACK, "localhost")}
 
     @property
     def address(self):

@@ -74,6 +74,7 @@ def next_view(drawing, settings):
         "level": level,
         "row": row,
         "column": column,
+        "class_name": drawing.class_name,
         "bars": [[int(code), float(drawn[code]), float(plain[code])] for code in order],
         "rest": float(max(0.0, 1 - drawn[order].sum())),
         "bits": float(-(plain * np.log2(np.maximum(plain, 1e-300))).sum()),

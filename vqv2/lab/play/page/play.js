@@ -20,7 +20,7 @@ let chosen = null; // the map that has the selection
 let codebook; // the codes to choose from
 let settledClass = null; // of the image that is edited
 let inspected = null; // the image that was looked at closely
-let seedIsUsed = false; // whether the drawing of this seed is over
+let seedUse = "none"; // "none": no code is drawn with the seed yet; "drawing"; "over"
 
 const speed = () => SPEEDS[find("speed").value];
 
@@ -52,9 +52,10 @@ function change(action, request = {}) {
 }
 
 async function edit(action, request) {
-  seedIsUsed = true;
+  endSeed();
   await change(action, request);
   settledClass = told.class_name;
+  sayHowFar();
   if (!isDrawing()) await lookAhead();
 }
 
@@ -115,23 +116,36 @@ function isOver() {
 
 async function drawAnother() {
   if (!(await attempt(() => wish()))) return;
+  endSeed();
   await change("start_over");
   settledClass = null;
-  seedIsUsed = true;
   await draw(null, speed());
 }
 
 async function draw(count, speed) {
-  if (seedIsUsed && find("fresh").checked) find("seed").valueAsNumber += 1;
-  seedIsUsed = false;
+  renewSeed();
+  seedUse = "drawing";
   await followed("draw", settledClass, { count, speed });
-  if (isOver()) seedIsUsed = true;
-  say(told.complete ? "The image is complete." : isOver() ? "All that has a prior is drawn." : "");
+  if (isOver()) endSeed();
+  sayHowFar();
 }
 
-// What may come next, without drawing anything.
+// What is drawn after this is another drawing.
+function endSeed() {
+  if (seedUse === "drawing") seedUse = "over";
+}
+
+function renewSeed() {
+  if (seedUse !== "over") return;
+  if (find("fresh").checked) find("seed").valueAsNumber += 1;
+  seedUse = "none";
+}
+
+// What may come next, without drawing anything: the seed is the one that it is drawn with, since
+// it chooses the class where any will do.
 async function lookAhead() {
-  if (model.levels.some((level) => !level.trained) && nothingCanBeDrawn()) return;
+  if (told.complete || nothingCanBeDrawn()) return;
+  renewSeed();
   await followed("draw", settledClass, { count: 0, speed: null }, false);
 }
 
@@ -149,6 +163,14 @@ async function pause() {
 
 function say(words) {
   find("status").textContent = words;
+}
+
+function sayHowFar() {
+  const sum = (numbers) => numbers.reduce((a, b) => a + b);
+  const decided = sum(maps.map((map) => map.decided()));
+  if (told.complete) say("The image is complete.");
+  else if (isOver()) say("All that has a prior is drawn.");
+  else say(`${decided} of ${sum(maps.map((map) => map.codes.length))} codes are decided.`);
 }
 
 const isDrawing = () => Boolean(work?.draws);
@@ -196,8 +218,8 @@ function showNext(next) {
   }
   const level = model.levels.find(({ name }) => name === next.level);
   find("next-words").textContent =
-    `${next.level} map, row ${next.row + 1}, column ${next.column + 1}: ` +
-    `the model is uncertain by ${next.bits.toFixed(1)} bits.`;
+    `${next.level} map, row ${next.row + 1}, column ${next.column + 1}` +
+    `${next.class_name ? ` of ${next.class_name}` : ""}: the model is uncertain by ${next.bits.toFixed(1)} bits.`;
   next.bars.forEach(([code, drawn, plain], place) => {
     const bar = bars.children[place] ?? bars.appendChild(newBar());
     const [patch, number, track, chance] = bar.children;
@@ -234,7 +256,10 @@ function showKept(images) {
     return make("li", {}, make("img", { src: image, alt: `kept image ${number + 1}` }),
       make("div", {}, ...buttons));
   };
+  const buttons = () => [...find("kept").querySelectorAll("button")];
+  const focused = buttons().indexOf(document.activeElement);
   find("kept").replaceChildren(...images.map(one));
+  if (focused >= 0) (buttons()[focused] ?? buttons().at(-1) ?? find("keep")).focus();
 }
 
 function showSelection() {
@@ -306,7 +331,7 @@ async function open(file) {
     return true;
   });
   if (!opened) return;
-  seedIsUsed = true;
+  endSeed();
   await inspect();
 }
 
@@ -374,14 +399,17 @@ function listen() {
   on("inspect", "click", inspect);
   on("speed", "input", words);
   on("speed", "change", () => isDrawing() && draw(null, speed()));
-  on("seed", "change", () => { seedIsUsed = false; goOn(); });
+  on("seed", "change", () => { seedUse = "none"; goOn(); });
   for (const id of ["class", "settings"]) on(id, "change", goOn);
   on("file", "change", () => open(find("file").files[0]).then(() => { find("file").value = ""; }));
   for (const event of ["dragover", "dragleave", "drop"]) {
     on("drop", event, (e) => find("drop").classList.toggle("over", e.type === "dragover"));
     window.addEventListener(event, (e) => e.preventDefault());
   }
-  window.addEventListener("drop", (e) => open(e.dataTransfer.files[0]));
+  window.addEventListener("drop", (e) => attempt(() => {
+    if (!e.dataTransfer.files.length) throw new Problem("What was dropped is no file: save the image first.");
+    return open(e.dataTransfer.files[0]);
+  }));
   window.addEventListener("keydown", (e) => {
     if (e.key === "z" && (e.ctrlKey || e.metaKey) && !e.target.matches("input[type=number]")) {
       e.preventDefault();
@@ -414,9 +442,10 @@ await attempt(async () => {
   buildWish();
   codebook = new Codebook(model.levels, put, showSelection);
   listen();
-  if (model.levels.length === 1) find("vary").hidden = true;
+  find("vary").hidden = find("finer-field").hidden = model.levels.length === 1;
   showSession(await openSession());
   if (told.drawing) {
+    seedUse = "drawing";
     find("seed").valueAsNumber = told.drawing.seed;
     find("class").value = told.drawing.label ?? "";
   }
