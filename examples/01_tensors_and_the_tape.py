@@ -42,7 +42,7 @@ import numpy as np
 import vqv2.functional as F
 from vqv2 import Tensor
 
-options = lesson.options(__doc__, rate=0.3)
+options = lesson.options(__doc__, rate=(0.3, 0, 10))
 a = Tensor(np.array(2.0), requires_grad=True)
 b = Tensor(np.array(-3.0), requires_grad=True)
 L = (a * b + a) ** 2

@@ -18,7 +18,7 @@ import numpy as np
 
 from vqv2 import Tensor, differentiable
 
-options = lesson.options(__doc__, dtype="float64")
+options = lesson.options(__doc__, dtype=("float64", "float32"))
 
 
 @differentiable

@@ -22,7 +22,7 @@ import vqv2.functional as F
 from vqv2 import Tensor
 from vqv2.data import images
 
-options = lesson.options(__doc__, spread=3.0)
+options = lesson.options(__doc__, spread=(3.0, 0.1, 100))
 emoji = images.open_images("emoji:64", 64)
 animals = np.flatnonzero(emoji.labels == emoji.class_names.index("animals"))
 image = emoji.batch(animals[55:56]).astype(np.float64)

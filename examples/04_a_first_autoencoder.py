@@ -24,7 +24,7 @@ from vqv2 import Tensor, nn
 from vqv2.autodiff import no_grad
 from vqv2.optim import Adam
 
-options = lesson.options(__doc__, channels=4)
+options = lesson.options(__doc__, channels=(4, 1, 256))
 steps = 250 if options.quick else 2000
 training, held_out = course_run.images(options.out)
 print(f"{len(training)} images to train on, {len(held_out)} held out")

@@ -31,7 +31,7 @@ from vqv2.models.quantizer import Quantizer
 from vqv2.training import AutoencoderTask
 from vqv2.training.draws import step_generator
 
-options = lesson.options(__doc__, start="far")
+options = lesson.options(__doc__, start=("far", "outputs"))
 rng = np.random.default_rng(0)
 # 600 points in the plane, in five clusters.
 clusters = rng.uniform(-2, 2, (5, 2))

@@ -25,7 +25,7 @@ import numpy as np
 
 from vqv2.hierarchy import Hierarchy
 
-options = lesson.options(__doc__, dropout=0.15)
+options = lesson.options(__doc__, dropout=(0.15, 0, 0.9))
 config = course_run.configuration(options.quick, options.dropout).autoencoder
 print(f"levels {config.levels} of sizes {config.latent_sizes}, {config.codebook_size} codes each")
 

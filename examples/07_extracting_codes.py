@@ -22,7 +22,7 @@ from vqv2.hierarchy import Hierarchy
 from vqv2.lab.evaluation import code_usage
 from vqv2.run.codes import open_codes
 
-options = lesson.options(__doc__, rename="no")
+options = lesson.options(__doc__, rename=("no", "yes"))
 run = course_run.trained(options, "codes")
 hierarchy = Hierarchy.load(run.folder)
 store = open_codes(run.codes_folder, hierarchy.identity)

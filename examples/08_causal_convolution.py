@@ -35,7 +35,7 @@ from vqv2 import Tensor, nn
 from vqv2.config import PriorConfig
 from vqv2.models.prior import Prior
 
-options = lesson.options(__doc__, column=9, depth=12)
+options = lesson.options(__doc__, column=(9, 0, 18), depth=(12, 1, 100))
 print("taps of the first layer:", tap_offsets(5, tap_count(5, centre=False)))
 
 # %% Which places does an output see?

@@ -33,7 +33,7 @@ from vqv2.config import PriorConfig
 from vqv2.models.prior import Prior
 from vqv2.optim import Adam
 
-options = lesson.options(__doc__, layers=2)
+options = lesson.options(__doc__, layers=(2, 1, 20))
 both = Tensor(np.array([[2.0, -4.0], [2.0, 0.0], [2.0, 4.0]]))  # rows [a, b]
 print("a = 2 through a gate at b = -4, 0, 4:", F.gate(both).array.ravel().round(3))
 

@@ -35,7 +35,7 @@ from vqv2.models.prior import Prior
 from vqv2.optim import Adam, prior_learning_rate
 from vqv2.training.draws import batch_indices, step_generator
 
-options = lesson.options(__doc__, noise=0.0)
+options = lesson.options(__doc__, noise=(0.0, 0, 1))
 small = PriorConfig(
     hidden_units=16, residual_units=32, layers=2, attention_layers=0, filter_size=3, dropout=0.0,
     output_stack_layers=0, conditioning_blocks=2, conditioning_units=16,

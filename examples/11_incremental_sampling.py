@@ -26,7 +26,7 @@ from vqv2.config import PriorConfig
 from vqv2.models.prior import Prior
 from vqv2.sampling import IncrementalPrior, NaivePrior
 
-options = lesson.options(__doc__, size=0)
+options = lesson.options(__doc__, size=(0, 0, 32))
 size = options.size or (12 if options.quick else 24)
 config = PriorConfig(
     hidden_units=64, residual_units=128, layers=6, attention_layers=2, attention_heads=4,

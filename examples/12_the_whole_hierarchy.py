@@ -24,7 +24,7 @@ from vqv2.lab.evaluation import distortion, unigram_nats
 from vqv2.sampling import sample_codes
 from vqv2.training.prior import evaluate_prior
 
-options = lesson.options(__doc__, temperature=0.8)
+options = lesson.options(__doc__, temperature=(0.8, 0.01, 100))
 run = course_run.trained(options, "prior-bottom")
 hierarchy = Hierarchy.load(run.folder)
 store = course_run.codes(run)

@@ -30,7 +30,7 @@ from vqv2 import Tensor
 from vqv2.data import images
 from vqv2.models.quantizer import Quantizer
 
-options = lesson.options(__doc__, colours=16)
+options = lesson.options(__doc__, colours=(16, 2, 256))
 emoji = images.open_images("emoji:64", 64)
 food = np.flatnonzero(emoji.labels == emoji.class_names.index("food-plants"))
 pictures = emoji.batch(food[[8, 20, 61]])
@@ -240,7 +240,8 @@ if options.colours != 16:
     print(
         f"Reads per vector grow like K without shared memory, {2 * K * D}. With it a block has as"
     )
-    print(f"many threads as codes, so each thread loads one: {D} + {D} numbers whatever K is.")
+    print(f"many threads as codes, so each thread loads one: {D} + {D} numbers whatever K is, and")
+    print("some more where the last block is not full.")
 
 # %% [markdown]
 # The library's own Numba kernel (`backends/numba/quantize.py`) searches for 128 vectors side by

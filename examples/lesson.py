@@ -25,7 +25,8 @@ matplotlib.rcParams.update(STYLE)
 def options(description, **settings):
     """The options of a lesson: `quick`, a bool, and `out`, the folder for pictures and models.
 
-    `settings`, name=default, are what its "Try" changes: `--name VALUE`.
+    `settings` are what its "Try" changes by `--name VALUE`: name=(default, lowest, highest) of a
+    number, name=(default, others, ...) of a word, and name=(text,) of any text.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -36,14 +37,31 @@ def options(description, **settings):
     parser.add_argument(
         "--out", type=Path, default=Path("lessons"), help="folder for pictures and trained models"
     )
-    for name, default in settings.items():
-        parser.add_argument(f"--{name}", type=type(default), default=default, help="to try out")
+    for name, (default, *others) in settings.items():
+        if isinstance(default, str):
+            how = {"choices": (default, *others)} if others else {}
+        else:
+            how = {"type": _between(type(default), *others)}
+        parser.add_argument(f"--{name}", default=default, help="to try out", **how)
     chosen = parser.parse_args([] if _cell_by_cell() else None)
     try:
         chosen.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         parser.error(f"--out {chosen.out}: {error.strerror}")
     return chosen
+
+
+def _between(kind, lowest, highest):
+    """What makes an int or a float of a text, and refuses a number outside of a range."""
+
+    def read(text):
+        value = kind(text)
+        if not lowest <= value <= highest:
+            raise argparse.ArgumentTypeError(f"{text} is not from {lowest} to {highest}")
+        return value
+
+    read.__name__ = kind.__name__  # for argparse, which says "invalid int value"
+    return read
 
 
 def _cell_by_cell():

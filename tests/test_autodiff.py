@@ -246,6 +246,14 @@ def test_whole_numbers_have_no_gradient(numbers):
     assert x.grad.dtype == np.float32  # that of x, though the product is float64
 
 
+def test_a_tensor_is_made_of_numbers():
+    for words in ("abc", [None, 1.0], np.array(["a"])):
+        with pytest.raises(TypeError, match="a tensor holds numbers, but this is an array of"):
+            Tensor(words)
+    with pytest.raises(TypeError, match="this is a tensor already"):
+        Tensor(leaf(1.0))
+
+
 def test_an_output_of_whole_numbers_is_a_constant():
     @differentiable
     def largest(x):

@@ -4,6 +4,7 @@ The build itself, with its warnings as errors, is `make book-quick`.
 """
 
 import ast
+import importlib.util
 import re
 from pathlib import Path
 
@@ -34,6 +35,12 @@ def test_every_kernel_family_stands_in_the_reference():
     page = (DOCS / "api" / "reference.rst").read_text()
     files = (ROOT / "backends" / "reference").glob("[a-z]*.py")
     assert set(re.findall(r"backends\.reference\.(\w+)", page)) == {path.stem for path in files}
+
+
+def test_every_module_of_the_reference_is_there():
+    pages = "".join(page.read_text() for page in (DOCS / "api").glob("*.rst"))
+    names = re.findall(r"automodule:: ([\w.]+)", pages)
+    assert names and all(map(importlib.util.find_spec, names))
 
 
 @pytest.mark.parametrize("quick", [True, False])

@@ -120,13 +120,17 @@ class Tensor(TensorMethods):
     Its operators and methods, such as `x * 2` and `x.sum(axis=0)`, are those of
     `vqv2.functional.methods`. NumPy may read a constant as an array, but nothing that has a
     gradient, which would be lost there. Raises `GradientError` for whole numbers that shall have
-    one, as a small step of them is none.
+    one, as a small step of them is none, and `TypeError` for what is no array of numbers.
     """
 
     __slots__ = ("__weakref__", "array", "grad", "node", "output_index", "requires_grad")
 
     def __init__(self, array, requires_grad=False):
+        if isinstance(array, Tensor):
+            raise TypeError("this is a tensor already: use it as it is, or tensor.detach()")
         self.array = array if hasattr(array, "dtype") else np.asarray(array)
+        if self.array.dtype.kind in "OSU":
+            raise TypeError(f"a tensor holds numbers, but this is an array of {self.array.dtype}")
         if requires_grad and not _is_floating(self.array):
             raise GradientError(
                 f"a tensor of {self.array.dtype} cannot require a gradient: give it floating-point "

@@ -82,3 +82,17 @@ def test_lesson_says_what_it_takes():
         [sys.executable, str(LESSONS[0]), "--fast"], capture_output=True, text=True
     )
     assert result.returncode == 2 and "--fast" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "option", "words"),
+    [
+        (1, "--rate nan", "nan is not from 0 to 10"),
+        (5, "--start nowhere", "choose from 'far', 'outputs'"),
+        (8, "--column 99", "99 is not from 0 to 18"),
+    ],
+)
+def test_a_setting_that_a_lesson_cannot_use_is_refused(number, option, words):
+    command = [sys.executable, str(LESSONS[number - 1]), *option.split()]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2 and words in result.stderr

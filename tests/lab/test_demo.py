@@ -21,6 +21,7 @@ def test_the_demo_leaves_pictures_and_a_page(tiny, tmp_path, capsys):
     printed = capsys.readouterr().out
     for words in ("PSNR", "perplexity", "log K", "unigram", "top + bottom", "report.html"):
         assert words in printed
+    assert f"vqv2 play {folder}" in printed
     for name in ("samples", "reconstructions", "rate-distortion", "usage", "curves"):
         with Image.open(folder / f"{name}.png") as picture:
             assert min(picture.size) > 100

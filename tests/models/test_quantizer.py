@@ -27,6 +27,12 @@ def test_codes_are_the_nearest_vectors_and_ties_go_to_the_lowest():
     assert quantizer.encode(quantizer.codebook[5:6]) == [2]
 
 
+@pytest.mark.parametrize("dimension", [2, 5])
+def test_outputs_of_another_width_than_the_codebook_are_refused(dimension):
+    with pytest.raises(ValueError, match=r"beside the codebook of shape \(8, 3\)"):
+        Quantizer(8, 3).encode(np.zeros((4, dimension), np.float32))
+
+
 def test_it_starts_from_outputs_of_the_first_batch():
     rng = np.random.default_rng(0)
     quantizer, h = Quantizer(8, 3), outputs(rng)

@@ -24,7 +24,8 @@ class Parser(argparse.ArgumentParser):
         every.add_argument(
             "--backend",
             choices=backends.BACKENDS,
-            help="what computes (default: the variable VQV2_BACKEND, or numba)",
+            help="what computes: NumPy (reference), compiled loops (numba), an NVIDIA GPU (cupy); "
+            "default: the variable VQV2_BACKEND, or numba",
         )
         every.add_argument(
             "--memory-limit",

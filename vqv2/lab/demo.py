@@ -61,6 +61,7 @@ def run_demo(folder, quick=False, seed=0):
     print(figures)
     print(f"\nKernels: {backends.compilation_summary()}")
     print(f"Open {run.folder / 'report.html'} ({_minutes(time.monotonic() - started)}).")
+    print(f"To see how an image is drawn, code by code: vqv2 play {run.folder}")
 
 
 def _announce(run, sources):

@@ -8,6 +8,7 @@ from numpy.random import Generator
 import vqv2.functional as F
 from backends import Array, array_module, kernels, to_device, to_host
 from vqv2.autodiff import Tensor
+from vqv2.functional.requirements import require_shape
 from vqv2.nn import Module
 
 
@@ -60,7 +61,9 @@ class Quantizer(Module):
 
     def encode(self, h: Array) -> Array:
         """Equation 1: encoder outputs (..., D), an array -> codes (...), int64."""
-        codes = kernels.nearest_code(h.reshape(-1, h.shape[-1]), self.vectors)
+        outputs = h.reshape(-1, h.shape[-1])
+        require_shape("h", outputs, (None, self.vectors.shape[-1]), {"the codebook": self.vectors})
+        codes = kernels.nearest_code(outputs, self.vectors)
         return codes.reshape(h.shape[:-1])
 
     def decode(self, codes: Array) -> Array:
