@@ -95,8 +95,12 @@ def _like(function):
     return lambda array, dtype=None: function(array.shape, dtype or array.dtype)
 
 
+def _full(shape, value, dtype):
+    return _filled("full")(shape, dtype)
+
+
 def _full_like(array, value, dtype=None):
-    return _filled("full")(array.shape, dtype or array.dtype)
+    return _full(array.shape, value, dtype or array.dtype)
 
 
 def _joined(arrays, shape, name):
@@ -259,6 +263,7 @@ def array_functions():
         empty=new,
         empty_like=_like(new),
         flatnonzero=lambda array: new(0, np.int64),
+        full=_full,
         full_like=_full_like,
         get_default_memory_pool=lambda: Selected.device.pool,
         matmul=matmul,

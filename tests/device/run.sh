@@ -62,7 +62,8 @@ sanitized() {
 }
 
 correct() {
-    local job beside=() shared="attention or nearest or statistics or affine or attend or sample"
+    local job beside=() shared="attention or nearest or statistics or affine or gated or attend"
+    shared="$shared or sample or moments or sum" # what has a kernel with shared memory
     "$PYTHON" -c "import xdist" 2> /dev/null && beside=(-n "$JOBS" --dist worksteal)
     part versions 40 "$PYTHON" -W error -m tests.device.measure versions --on "$ON" || FAILED=1
     section everything 100 || FAILED=1 # fills the cache of compiled kernels

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from backends import PRECISIONS
 from vqv2.cli.arguments import add_command
+from vqv2.config import AUTO, PRECISION
 from vqv2.errors import InputError
 from vqv2.lab.plan import measured, roofline, sampling, scaling, training
 from vqv2.lab.plan.device import DEVICES, GIB, device
@@ -11,7 +11,6 @@ from vqv2.lab.plan.models import models
 from vqv2.presets import PRESETS, preset
 from vqv2.table import format_table
 
-PRECISION = "bfloat16"  # what training takes by itself on the devices that there are here
 DEVICES_OF_A_MACHINE = 8
 DAY = 86400  # seconds
 
@@ -34,7 +33,7 @@ def add_parser(subparsers):
     parser.add_argument("--device", required=True, help=f"one of {', '.join(DEVICES)}")
     parser.add_argument("--classes", type=int, default=0, metavar="N", help="default: none")
     parser.add_argument(
-        "--precision", default=PRECISION, help=f"of products: {', '.join(PRECISIONS)} ({PRECISION})"
+        "--precision", default=AUTO, help=f"of products: {', '.join(PRECISION)} ({AUTO})"
     )
     parser.add_argument("--batch", type=int, metavar="N", help="default: the paper's")
     parser.add_argument("--sampling-batch", type=int, default=32, metavar="N", help="default: 32")
@@ -58,6 +57,7 @@ def add_parser(subparsers):
 def _plan(arguments):
     _check(arguments)
     on = device(arguments.device)
+    arguments.precision = on.precision(arguments.precision)
     link = scaling.link(arguments.link or on.link)
     shares = measured.shares(arguments.measured, on) if arguments.measured else roofline.ASSUMED
     cases = models(preset(arguments.preset), arguments.classes)
@@ -74,10 +74,8 @@ def _check(arguments):
         value, least = getattr(arguments, name), 0 if name == "classes" else 1
         if value is not None and value < least:
             raise InputError(f"--{name.replace('_', '-')} {value} must be at least {least}")
-    if arguments.precision not in PRECISIONS:
-        raise InputError(
-            f"--precision {arguments.precision} must be one of {', '.join(PRECISIONS)}"
-        )
+    if arguments.precision not in PRECISION:
+        raise InputError(f"--precision {arguments.precision} must be one of {', '.join(PRECISION)}")
 
 
 def _devices(arguments, cases):

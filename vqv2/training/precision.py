@@ -10,12 +10,16 @@ AMPERE, VOLTA = (8, 0), (7, 0)  # compute capabilities: the first with bfloat16,
 
 
 def best_precision():
-    """What products are fastest in without harm: float32 on a processor and on old devices.
+    """`precision_of` what computes now: float32 on a processor."""
+    return precision_of(backends.compute_capability() or (0, 0))
 
-    On a device bfloat16 where its tensor cores have it (Ampere and newer), else float16, with loss
-    scaling, where they have that (Volta and Turing).
+
+def precision_of(capability):
+    """What products are fastest in without harm on a device of a compute capability.
+
+    bfloat16 where its tensor cores have it (Ampere and newer), else float16, with loss scaling,
+    where they have that (Volta and Turing), else float32.
     """
-    capability = backends.compute_capability() or (0, 0)
     if capability >= AMPERE:
         return "bfloat16"
     return "float16" if capability >= VOLTA else "float32"

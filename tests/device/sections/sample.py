@@ -11,7 +11,7 @@ from vqv2.lab.bench.cases import build_model, training_case, training_data
 from vqv2.lab.bench.sample import sample_rows
 from vqv2.sampling import IncrementalPrior, Settings, row_sampler
 
-COUNTS = ((1, "float32"), (1, "bfloat16"), (8, "bfloat16"), (32, "bfloat16"), (256, "bfloat16"))
+COUNTS = ((1, "float32"), *((count, "bfloat16") for count in (1, 8, 32, 64, 256)))
 
 
 def measure(report, scale):

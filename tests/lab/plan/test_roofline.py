@@ -11,7 +11,7 @@ from vqv2.lab.plan import measured, roofline
 from vqv2.lab.plan.device import Device
 from vqv2.lab.plan.roofline import Share
 
-ON = Device("a device", 10e9, 1e12, 2e12, 4e12, 1e11, "pcie4")  # 100 GB/s
+ON = Device("a device", 10e9, 1e12, 2e12, 4e12, 1e11, "pcie4", (9, 0))  # 100 GB/s
 SHARES = {
     "elementwise": Share(0.5),
     "products, float32": Share(1, 0.5),
@@ -55,7 +55,7 @@ def test_every_family_that_the_papers_models_need_has_a_share():
 LINES = [
     {"section": "kernels", "name": "elu", "ms": 1.0, "GB/s": 80.0},
     {"section": "kernels", "name": "gate", "ms": 3.0, "GB/s": 40.0},
-    {"section": "kernels", "name": "affine float32 1 1536 2048", "ms": 1.0, "GB/s": 30.0},
+    {"section": "kernels", "name": "affine_at float32 1 1536 2048", "ms": 1.0, "GB/s": 30.0},
     {
         "section": "ceilings",
         "name": "product 8192 8192 8192",
@@ -94,4 +94,23 @@ def test_a_file_without_figures_is_refused(tmp_path):
     path = tmp_path / "other.jsonl"
     path.write_text("[1]\nno json\n")
     with pytest.raises(InputError, match="no figure of a kernel"):
+        measured.shares(path, ON)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"name": "fold", "ms": 1, "GB/s": "fast"},
+        {"name": "fold", "ms": 1, "GB/s": 0},
+        {"name": "fold", "ms": float("nan"), "GB/s": 3},
+        {"name": "fold", "ms": None, "GB/s": 3},
+        {"name": "product 900 900 900", "precision": "int8", "ms": 1, "TFLOP/s": 2},
+        {"name": "product 900 900 900", "precision": ["tf32"], "ms": 1, "TFLOP/s": 2},
+        {"name": "product a b c", "ms": 1, "TFLOP/s": 2},
+    ],
+)
+def test_nonsense_is_not_taken_for_a_measurement(line, tmp_path):
+    path = tmp_path / "speed.jsonl"
+    path.write_text(json.dumps(line))
+    with pytest.raises(InputError, match="measured|no figure"):
         measured.shares(path, ON)

@@ -11,7 +11,7 @@ from vqv2.cli.info import print_parameters
 from vqv2.cli.main import main
 from vqv2.lab import counting
 from vqv2.lab.plan import roofline, training
-from vqv2.lab.plan.device import Device
+from vqv2.lab.plan.device import DEVICES, Device
 from vqv2.lab.plan.models import models
 from vqv2.presets import PRESETS
 from vqv2.run import build_prior
@@ -23,7 +23,7 @@ CASE = models(CONFIG, CLASSES)["prior top"]
 def device(memory):
     """One whose pool may take so many bytes."""
     total = (memory + training.CONTEXT) / training.LIMIT
-    return Device("small", total, 1e12, 1e12, 1e12, 1e11, "pcie4")
+    return Device("small", total, 1e12, 1e12, 1e12, 1e11, "pcie4", (9, 0))
 
 
 def needed(images, recompute=False):
@@ -76,6 +76,13 @@ def test_info_counts_what_the_models_have(capsys):
         assert {" ".join(line.split()) for line in lines if f" {level} " in line} == expected
 
 
+def test_a_device_computes_in_what_suits_it_unless_a_precision_is_named():
+    found = {name: on.precision("auto") for name, on in DEVICES.items()}
+    old = {"v100", "t4"}
+    assert found == {name: "float16" if name in old else "bfloat16" for name in DEVICES}
+    assert DEVICES["h100"].precision("tf32") == "tf32"
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_plan_knows_every_precision_and_says_that_it_predicts(precision, capsys):
     arguments = ["--preset", "demo", "--device", "h100", "--precision", precision]
@@ -90,7 +97,7 @@ def test_plan_knows_every_precision_and_says_that_it_predicts(precision, capsys)
 def test_plan_advises_parts_where_recomputing_is_slower(capsys):
     """The top prior alone: at full size, on one device."""
     case = models(PRESETS["imagenet256"], 1000)["prior top"]
-    on = Device("80 GB", 80e9, 67e12, 494e12, 989e12, 3.35e12, "nvlink4")
+    on = Device("80 GB", 80e9, 67e12, 494e12, 989e12, 3.35e12, "nvlink4", (9, 0))
     plain, recomputed = training.ways(case, 256, on, "bfloat16")
     assert plain.parts == 2 and recomputed.parts == 1
     assert plain.seconds < 0.8 * recomputed.seconds
@@ -115,7 +122,11 @@ def test_measured_figures_change_the_prediction(tmp_path, capsys):
         (["--preset", "demo", "--device", "a100", "--devices", "7"], "among 7 devices"),
         (
             ["--preset", "demo", "--device", "a100", "--precision", "int8"],
-            "one of float32, tf32, float16",
+            "one of auto, float32, tf32, float16",
+        ),
+        (
+            ["--preset", "demo", "--device", "t4", "--precision", "bfloat16"],
+            "T4 16 GB has no products in bfloat16: choose float16",
         ),
     ],
 )

@@ -3,8 +3,11 @@
 import collections
 import dataclasses
 import json
+import math
+import re
 from pathlib import Path
 
+from backends import PRECISIONS
 from vqv2.errors import InputError
 from vqv2.lab.plan.roofline import ASSUMED
 
@@ -30,11 +33,12 @@ LINES = (
     ("attention, dropout 0.1", "attention", "TFLOP/s"),
     ("attention's gradients, dropout 0.1", "attention", "TFLOP/s"),
     ("nearest_code", "nearest codes", "TFLOP/s"),
-    ("affine float32 1", "sampling", "GB/s"),
-    ("affine float32 32", "sampling", "TFLOP/s"),
-    ("affine bfloat16 1", "sampling, bfloat16", "GB/s"),
-    ("affine bfloat16 32", "sampling, bfloat16", "TFLOP/s"),
+    ("affine_at float32 1", "sampling", "GB/s"),
+    ("affine_at float32 32", "sampling", "TFLOP/s"),
+    ("affine_at bfloat16 1", "sampling, bfloat16", "GB/s"),
+    ("affine_at bfloat16 32", "sampling, bfloat16", "TFLOP/s"),
 )
+_PRODUCT = re.compile(r"product (\d+) (\d+) (\d+)")
 _UNITS = {"GB/s": ("bandwidth", 1e9), "TFLOP/s": ("speed", 1e12)}
 _HALF = {"bfloat16": "half", "float16": "half"}
 
@@ -43,13 +47,14 @@ def shares(path, on):
     """`ASSUMED` with what lines of JSON in a file say of the `Device` that they were measured on.
 
     Of several lines for a family it is their work over their time. Raises `InputError` for a file
-    that cannot be read, or that says nothing of this.
+    that cannot be read, that says nothing of this, or whose figures are none.
     """
     work, taken = collections.Counter(), collections.Counter()
     for line in _lines(path):
         for family, unit in _spoken_for(line):
-            work[family, unit] += line[unit] * line["ms"]
-            taken[family, unit] += line["ms"]
+            milliseconds = _figure(line, "ms")
+            work[family, unit] += _figure(line, unit) * milliseconds
+            taken[family, unit] += milliseconds
     if not work:
         raise InputError(
             f"{path} has no figure of a kernel: give the speed.jsonl of tests/device/run.sh speed"
@@ -66,6 +71,7 @@ def shares(path, on):
 
 
 def _lines(path):
+    """What the file measures: lines with milliseconds."""
     try:
         texts = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -75,25 +81,32 @@ def _lines(path):
             line = json.loads(text)
         except json.JSONDecodeError:
             continue  # the last one, where time ran out while it was written
-        if isinstance(line, dict) and isinstance(line.get("ms"), int | float) and line["ms"] > 0:
+        if isinstance(line, dict) and "ms" in line:
             yield line
 
 
 def _spoken_for(line):
     """(family, unit) of what a line measures."""
     name = str(line.get("name"))
-    if name.startswith("product ") and _is_bound_by_operations(name) and "TFLOP/s" in line:
-        precision = line.get("precision", "float32")
+    product = _PRODUCT.fullmatch(name)
+    if product and min(map(int, product.groups())) >= LEAST and "TFLOP/s" in line:
+        precision = line.get("precision")
+        if precision not in PRECISIONS:
+            raise InputError(f"a measured product has no known precision: {json.dumps(line)}")
         yield f"products, {_HALF.get(precision, precision)}", "TFLOP/s"
-    if name.startswith("affine "):
+    if name.startswith("affine_at "):
         name = " ".join(name.split()[:3])
     for known, family, unit in LINES:
         if name == known and unit in line:
             yield family, unit
 
 
-def _is_bound_by_operations(name):
-    return min(int(size) for size in name.split()[1:]) >= LEAST
+def _figure(line, name):
+    """A figure of a line: a number above zero, else `InputError`."""
+    value = line[name]
+    if isinstance(value, int | float) and 0 < value < math.inf:
+        return value
+    raise InputError(f"a measured {name!r} is not a number above zero: {json.dumps(line)}")
 
 
 def _precision(family):

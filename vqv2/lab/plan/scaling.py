@@ -34,7 +34,9 @@ class Link:
 LINKS = {
     "nvlink4": Link("NVLink 4 (H100, H200)", 450e9),
     "nvlink3": Link("NVLink 3 (A100)", 300e9),
+    "nvlink2": Link("NVLink 2 (V100)", 150e9),
     "pcie4": Link("PCI Express 4.0 x16", 31.5e9),
+    "pcie3": Link("PCI Express 3.0 x16", 15.75e9),
     "infiniband400": Link("InfiniBand, 400 Gbit/s per device", 50e9),
     "infiniband200": Link("InfiniBand, 200 Gbit/s per device", 25e9),
     "ethernet100": Link("Ethernet, 100 Gbit/s per device", 12.5e9),
