@@ -26,7 +26,8 @@ test: .venv/test
 # The code for a device, without one: a strict stand-in for cupy, and the real package's compiler.
 test-cupy: .venv/test .venv/gpu-test
 	.venv/bin/python -m pytest --backend cupy --stand-in tests/gpu tests/training tests/lab/evaluation \
-		tests/lab/classifier tests/test_hierarchy.py tests/run/test_checkpoint.py tests/lab/plan/test_scaling.py
+		tests/lab/classifier/test_training_classifier.py tests/lab/plan/test_scaling.py \
+		tests/test_hierarchy.py tests/run/test_checkpoint.py
 
 # The real cupy, every kernel run on the processor; minutes the first time.
 test-emulated: .venv/test .venv/gpu-test

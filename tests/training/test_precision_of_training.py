@@ -140,12 +140,17 @@ def test_a_training_keeps_what_auto_was_and_says_what_it_is_elsewhere(
     monkeypatch.setattr(backends, "compute_capability", lambda: None)
     with pytest.raises(InputError, match="its precision is 'bfloat16', not 'float32'"):
         train(tmp_path / "run", sources, "auto", 3, resume=True)
+    data = ["--data", str(tmp_path / "images.npz"), "--out", str(tmp_path / "run")]
+    command = ["train", "autoencoder", *data, "--resume", "--steps"]
     capsys.readouterr()
-    arguments = ["--data", str(tmp_path / "images.npz"), "--out", str(tmp_path / "run")]
-    assert main(["train", "autoencoder", *arguments, "--resume", "--steps", "3"]) == 0
+    assert main([*command, "3"]) == 0
+    is_said = "precision bfloat16 is emulated on backend" in capsys.readouterr().out
+    assert is_said == (backends.current() != "cupy")
+    assert checkpoint.load(path)[1]["config"]["precision"] == "bfloat16"
+    assert main([*command, "4", "--precision", "auto"]) == 0
     shown = capsys.readouterr()
     assert "precision: float32, as suits the backend" in shown.out
-    assert "precision" in shown.err and "bfloat16" in shown.err
+    assert "precision is float32, no longer bfloat16" in shown.err
     assert checkpoint.load(path)[1]["config"]["precision"] == "float32"
 
 

@@ -65,7 +65,9 @@ class _Watch:
             found = [
                 _checked(value, f"{where} going backward, made", number, self._name(array))
                 for number, (value, array) in enumerate(
-                    zip(gradients if several else (gradients,), inputs, strict=True), start=1
+                    # The last ones may be left out, where they are constants.
+                    zip(gradients if several else (gradients,), inputs, strict=False),
+                    start=1,
                 )
             ]
             return tuple(found) if several else found[0]
