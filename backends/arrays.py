@@ -20,6 +20,8 @@ def array_module(array: object = None) -> ModuleType:
     """
     if array is None:
         return _selected() if on_device() else np
+    if is_rounded(array):
+        array = array.bits
     for module in (sys.modules.get("cupy"), *modules_of_arrays.values()):
         if module is not None and isinstance(array, module.ndarray):
             return module

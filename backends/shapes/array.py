@@ -97,6 +97,9 @@ class ndarray:  # noqa: N801  (cupy's name)
     def __len__(self):
         return len(self._layout)
 
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("an array of a device becomes one of NumPy only where that is asked for")
+
     def __iter__(self):
         return (self[i] for i in range(len(self)))
 

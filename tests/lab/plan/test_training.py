@@ -50,6 +50,18 @@ def test_parts_are_compared_with_recomputation():
     assert not any(way.fits for way in nothing)
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", models(CONFIG, CLASSES))
+def test_recomputation_runs_in_every_precision(name, precision):
+    """On a device, where what a layer returns may be held in 16 bits."""
+    case = models(CONFIG, CLASSES)[name]
+    plain, recomputed = (
+        counting.training_step(training.with_recompute(case, again), precision)
+        for again in (False, True)
+    )
+    assert recomputed.operations > plain.operations
+
+
 def test_a_step_in_parts_runs_adam_once():
     counts = counting.training_step(CASE)
     on = device(2**30)
