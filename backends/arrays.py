@@ -3,7 +3,7 @@
 import math
 import sys
 from types import ModuleType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -13,7 +13,7 @@ from backends.kernel import current, modules_of_arrays, on_device
 Array: TypeAlias = np.ndarray  # or a device's, such as cupy.ndarray, which has the same methods
 
 
-def array_module(array: object = None) -> ModuleType:
+def array_module(array: Any = None) -> ModuleType:
     """The module that owns `array`: `numpy`, `cupy`, or that of a backend of one's own.
 
     Without an array, the selected backend's.
