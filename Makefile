@@ -2,7 +2,7 @@
 PYTHON ?= python3
 OUT ?= demo
 
-.PHONY: demo fashion-mnist book book-quick test test-cupy test-emulated lint clean
+.PHONY: demo fashion-mnist book book-quick test test-thorough test-cupy test-emulated lint clean
 
 demo: .venv/demo
 	.venv/bin/vqv2 demo --out $(OUT)
@@ -22,6 +22,11 @@ book-quick: .venv/book
 
 test: .venv/test
 	.venv/bin/python -m pytest
+
+# What takes half of the time and seldom fails alone: whole lessons, benchmarks, long examples, the
+# scripts for a day on a device, trainings that are killed at every step, kernels broken on purpose.
+test-thorough: .venv/test
+	.venv/bin/python -m pytest --thorough -m thorough
 
 # The code for a device, without one: a strict stand-in for cupy, and the real package's compiler.
 test-cupy: .venv/test .venv/gpu-test

@@ -17,6 +17,8 @@ from tests.gpu import cpu_kernels
 from vqv2.lab.plan import measured
 from vqv2.lab.plan.device import device
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[2]
 HAS_TORCH = importlib.util.find_spec("torch") is not None  # then its GPU is missing
 SECTIONS = [s for s in measure.SECTIONS if not (HAS_TORCH and s.startswith("peer"))]

@@ -10,6 +10,8 @@ from PIL import Image
 
 from tests.small import write_fashion_mnist
 
+pytestmark = pytest.mark.thorough
+
 SCRIPT = Path(__file__).parents[2] / "examples" / "fashion_mnist_benchmark.py"
 
 

@@ -11,6 +11,8 @@ from PIL import Image
 from vqv2.pictures import shown_scale
 from vqv2.pictures.grid import GAP, MARGIN
 
+pytestmark = pytest.mark.thorough
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 

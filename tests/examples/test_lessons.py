@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[2]
 SECONDS = ("01", "02", "03", "08", "13")  # lessons that train nothing, and take no longer
 LESSONS = sorted((ROOT / "examples").glob("[0-9][0-9]_*.py"))

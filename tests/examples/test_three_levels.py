@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from vqv2.hierarchy import Hierarchy
+
+pytestmark = pytest.mark.thorough
 
 ROOT = Path(__file__).parents[2]
 

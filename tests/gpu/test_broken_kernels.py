@@ -33,6 +33,8 @@ from tests.gpu.test_kernels import (
 )
 from tests.gpu.test_precision import FUSED, check_fused, check_products
 
+pytestmark = pytest.mark.thorough
+
 FAULTS = [
     ("adam.cu", "i, count)", "i, count - 1)"),
     ("adam.cu", "c2 * g * g", "c2 * g"),

@@ -15,6 +15,8 @@ from tests.processes import await_moment, finish, started
 from tests.small import write_images
 from tests.training.killed import differences
 
+pytestmark = pytest.mark.thorough
+
 ENVIRONMENT = {
     **os.environ,
     "NUMBA_NUM_THREADS": "1",  # threads have a part in how sums are rounded

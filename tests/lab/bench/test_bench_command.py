@@ -13,6 +13,8 @@ from vqv2.errors import InputError
 from vqv2.lab.bench import benchmarks, cases, kernels
 from vqv2.lab.bench.measure import Limits, Settings, make_row
 
+pytestmark = pytest.mark.thorough
+
 REQUIRED = {"name", "ours_s", "peer_s", "ratio", "threads", "peak_bytes"}
 ROWS = {
     "kernels": list(kernels.names()),
