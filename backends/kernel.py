@@ -30,9 +30,8 @@ BACKENDS = ("reference", "numba", "cupy")  # those that come with this package
 PRECISIONS = ("float32", "tf32", "float16", "bfloat16")  # of products, see `precision.py`
 
 _otherwise = dict.fromkeys(BACKENDS)  # {backend: who serves the kernels that it has no version of}
-modules_of_arrays: dict[
-    str, ModuleType
-] = {}  # {backend: the module of its arrays}, of those that brought one
+# {backend: the module of its arrays}, of those that brought one
+modules_of_arrays: dict[str, ModuleType] = {}
 
 
 class BackendError(RuntimeError):

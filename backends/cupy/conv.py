@@ -69,7 +69,7 @@ def convolve(patches, x, matrix, rounded):
     """Patches of x times matrix (taps * C, D): -> (N, rows, columns, D)."""
     x, matrix = half.halved(x), half.halved(matrix)
     shape = (patches.count * patches.rows * patches.columns, matrix.shape[-1])
-    y = half.empty(half.module_of(x), shape, x.dtype, rounded)
+    y = half.empty(array_module(x), shape, x.dtype, rounded)
     for positions, first, block in patches.blocks(x.dtype):
         patches.unfold(x, first, block)
         cublas.multiply(block, matrix, out=y[positions])
@@ -78,7 +78,7 @@ def convolve(patches, x, matrix, rounded):
 
 def input_gradient(patches, dy, matrix, rounded):
     """The transpose of `convolve` as a linear map of x."""
-    xp, dtype = half.module_of(dy), dy.dtype
+    xp, dtype = array_module(dy), dy.dtype
     dy, matrix = half.halved(dy).reshape(-1, dy.shape[-1]), half.halved(matrix).T
     shape = (patches.count, patches.height, patches.width, patches.channels)
     blocks = list(patches.blocks(dtype))
@@ -92,7 +92,7 @@ def input_gradient(patches, dy, matrix, rounded):
 
 def weight_gradient(patches, x, dy):
     """Gradient of `convolve` with respect to its matrix: (taps * C, D)."""
-    xp = half.module_of(x)
+    xp = array_module(x)
     x, dy = half.halved(x), half.halved(dy).reshape(-1, dy.shape[-1])
     shape, blocks = (patches.taps * patches.channels, dy.shape[-1]), list(patches.blocks(x.dtype))
     dw = xp.empty(shape, x.dtype) if blocks else xp.zeros(shape, x.dtype)

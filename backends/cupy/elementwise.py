@@ -15,13 +15,13 @@ _cuda = cuda.Source(__file__)
 
 def _activate(kernel, x):
     """`kernel` applied element by element; in half precision a `Half`, for products to read."""
-    y = half.empty(half.module_of(x), x.shape, x.dtype)
+    y = half.empty(array_module(x), x.shape, x.dtype)
     _cuda.each(kernel, x.size, *half.parts(x), *half.parts(y), dtype=x.dtype)
     return y
 
 
 def _activate_gradient(kernel, y, dy, onto):
-    dx = half.module_of(y).empty(y.shape, y.dtype)
+    dx = array_module(y).empty(y.shape, y.dtype)
     arguments = (*half.parts(y), *half.parts(dy), *cuda.optional(onto, dx), dx)
     _cuda.each(kernel, y.size, *arguments, dtype=y.dtype)
     return dx
@@ -48,7 +48,7 @@ def elu_gradient(y, dy, onto=None):
 
 
 def _activate_biased(kernel, x, bias):
-    y = half.empty(half.module_of(x), x.shape, x.dtype)
+    y = half.empty(array_module(x), x.shape, x.dtype)
     arguments = (*half.parts(x), cuda.contiguous(bias), *half.parts(y))
     _columns(x).launch(_cuda, kernel, *arguments, dtype=x.dtype)
     return y
@@ -56,7 +56,7 @@ def _activate_biased(kernel, x, bias):
 
 def _activate_biased_gradient(kernel, y, dy):
     cut = _columns(y)
-    dx, sums = half.empty(half.module_of(y), y.shape, y.dtype), cut.partial(y)
+    dx, sums = half.empty(array_module(y), y.shape, y.dtype), cut.partial(y)
     arguments = (*half.parts(y), *half.parts(dy), *half.parts(dx), sums)
     cut.launch(_cuda, kernel, *arguments, dtype=y.dtype)
     return dx, add_parts(sums)[0]
@@ -145,7 +145,7 @@ def gate_block(x, features, bias, condition, label, rate, seed):
 @kernels.gate_block_gradient.version("cupy")
 def gate_block_gradient(inside, dy, rate, seed):
     cut = _positions(dy)
-    d_inside = half.empty(half.module_of(inside), inside.shape, inside.dtype)
+    d_inside = half.empty(array_module(inside), inside.shape, inside.dtype)
     sums = cut.partial(inside, sums=2)
     numbers = dropout_numbers(rate, seed, inside.dtype)
     arguments = (*half.parts(inside), *half.parts(dy), *numbers, *half.parts(d_inside), sums)

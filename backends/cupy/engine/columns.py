@@ -9,7 +9,6 @@ import numpy as np
 
 from backends.arrays import array_module
 from backends.cupy.engine import cuda
-from backends.cupy.engine.half import module_of
 
 PART_ROWS = 32  # of a part at least
 MOST_THREADS = 2**18  # enough to fill any device
@@ -38,7 +37,7 @@ class Columns:
     def partial(self, x, sums=1):
         """Room for the sums that each part of x has: (groups, parts, sums * channels)."""
         shape = (self.groups, self.parts, sums * self.channels)
-        return module_of(x).empty(shape, x.dtype)
+        return array_module(x).empty(shape, x.dtype)
 
 
 def add_parts(partial):

@@ -24,7 +24,7 @@ def multiply(a, b, out=None, add=False, rounded=False):
     with `rounded`, in half precision.
     """
     if out is None:
-        out = half.empty(half.module_of(a), (len(a), b.shape[1]), a.dtype, rounded)
+        out = half.empty(array_module(a), (len(a), b.shape[1]), a.dtype, rounded)
     precision = _precision_of(a, b)
     if precision == "float32" or out.dtype != np.float32:
         return _multiply_exactly(a, b, out, add)

@@ -70,11 +70,6 @@ def empty(xp, shape, dtype, rounded=True):
     return xp.empty(shape, dtype)
 
 
-def module_of(x):
-    """The array module of an array or a `Half`."""
-    return array_module(x.bits if isinstance(x, Half) else x)
-
-
 def parts(x):
     """(numbers without gaps, their format): how a kernel is given an array or a `Half`."""
     if isinstance(x, Half):
