@@ -6,8 +6,13 @@ import time
 import numpy as np
 
 from vqv2.cli.arguments import DATA_HELP, add_command, add_workers, check_seed
-from vqv2.cli.overview import print_overview, print_remarks, print_split
-from vqv2.cli.skipped import list_skipped, print_skipped
+from vqv2.cli.overview import (
+    list_skipped,
+    print_overview,
+    print_remarks,
+    print_skipped,
+    print_split,
+)
 from vqv2.config import replace
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.images import has_own_size, open_images, open_splits, open_tree
