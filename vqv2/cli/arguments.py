@@ -110,15 +110,14 @@ def parse_settings(pairs):
 
 def check_seed(seed):
     """Raise `InputError` for a negative seed."""
-    if seed < 0:
-        raise InputError(f"--seed {seed} must be at least 0")
+    check_count("--seed", seed, least=0)
 
 
-def check_count(option, value, most):
-    """Raise `InputError` unless the value of an option is from 1 to `most`."""
-    if value < 1:
-        raise InputError(f"{option} {value} must be at least 1")
-    if value > most:
+def check_count(option, value, most=None, least=1):
+    """Raise `InputError` unless the value of an option is from `least` to `most`; None: no end."""
+    if value < least:
+        raise InputError(f"{option} {value} must be at least {least}")
+    if most is not None and value > most:
         raise InputError(f"{option} {value} must be at most {most}")
 
 

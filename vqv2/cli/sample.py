@@ -14,8 +14,8 @@ from vqv2.cli.arguments import (
     check_seed,
 )
 from vqv2.cli.drawn import DrawnSamples, kept_until_done
+from vqv2.config import check_levels
 from vqv2.data.save import image_file, rounded
-from vqv2.errors import InputError
 from vqv2.files import check_writable
 from vqv2.hierarchy import Hierarchy
 from vqv2.pictures import check_shown, save_image_grid, shown_scale
@@ -121,10 +121,7 @@ def _levels(hierarchy, finest):
     """The levels from the coarsest down to `finest`; None for all."""
     if finest is None:
         return None
-    if finest not in hierarchy.levels:
-        raise InputError(
-            f"there is no level {finest!r}: the levels are {', '.join(hierarchy.levels)}"
-        )
+    check_levels([finest], hierarchy.levels)
     return hierarchy.levels[: hierarchy.levels.index(finest) + 1]
 
 
