@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vqv2.data.reasons import by_kind
+from vqv2.data.unusable import by_kind
 from vqv2.terminal import printable
 
 SHOWN = 20  # classes, or files
