@@ -13,6 +13,7 @@ from backends.process import device_memory
 from vqv2.cli import (
     ablate,
     bench,
+    compact,
     config,
     data,
     demo,
@@ -24,6 +25,7 @@ from vqv2.cli import (
     info,
     plan,
     play,
+    pretrained,
     processes,
     reconstruct,
     reject,
@@ -52,6 +54,8 @@ COMMANDS = (
     ablate,
     doctor,
     config,
+    compact,
+    pretrained,
     import_weights,
     export_weights,
     info,
@@ -62,6 +66,7 @@ COMMANDS = (
 EXAMPLES = """\
 examples:
   vqv2 demo
+  vqv2 pretrained
   vqv2 train autoencoder --data photos/ --preset imagenet256 --out runs/photos
   vqv2 encode runs/photos
   vqv2 train prior runs/photos --level top
