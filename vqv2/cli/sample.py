@@ -86,7 +86,7 @@ def _sample(arguments):
     check_seed(arguments.seed)
     check_count("--count", arguments.count, MOST_SAMPLES)
     check_count("--batch", arguments.batch, MOST_AT_ONCE)
-    arguments.out = arguments.out or _default_out()
+    arguments.out = _default_out() if arguments.out is None else arguments.out
     check_writable(arguments.out, (".png", ".npz"))
     hierarchy = Hierarchy.load(arguments.run_folder, best=arguments.best)
     if not _is_data(arguments.out):
