@@ -13,15 +13,14 @@ from backends.numba import (  # noqa: F401  (each registers its versions)
     batch_norm,
     causal_conv,
     conv,
-    cross_entropy,
     elementwise,
     logistic_mixture,
+    loss,
     matmul,
     packing,
     quantize,
     rows_above,
     sampling_step,
-    squared_error,
 )
 
 BY_REFERENCE = (

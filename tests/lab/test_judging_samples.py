@@ -18,7 +18,7 @@ from vqv2.lab.classifier import load_classifier, train_classifier
 from vqv2.lab.evaluation import rejection
 from vqv2.lab.evaluation.features import fitted
 from vqv2.lab.evaluation.networks import open_network
-from vqv2.pictures.hierarchy import SHOWN_PIXELS
+from vqv2.pictures import SHOWN_PIXELS
 from vqv2.run import Run
 from vqv2.training import Schedule
 

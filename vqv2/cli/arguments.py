@@ -6,7 +6,7 @@ from vqv2.errors import InputError
 
 DATA_HELP = (
     "a folder of images (its sub-folders are the splits, or the classes), 12-bit:FOLDER, a pack "
-    "(`vqv2 data pack`), a .npy or .npz file, emoji:SIZE, or fashion-mnist[:FOLDER]"
+    "(`vqv2 data pack`), a .npy or .npz file, emoji:SIZE[+FOLDER], or fashion-mnist[:FOLDER]"
 )
 
 CLASS_HELP = "a name, or a number from 0 up where no class is called by a number"

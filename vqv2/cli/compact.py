@@ -5,10 +5,9 @@ from vqv2.cli.skipped import print_skipped
 from vqv2.data.images import absolute_data, open_images
 from vqv2.hierarchy import Hierarchy
 from vqv2.lab.evaluation.rounding import measure_rounding
-from vqv2.progress import progress_bar
 from vqv2.run import Run
 from vqv2.run.compact import compact
-from vqv2.table import format_table
+from vqv2.terminal import format_table, progress_bar
 
 IMAGES = 512  # held-out images that figures are compared on
 

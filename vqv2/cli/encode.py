@@ -7,7 +7,7 @@ from vqv2.cli.skipped import print_skipped
 from vqv2.lab.evaluation import code_usage
 from vqv2.run import Run
 from vqv2.run.pretrained import check_own
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 
 def add_parser(subparsers):

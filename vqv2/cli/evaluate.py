@@ -24,10 +24,10 @@ from vqv2.lab.report.sections import EVALUATIONS, NEED_PRIORS
 from vqv2.lab.report.sections.results import as_text, evaluate, sections_of
 from vqv2.lab.report.sections.subject import Options, Subject
 from vqv2.pictures import check_shown
-from vqv2.progress import progress_bar
 from vqv2.run import Run
 from vqv2.run.pretrained import locate, name_of
 from vqv2.run.rules import check_data_classes
+from vqv2.terminal import progress_bar
 
 MOST = {  # of every amount; what is only asked for by mistake is above
     "images": MOST_SAMPLES,

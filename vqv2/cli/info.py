@@ -11,7 +11,7 @@ from vqv2.lab import counting
 from vqv2.lab.plan.models import models
 from vqv2.models.prior import Prior
 from vqv2.presets import PRESETS, preset
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 PACKAGES = (
     "vqv2",

@@ -9,7 +9,7 @@ from vqv2.lab.plan import measured, roofline, sampling, scaling, training
 from vqv2.lab.plan.device import DEVICES, GIB, device
 from vqv2.lab.plan.models import models
 from vqv2.presets import PRESETS, preset
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 DEVICES_OF_A_MACHINE = 8
 DAY = 86400  # seconds

@@ -2,7 +2,7 @@
 
 from vqv2.cli.arguments import add_command
 from vqv2.run import pretrained
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 
 def add_parser(subparsers):

@@ -10,7 +10,7 @@ from vqv2.hierarchy import Hierarchy
 from vqv2.lab.evaluation import distortion
 from vqv2.pictures import check_shown, save_reconstructions
 from vqv2.run import Run
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 
 def add_parser(subparsers):

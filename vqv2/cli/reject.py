@@ -28,7 +28,7 @@ from vqv2.lab.evaluation import rejection
 from vqv2.lab.report import Panel, save_curves
 from vqv2.pictures import save_image_grid, shown_scale
 from vqv2.run import Run
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 COLUMNS, LINES = 10, 2  # images of each percentage in the picture of a class
 REAL = 500  # real images of a class, at most, for the scale of the diversity

@@ -21,7 +21,7 @@ from vqv2.errors import InputError
 from vqv2.files import check_writable
 from vqv2.hierarchy import Hierarchy
 from vqv2.pictures import check_shown, save_image_grid, shown_scale
-from vqv2.progress import progress_bar
+from vqv2.terminal import progress_bar
 
 OUT = "samples.png"
 

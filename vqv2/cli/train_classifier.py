@@ -17,7 +17,7 @@ from vqv2.lab.classifier.training import STAGE
 from vqv2.lab.evaluation.accuracy_score import classification_accuracy_score
 from vqv2.lab.evaluation.rejection import check_classes
 from vqv2.run import read_stage
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 
 def add_parser(stages):

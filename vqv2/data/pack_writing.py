@@ -17,8 +17,8 @@ from vqv2.data.shard import REMEDY, shard_files, write_shard
 from vqv2.data.split import SPLITS
 from vqv2.errors import InputError
 from vqv2.files import atomic_write, remove_partial, write_json
-from vqv2.files.checksum import file_checksum, seal
-from vqv2.progress import progress_bar
+from vqv2.files.opening import file_checksum, seal
+from vqv2.terminal import progress_bar
 
 LEFT_OUT = "left_out.jsonl"
 SHARD = 2**30  # bytes, after which a shard ends: what a kill costs, at most

@@ -17,9 +17,9 @@ import numpy as np
 
 from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.files import check_json, json_lines, open_array, read_json, reading, shown
-from vqv2.files.checksum import file_checksum, seal
+from vqv2.files.opening import file_checksum, seal
 from vqv2.files.text import Each, Many, Maybe, Table, Text, Whole
-from vqv2.progress import progress_bar
+from vqv2.terminal import progress_bar
 
 FORMAT = "vqv2 codes 3"
 VERIFIED_AT_ONCE = 2**28  # bytes of codes that `open_codes` reads to verify them: a second or less

@@ -319,7 +319,7 @@ def _record(folder):
 def build_prior(config, level, classes, seed=None):
     """A prior of one level of a `Config`: the seed and the level decide its weights.
 
-    Without a seed it has none yet (`vqv2.nn.initialization.weight`).
+    Without a seed it has none yet (`vqv2.nn.layers.weight`).
     """
     autoencoder, position = config.autoencoder, config.levels.index(level)
     size = autoencoder.latent_sizes[position]

@@ -7,10 +7,10 @@ import numpy as np
 
 from backends import to_device, to_host
 from vqv2.errors import InputError
-from vqv2.progress import progress_bar
 from vqv2.sampling.drawing import row_sampler
 from vqv2.sampling.incremental import IncrementalPrior
 from vqv2.sampling.naive import NaivePrior
+from vqv2.terminal import progress_bar
 
 
 @dataclasses.dataclass(frozen=True)

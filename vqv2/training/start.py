@@ -10,7 +10,7 @@ import dataclasses
 
 from vqv2 import nn
 from vqv2.errors import InputError
-from vqv2.nn.gated import Gate
+from vqv2.nn.residual import Gate
 from vqv2.run import Run, checkpoint
 from vqv2.run.rules import ORIGIN, place
 
