@@ -21,7 +21,6 @@ from vqv2.errors import InputError
 from vqv2.models.autoencoder import Autoencoder, Codes
 from vqv2.models.prior import Prior
 from vqv2.run import Run
-from vqv2.run.codes import training_classes
 from vqv2.sampling import (
     Settings,
     batch_size,
@@ -71,10 +70,10 @@ class Hierarchy:
     def load(cls, folder: str | PathLike[str], priors: bool = True, best: bool = False) -> Self:
         """The hierarchy in a run folder, with those priors that are there (none: `priors=False`).
 
-        Priors are as their training left them, or, with `best`, as they were when their held-out
-        loss was lowest. Which classes they have learned the run's codes tell; without these all
-        of them count. Raises `InputError` when the folder is no run, when a file in it is damaged,
-        or when a prior learned the codes of another autoencoder.
+        `folder` may be the name of one that comes with vqv2 (`vqv2.run.pretrained`). Priors are as
+        their training left them, or, with `best`, as they were when their held-out loss was lowest.
+        Raises `InputError` when the folder is no run, when a file in it is damaged, or when a prior
+        learned the codes of another autoencoder.
         """
         run = Run.open(folder)
         autoencoder, identity = run.load_autoencoder()
@@ -86,7 +85,7 @@ class Hierarchy:
         ]
         loaded = {level: run.load_prior(level, identity, best) for level in trained}
         identities = {level: run.prior_identity(level, best) for level in trained}
-        learned = training_classes(run.codes_folder, identity) if run.config.conditional else None
+        learned = run.learned_classes(trained[0], best) if trained else None
         return cls(run.config, run.class_names, autoencoder, loaded, identity, learned, identities)
 
     @property

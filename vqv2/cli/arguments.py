@@ -27,6 +27,15 @@ def add_command(subparsers, name, summary, examples, run):
     return parser
 
 
+def add_run(parser, what):
+    """Add RUN, in a command that only reads it: `what` it has to be, or a name."""
+    parser.add_argument(
+        "run_folder",
+        metavar="RUN",
+        help=f"{what}, or the name of a hierarchy that comes with vqv2 (`vqv2 pretrained`)",
+    )
+
+
 def add_workers(parser):
     """Add `--workers`."""
     parser.add_argument(

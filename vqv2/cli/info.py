@@ -18,7 +18,6 @@ PACKAGES = (
     "numpy",
     "numba",
     "pillow",
-    "safetensors",
     "tqdm",
     "matplotlib",
     "cupy-cuda12x",
