@@ -10,12 +10,12 @@ from vqv2.errors import InputError
 
 DATA_HELP = (
     "a folder of images (its sub-folders are the splits, or the classes), 12-bit:FOLDER, a pack "
-    "(`vqv2 data pack`), a .npy or .npz file, emoji:SIZE, or fashion-mnist[:FOLDER]"
+    "(`vqv2 data pack`), a .npy or .npz file, emoji:SIZE[+FOLDER], or fashion-mnist[:FOLDER]"
 )
 
 CLASS_HELP = "a name, or a number from 0 up where no class is called by a number"
 MOST_SAMPLES = 10_000_000  # eight times ImageNet; what is only asked for by mistake is above
-MOST_AT_ONCE = 4096  # images side by side: noise for a row of the paper's maps is then 1 GB
+MOST_AT_ONCE = 4096  # images side by side: of the paper's bottom prior they take 150 GB
 
 
 class Parser(argparse.ArgumentParser):
@@ -80,6 +80,15 @@ def add_command(subparsers, name, summary, examples, run):
     )
     parser.set_defaults(run=run)
     return parser
+
+
+def add_run(parser, what):
+    """Add RUN, in a command that only reads it: `what` it has to be, or a name."""
+    parser.add_argument(
+        "run_folder",
+        metavar="RUN",
+        help=f"{what}, or the name of a hierarchy that comes with vqv2 (`vqv2 pretrained`)",
+    )
 
 
 def add_workers(parser):

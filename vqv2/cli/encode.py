@@ -6,6 +6,7 @@ from vqv2.cli.overview import print_skipped
 from vqv2.cli.processes import after_the_first
 from vqv2.models.quantizer import code_usage
 from vqv2.run import Run
+from vqv2.run.pretrained import check_own
 from vqv2.terminal import format_table
 
 
@@ -50,6 +51,7 @@ def add_parser(subparsers):
 def _encode(arguments):
     check_seed(arguments.seed)
     run = Run.open(arguments.run_folder)
+    check_own(run.folder)
     data = arguments.data or run.data
     sources = after_the_first(
         arguments.communicator,

@@ -17,7 +17,6 @@ PACKAGES = (
     "numpy",
     "numba",
     "pillow",
-    "safetensors",
     "tqdm",
     "matplotlib",
     "cupy-cuda12x",

@@ -34,6 +34,8 @@ COMMANDS = (  # in the order of `vqv2 --help`; each is a module of this package
     "ablate",
     "doctor",
     "config",
+    "compact",
+    "pretrained",
     "import",
     "export",
     "info",
@@ -45,6 +47,7 @@ MODULES = {"import": "import_weights", "export": "export_weights"}  # of another
 EXAMPLES = """\
 examples:
   vqv2 demo
+  vqv2 pretrained
   vqv2 train autoencoder --data photos/ --preset imagenet256 --out runs/photos
   vqv2 encode runs/photos
   vqv2 train prior runs/photos --level top

@@ -11,6 +11,7 @@ from vqv2.cli.arguments import (
     MOST_AT_ONCE,
     MOST_SAMPLES,
     add_command,
+    add_run,
     by_level,
     check_count,
     check_seed,
@@ -48,7 +49,7 @@ def add_parser(subparsers):
         ),
         _reject,
     )
-    parser.add_argument("run_folder", metavar="RUN", help="a run folder with trained priors")
+    add_run(parser, "a run folder with trained priors")
     parser.add_argument(
         "--classifier", required=True, metavar="FOLDER", help="what ranks (`train classifier`)"
     )

@@ -1,5 +1,7 @@
 """`vqv2 train`: the two stages; and the arguments of the classifier, which judges their samples."""
 
+from pathlib import Path
+
 from vqv2 import pipeline
 from vqv2.cli import training
 from vqv2.cli.arguments import DATA_HELP, add_command, add_workers
@@ -35,6 +37,7 @@ def _add_autoencoder(stages):
             "vqv2 train autoencoder --data photos/ --preset imagenet256 --out runs/photos \\",
             "     --batch 16 --set hidden_units=64 --set residual_units=32",
             "vqv2 train autoencoder --from runs/photos --data mine/ --out runs/mine --steps 5000",
+            "vqv2 train autoencoder --from emoji --data mine/ --out runs/mine --steps 2000",
             "vqv2 train autoencoder --out runs/photos --resume",
             "vqv2 train autoencoder --out runs/photos --resume --set learning_rate=1e-4",
         ),
@@ -106,7 +109,8 @@ def _add_from(parser):
         "--from",
         dest="origin",
         metavar="OTHER",
-        help="begin with the weights of this stage in another run (fine-tuning)",
+        help="begin with the weights of this stage in another run, or in a hierarchy that comes "
+        "with vqv2 (`vqv2 pretrained`): fine-tuning",
     )
 
 
@@ -160,7 +164,7 @@ def _new_run(arguments, name, settings):
 
 
 def _resumed_run(arguments, name, settings):
-    run = Run.open(arguments.out)
+    run = Run.open(Path(arguments.out))
     for given in (arguments.preset, name):
         if given not in (None, run.config.name):
             raise InputError(f"{run.folder} was made with --preset {run.config.name}: leave it out")

@@ -136,22 +136,6 @@ def open_codes(folder, identity=None, everything=False):
     return store
 
 
-def training_classes(folder, identity):
-    """Numbers of the classes of which a store has codes to train on, ascending; reads no codes.
-
-    None without classes, and where there is no such store of this autoencoder, or a damaged one.
-    """
-    try:
-        store = read_manifest(folder, identity)
-        if not store.class_names:
-            return None
-        store.check_shapes()
-        store.verify(["train-labels.npy"])
-        return np.unique(store.labels("train"))
-    except InputError:
-        return None
-
-
 def read_manifest(folder, identity=None):
     """The `CodeStore` in `folder`, its manifest verified and nothing else; as `open_codes`."""
     path = Path(folder) / MANIFEST

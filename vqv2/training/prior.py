@@ -8,7 +8,7 @@ from backends.process.communication import Single
 from vqv2.autodiff import no_grad
 from vqv2.data.split import spread_indices
 from vqv2.optim import Adam, prior_learning_rate
-from vqv2.run.rules import AUTOENCODER, CLASSES, CODES
+from vqv2.run.rules import AUTOENCODER, CLASSES, CODES, LEARNED
 from vqv2.training import parallel
 from vqv2.training.draws import batch_indices
 from vqv2.training.task import VALIDATED, Task
@@ -33,6 +33,7 @@ class PriorTask(Task):
             AUTOENCODER: store.identity,
             CODES: store.checksum,
             CLASSES: list(store.class_names) if model.classes else [],
+            LEARNED: np.unique(store.labels("train")).tolist() if model.classes else [],
         }
 
     def batch(self, step):

@@ -57,11 +57,12 @@ class Start:
 
 
 def start_of(folder, stage):
-    """The `Start` that the newest checkpoint of a stage in the run `folder` gives.
+    """The `Start` that the newest checkpoint of a stage gives, of the run in `folder` or so named.
 
     Raises `InputError` when there is none, or when it is damaged.
     """
     run = Run.open(folder)
+    folder = run.folder
     if stage == "autoencoder":
         model, codes_of = run.load_autoencoder()
     else:
