@@ -18,6 +18,7 @@ from vqv2.cli.arguments import (
 from vqv2.cli.drawn import DrawnSamples, kept_until_done
 from vqv2.config import check_levels
 from vqv2.data.save import image_file, rounded
+from vqv2.errors import InputError
 from vqv2.files import check_writable
 from vqv2.hierarchy import Hierarchy
 from vqv2.pictures import check_shown, save_image_grid, shown_scale
