@@ -53,10 +53,8 @@ def _encode(arguments):
     run = Run.open(arguments.run_folder)
     check_own(run.folder)
     data = arguments.data or run.data
-    sources = after_the_first(
-        arguments.communicator,
-        lambda: pipeline.open_splits(data, run.config.autoencoder, arguments.workers),
-    )
+    with after_the_first(arguments.communicator):
+        sources = pipeline.open_splits(data, run.config.autoencoder, arguments.workers)
     skipped = print_skipped(sources)
     store = pipeline.extract_codes(
         run,

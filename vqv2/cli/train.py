@@ -122,10 +122,8 @@ def _train_autoencoder(arguments):
     seed, schedule = training.seed(arguments, begun), training.schedule(arguments, begun)
     check_train(run, "autoencoder", arguments.resume)
     start = _start(arguments, run, "autoencoder")
-    sources = after_the_first(
-        arguments.communicator,
-        lambda: pipeline.open_splits(run.data, run.config.autoencoder, arguments.workers),
-    )
+    with after_the_first(arguments.communicator):
+        sources = pipeline.open_splits(run.data, run.config.autoencoder, arguments.workers)
     print_overview(sources)
     skipped = print_skipped(sources)
     run.class_names = sources["train"].class_names
