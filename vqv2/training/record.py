@@ -1,4 +1,4 @@
-"""What is said of a training: advice before it; in its log, beside its progress bar, as warnings."""
+"""What is said of a training: advice before it, its log, its progress bar, warnings."""
 
 import math
 import sys
