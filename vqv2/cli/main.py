@@ -74,7 +74,7 @@ def build_parser(commands=COMMANDS):
     return parser
 
 
-def _asked_for(words):
+def asked_for(words):
     """The commands that a command line may mean: one, or all where it does not begin with one."""
     while words[:1] and words[0] in ("--backend", "--memory-limit"):
         words = words[2:]
@@ -103,7 +103,7 @@ def _main(arguments):
 
 def _command(arguments):
     words = sys.argv[1:] if arguments is None else arguments
-    parsed = build_parser(_asked_for(words)).parse_args(words)
+    parsed = build_parser(asked_for(words)).parse_args(words)
     try:
         with _backend(parsed.backend), terminable():
             parsed.communicator = processes.communicator_for(parsed)  # chooses the device
