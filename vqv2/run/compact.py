@@ -1,4 +1,4 @@
-"""A compact run: what using a trained run needs, and no more, in about a tenth of its size.
+"""A compact run: what using a trained run needs and no more, an eighth of its newest checkpoints.
 
 It is a run folder like any other, with config.json and one checkpoint of each trained stage, and
 is read by whatever reads runs. A checkpoint has the weights in use alone: no moments of Adam, no
