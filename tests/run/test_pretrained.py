@@ -17,7 +17,10 @@ from vqv2.run import Run, checkpoint, pretrained
 from vqv2.run.compact import compact
 from vqv2.training import Schedule
 
-SECTIONS = ("Data and licence", "Configuration", "How it was trained", "Figures", "Limits")
+SECTIONS = (
+    *("Data and licence", "Configuration", "How it was trained", "Figures"),
+    "What it cannot do",
+)
 CARD = "# Noise of three kinds\n\n" + "".join(f"## {title}\n\nNone.\n\n" for title in SECTIONS)
 LARGEST = 12e6, 25e6  # bytes, of each and of all
 FEW = ("--images", 8, "--samples", 6, "--per-class", 1, "--shown", 2, "--repetitions", 1)

@@ -16,7 +16,6 @@ from vqv2.errors import InputError
 from vqv2.run import checkpoint, rules
 from vqv2.run.checkpoint import IN_USE
 from vqv2.run.folder import Run
-from vqv2.run.pretrained import check_own
 
 _KEPT = (
     *("stage", "step", "seed", "config", "best"),
@@ -34,7 +33,6 @@ def compact(run, folder, data=None, best=False):
     Raises `InputError` when there is no autoencoder, when a checkpoint is damaged or does not fit
     the run, when the folder holds something already, and when it cannot be written.
     """
-    check_own(folder)
     autoencoder, identity = run.load_autoencoder()
     priors = {
         level: run.load_prior(level, identity, best)
