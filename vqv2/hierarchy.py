@@ -27,7 +27,7 @@ from vqv2.sampling import (
     check_given,
     class_numbers,
     draw_in_turns,
-    noise_generator,
+    level_generator,
     sample_codes,
 )
 
@@ -222,13 +222,14 @@ class Hierarchy:
         levels       the coarsest levels, down to the finest that is drawn; default all
         given        {level: (count, size, size)} codes to keep, -1 where to draw: a whole top map,
                      or the rows to continue from
-        seed         same seed, same batch, same backend: same codes
+        seed         same seed, same backend: same codes, whatever is drawn beside them, as far as
+                     rounding does not decide between two codes
         batch        how many are drawn side by side
         storage      "bfloat16" reads rounded weights, on a processor in half the time for small
                      batches
         communicator the processes that share the work (`backends.process.communication`): they take
                      turns with batches of equal size, at most `batch`, and all get all the codes
-        first        the sample to begin with, of those that the seed gives: a multiple of `batch`
+        first        the sample to begin with, of those that the seed gives
 
         Raises `InputError`, at once, when a level's prior is not trained, for an unknown class, and
         when the processes do not all draw the same from the same priors.
@@ -237,25 +238,22 @@ class Hierarchy:
         _check_at_least(0, seed=seed, first=first)
         communicator = communicator or Single()
         batch = batch_size(count, batch, communicator)
-        if first > count or (first < count and first % batch):
-            raise InputError(
-                f"first {first} must be a multiple of the batch, {batch}, and at most {count}"
-            )
+        if first > count:
+            raise InputError(f"first {first} must be at most {count}")
         levels = self.drawn_levels(levels)
         given = self._check_given({} if given is None else given, count, levels)
         self._check_priors([level for level in levels if not _is_whole(given.get(level))])
-        rng = np.random.default_rng(seed)
-        labels = self.labels(label, count, rng)
+        labels = self.labels(label, count, np.random.default_rng(seed))
         settings = {level: self.settings(level, temperature, top_k, top_p) for level in levels}
         numbers = {"count": count, "first": first, "seed": seed, "batch": batch}
         alike = {**numbers, "method": method, "storage": storage}
         check_agreement(communicator, lambda: self._facts(alike, labels, settings, given))
         how = (method, progress and communicator.rank == 0, storage)
 
-        def draw(places, number):
+        def draw(places):
             return self._sample_batch(
-                places.stop - places.start,
-                noise_generator(seed, number) if number else rng,
+                places,
+                seed,
                 None if labels is None else labels[places],
                 settings,
                 {level: kept[places] for level, kept in given.items()},
@@ -275,19 +273,19 @@ class Hierarchy:
             **{f"prior of {level}": fingerprint(prior) for level, prior in self.priors.items()},
         }
 
-    def _sample_batch(self, count, rng, labels, settings, given, how):
-        """Codes {level: (count, size, size)} drawn side by side, from the top level down."""
+    def _sample_batch(self, places, seed, labels, settings, given, how):
+        """Codes {level: (n, size, size)} of the samples `places`, from the top level down."""
         method, progress, storage = how
         codes = {}
-        for level in settings:
+        for number, level in enumerate(settings):
             kept = given.get(level)
             if _is_whole(kept):
                 codes[level] = kept  # nothing to draw: needs no prior
                 continue
             codes[level] = sample_codes(
                 self.priors[level],
-                count,
-                rng,
+                places.stop - places.start,
+                level_generator(seed, number),
                 labels,
                 list(codes.values()),
                 settings[level],
@@ -295,6 +293,7 @@ class Hierarchy:
                 method,
                 f"{level} codes" if progress else None,
                 storage,
+                places.start,
             )
         return codes
 

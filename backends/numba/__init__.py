@@ -20,6 +20,7 @@ from backends.numba import (  # noqa: F401  (each registers its versions)
     packing,
     quantize,
     rows_above,
+    sample,
     sampling_step,
 )
 
@@ -28,9 +29,7 @@ BY_REFERENCE = (
     kernels.follow_moments,  # a few numbers
     kernels.sigmoid,  # of small maps only: gates have one of their own
     kernels.unscale,  # float16, whose losses are scaled, is for devices
-    kernels.sample_codes,  # one row per image
     # A few numbers for each image:
-    kernels.sample_at,
     kernels.embed_at,
     kernels.remember_at,
     kernels.advance,

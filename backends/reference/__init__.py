@@ -4,6 +4,7 @@ Plain functions of arrays: no backend is chosen here, and nothing is fast. `xp` 
 of the arguments. The tests hold every fast version against these. A reading order:
 
     elementwise         activations, gates, and dropout that stores no mask
+    hashing             chance without a state: what dropout drops, the noise of a draw
     conv                convolution, and both of its gradients as sums over the kernel's taps
     batch_norm          biases and batch normalisation: sums over positions
     quantize            equations 1 and 3: the nearest code, and what became of each code
@@ -29,6 +30,7 @@ from backends.reference import (  # noqa: F401
     causal_conv,
     conv,
     elementwise,
+    hashing,
     logistic_mixture,
     loss,
     matmul,

@@ -116,13 +116,16 @@ FAULTS = [
     ("sampling_step.cu", "where[0]++", "where[0] += 2"),
     ("sampling_step.cu", "image >= rows || c >= channels", "c >= channels"),
     ("sampling_step.cu", "keys + (long long)all * length;", "keys;"),
-    ("sample.cu", "*code < 0) *code", "true) *code"),
-    ("sample.cu", "position % size * (long long)gridDim.x", "position * (long long)gridDim.x"),
+    ("sample.cu", "*place < 0) *place", "true) *place"),
+    ("sample.cu", "position * count + k", "position + k"),
+    ("sample.cu", "seeds[row]", "seeds[0]"),
+    ("sample.cu", ">> 12)", ">> 13)"),
     ("sample.cu", "above >= top_k", "above > top_k"),
     ("sample.cu", "dropped[k] ? LOWEST", "0 ? LOWEST"),
     ("sample.cu", "above < top_p * total", "above <= top_p"),
     ("sample.cu", "i < j : a > b", "i > j : a > b"),
-    ("sample.cu", "i < THREADS; i++", "i < THREADS / 2; i++"),
+    ("sample.cu", "w < THREADS / WARP; w++", "w < THREADS / WARP - 1; w++"),
+    ("sample.cu", "distance > 0; distance", "distance > 1; distance"),
 ]
 
 

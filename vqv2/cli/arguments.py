@@ -11,7 +11,7 @@ DATA_HELP = (
 
 CLASS_HELP = "a name, or a number from 0 up where no class is called by a number"
 MOST_SAMPLES = 10_000_000  # eight times ImageNet; what is only asked for by mistake is above
-MOST_AT_ONCE = 4096  # images side by side: noise for a row of the paper's maps is then 1 GB
+MOST_AT_ONCE = 4096  # images side by side: of the paper's bottom prior they take 150 GB
 
 
 def add_command(subparsers, name, summary, examples, run):

@@ -4,7 +4,7 @@ from vqv2 import pipeline
 from vqv2.cli.arguments import DATA_HELP, add_command, add_workers, check_seed
 from vqv2.cli.processes import after_the_first
 from vqv2.cli.skipped import print_skipped
-from vqv2.lab.evaluation import code_usage
+from vqv2.models.quantizer import code_usage
 from vqv2.run import Run
 from vqv2.run.pretrained import check_own
 from vqv2.terminal import format_table

@@ -166,7 +166,7 @@ def _print_sampling(cases, on, batch, shares):
         case = dataclasses.replace(case, batch=batch)
         seconds = [sampling.seconds_per_map(case, on, shares, s) for s in ("float32", "bfloat16")]
         rows.append((name, str(case.size**2), *(f"{n:.3g}" for n in seconds)))
-    print(f"sampling {batch} images side by side, without their noise, which the host draws:")
+    print(f"sampling {batch} images side by side:")
     titles = ("model", "positions", "s per image", "s, weights in bfloat16")
     print(format_table(titles, rows) + "\n")
 

@@ -121,7 +121,7 @@ def _report(run, sources, seed, started):
     for name in EVALUATIONS_SHOWN:
         evaluation = EVALUATIONS[name]
         sections += evaluation.sections(evaluation.measure(subject), run.folder)
-        sections += _samples_of_longer(subject) if name == "samples" else []
+        sections += samples_of_longer(subject) if name == "samples" else []
     took = f"It took {_minutes(time.monotonic() - started)}, from the images to this page."
     save_page(
         run.folder / "report.html", "VQ-VAE-2 on emoji", [*sections, Section("This demo", took)]
@@ -129,7 +129,7 @@ def _report(run, sources, seed, started):
     return as_text(sections)
 
 
-def _samples_of_longer(subject):
+def samples_of_longer(subject):
     """[the section] with what `LONGER` draws, to stand beside the demo's own samples."""
     if LONGER not in pretrained.names():
         return []

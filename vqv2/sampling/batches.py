@@ -1,7 +1,4 @@
-"""Samples in batches: which are drawn side by side, by which process, from which noise.
-
-A batch has noise of its own, so that none waits for another's draws and any can be drawn alone.
-"""
+"""Samples in batches: which are drawn side by side, and by which process."""
 
 import math
 
@@ -13,19 +10,13 @@ def batch_size(count, batch, communicator):
     return min(batch, math.ceil(count / communicator.size))
 
 
-def noise_generator(seed, number):
-    """The generator of batch `number`, from 1 up; batch 0 goes on with that of `seed` itself."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number - 1,)))
-
-
 def draw_in_turns(draw, count, batch, sizes, communicator, first=0):
     """Yield (slice, codes {level: (n, size, size) int64}) of samples `first` to `count`, in order.
 
-    draw    called with (slice, number of the batch): its codes {level: (n, size, size)}
+    draw    called with a slice of them: its codes {level: (n, size, size)}
     sizes   {level: size}
 
-    The processes of a `communicator` draw a batch each, and all get the codes of all of them. What
-    is `first` is a multiple of `batch`.
+    The processes of a `communicator` draw a batch each, and all get the codes of all of them.
     """
     together = batch * communicator.size
     for start in range(first, count, together):
@@ -34,6 +25,6 @@ def draw_in_turns(draw, count, batch, sizes, communicator, first=0):
         own = start + communicator.rank * batch
         if own < stop:
             places = slice(own, min(own + batch, stop))
-            for level, drawn in draw(places, own // batch).items():
+            for level, drawn in draw(places).items():
                 codes[level][own - start : own - start + batch] = drawn
         yield slice(start, stop), {level: communicator.all_reduce(c) for level, c in codes.items()}

@@ -10,6 +10,7 @@ from vqv2.errors import InputError
 from vqv2.sampling.drawing import row_sampler
 from vqv2.sampling.incremental import IncrementalPrior
 from vqv2.sampling.naive import NaivePrior
+from vqv2.sampling.noise import noise_seeds
 from vqv2.terminal import progress_bar
 
 
@@ -50,6 +51,7 @@ def sample_codes(
     method="incremental",
     progress=None,
     storage="float32",
+    first=0,
 ):
     """Draw codes (count, size, size), int64 on the host.
 
@@ -62,23 +64,23 @@ def sample_codes(
     progress  a text for a progress bar
     storage   "float32", or "bfloat16": an incremental sampler then reads rounded weights, half as
               many bytes, which halves the time of small batches
+    first     number of the first map, of all that the same `rng` gives
 
-    Gumbel noise (count, K) is drawn from `rng` for every position in raster order, also for the
-    given ones: what is kept does not change the noise of what is drawn. It is drawn on the host, a
-    row at a time; all else stays on the device until the map is complete. Raises `InputError` for
-    wrong inputs.
+    `rng` gives one seed. The noise of a code depends on it, the number of its map, the position and
+    the code alone (`noise.py`). Everything stays on the device until the maps are complete. Raises
+    `InputError` for wrong inputs.
     """
     settings = (settings or Settings()).check()
     if given is None:
         given = np.full((count, prior.size, prior.size), -1)
     check_given(given, count, prior.size, prior.codebook_size)
     codes = to_device(np.array(given, np.int64))
-    sampler = row_sampler(_stepper(method, storage, prior, count, label, coarser), settings)
+    seeds = to_device(noise_seeds(rng, prior, count, first))
+    stepper = _stepper(method, storage, prior, count, label, coarser)
+    sampler = row_sampler(stepper, settings, seeds)
     with progress_bar(prior.size**2, progress, "code", progress is not None) as bar:
         for row in range(prior.size):
-            noise = rng.gumbel(size=(prior.size, count, prior.codebook_size))
-            noise = to_device(noise, prior.embedding.table.dtype)
-            for _ in sampler.draw(codes[:, row], noise.swapaxes(0, 1)):
+            for _ in sampler.draw(codes[:, row]):
                 bar.update(1)
     return to_host(codes)
 
