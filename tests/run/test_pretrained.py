@@ -13,6 +13,7 @@ from tests.small import train_all
 from vqv2.cli.main import main
 from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy
+from vqv2.lab.evaluation.rounding import Rounding
 from vqv2.run import Run, checkpoint, pretrained
 from vqv2.run.compact import compact
 from vqv2.training import Schedule
@@ -106,6 +107,17 @@ def test_the_rule_that_binds_a_prior_to_its_autoencoder_stays(trained, made, tmp
     shutil.copytree(tmp_path / "top", back / "prior-top", dirs_exist_ok=True)
     with pytest.raises(InputError, match="learned the codes of another autoencoder"):
         Hierarchy.load(back)
+
+
+def test_figures_that_rounding_spoils_are_said(trained, tmp_path, capsys, monkeypatch):
+    def coarse(*_, **__):
+        return Rounding({("top",): (20.0, 19.8)}, {"top": (2.0, 2.0)}, {"top": 0.5})
+
+    monkeypatch.setattr("vqv2.cli.compact.measure_rounding", coarse)
+    assert vqv2("compact", trained.folder, "--out", tmp_path / "small") == 2
+    captured = capsys.readouterr()
+    assert "50.00% of the top codes" in captured.out and "costs more than 0.1 dB" in captured.err
+    assert vqv2("compact", trained.folder, "--out", tmp_path / "other", "--unmeasured") == 0
 
 
 def test_compacting_again_changes_nothing_and_replaces_nothing(shipped, tmp_path, capsys):
