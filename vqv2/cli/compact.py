@@ -79,6 +79,6 @@ def _compare(before, after, images):
     if not found.holds():
         decibels, nats = TOLERATED.values()
         raise InputError(
-            f"rounding costs more than {decibels} dB or {nats} nats per code: the copy is there, but "
-            "its figures are not those of the run"
+            f"rounding costs more than {decibels} dB or {nats} nats per code: the copy is there, "
+            "but its figures are not those of the run"
         )
