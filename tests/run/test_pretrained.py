@@ -203,7 +203,7 @@ def test_a_folder_of_that_name_wins_and_a_sentence_says_so(shipped):
         assert set(Hierarchy.load("small").priors) == {"top"}
     with warnings.catch_warnings(action="error"):
         assert set(Hierarchy.load("./small").priors) == {"top"}
-    with pytest.warns(UserWarning, match="small is the one in this folder, not the hierarchy"):
+    with pytest.warns(UserWarning, match="the folder small is taken, not the hierarchy"):
         assert vqv2("sample", "small", "--level", "top") == 0
 
 

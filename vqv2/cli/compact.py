@@ -8,6 +8,7 @@ from vqv2.hierarchy import Hierarchy
 from vqv2.lab.evaluation.rounding import TOLERATED, measure_rounding
 from vqv2.run import Run
 from vqv2.run.compact import compact
+from vqv2.run.rules import check_data_classes
 from vqv2.terminal import format_table, progress_bar
 
 IMAGES = 512  # held-out images that figures are compared on
@@ -48,7 +49,7 @@ def add_parser(subparsers):
 def _compact(arguments):
     run = Run.open(arguments.run_folder)
     data = absolute_data(arguments.data) if arguments.data else run.data
-    held_out = None if arguments.unmeasured else _held_out(data, run.config.autoencoder)
+    held_out = None if arguments.unmeasured else _held_out(data, run)
     new = compact(run, arguments.out, data, arguments.best)
     sizes = [path.stat().st_size for path in new.folder.rglob("*.safetensors")]
     print(f"{sum(sizes) / 1e6:.1f} MB in {new.folder}")
@@ -57,9 +58,11 @@ def _compact(arguments):
         _compare(before, Hierarchy.load(new.folder), held_out)
 
 
-def _held_out(data, config):
+def _held_out(data, run):
+    config = run.config.autoencoder
     images = open_images(data, config.image_size, config.channels, "held_out")
     print_skipped({"held_out": images})
+    check_data_classes(run, {"held_out": images})
     return images
 
 

@@ -41,8 +41,8 @@ def locate(run):
         return shipped
     if Path(run).resolve() != shipped.resolve():
         warnings.warn(
-            f"{run} is the one in this folder, not the hierarchy of that name that comes with "
-            "vqv2: give the command elsewhere, or rename that folder, to have the other",
+            f"the folder {run} is taken, not the hierarchy of that name that comes with vqv2: give "
+            "the command elsewhere, or rename that folder, to have the other",
             stacklevel=2,
         )
     return Path(run)
