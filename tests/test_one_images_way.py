@@ -14,8 +14,8 @@ from vqv2.cli import encode, sample, train  # noqa: F401  (so that importing the
 from vqv2.cli.main import main
 
 ROOT = Path(__file__).parents[1]
-MOST_FILES = 98
-MOST_FUNCTIONS = 775  # a few less from Python 3.12 on, where comprehensions are none
+MOST_FILES = 96
+MOST_FUNCTIONS = 690
 SMALL = ("hidden_units=8", "residual_units=8")
 AUTOENCODER = (
     *("image_size=16", "latent_sizes=4,8", "codebook_size=12", "codebook_dimension=6"),
@@ -58,7 +58,7 @@ def run_by(function):
     finally:
         sys.setprofile(None)
         threading.setprofile(None)
-    return found
+    return found.copy()  # a thread that goes on still adds to it
 
 
 def test_one_images_way_is_short(tmp_path):
@@ -69,7 +69,7 @@ def test_one_images_way_is_short(tmp_path):
     for code in found:
         path = Path(code.co_filename)
         ours = any(path.is_relative_to(ROOT / package) for package in ("backends", "vqv2"))
-        if ours and code.co_name != "<module>":
+        if ours and not code.co_name.startswith("<"):  # comprehensions, depending on Python
             functions.setdefault(path.relative_to(ROOT).as_posix(), set()).add(code.co_name)
     count = sum(map(len, functions.values()))
     walk = "\n".join(f"{path}: {' '.join(sorted(functions[path]))}" for path in sorted(functions))

@@ -1,6 +1,6 @@
 """Pictures that people look at: grids of images, and what a hierarchy makes of them."""
 
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -75,78 +75,37 @@ def _checked_labels(labels, count, kind):
     return [str(label) for label in labels]
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Where things lie, in pixels of the picture: an image is centred in its cell."""
-
-    image: tuple
-    cell: tuple
-    origin: tuple
-
-    @classmethod
-    def around(cls, image, row_sizes, column_sizes):
-        """Cells as large as their labels ask, so that a word over a tiny image stays readable."""
-        cell = (
-            max(image[0], *(width + GAP for width, _ in column_sizes)),
-            max(image[1], *(height for _, height in row_sizes)),
-        )
-        row_label = max(width for width, _ in row_sizes)
-        column_label = max(height for _, height in column_sizes)
-        origin = tuple(
-            MARGIN + (size + MARGIN if size else 0) for size in (row_label, column_label)
-        )
-        return cls(image, cell, origin)
-
-    def corner(self, column, line):
-        """Upper left corner of a cell."""
-        return tuple(
-            start + position * (side + GAP)
-            for start, position, side in zip(self.origin, (column, line), self.cell, strict=True)
-        )
-
-    def image_corner(self, column, line):
-        """Upper left corner of the image in a cell."""
-        return tuple(
-            start + (cell - image) // 2
-            for start, cell, image in zip(
-                self.corner(column, line), self.cell, self.image, strict=True
-            )
-        )
-
-    def picture_size(self, column_count, row_count):
-        """Width and height of the whole picture."""
-        return tuple(end - GAP + MARGIN for end in self.corner(column_count, row_count))
-
-
 def _draw(rows, row_labels, column_labels, scale):
-    height, width = (side * scale for side in rows[0].shape[1:3])
-    font = ImageFont.load_default(size=min(max(height // 5, 13), 24))
-    layout = _Layout.around(
-        (width, height),
-        [_text_size(label, font) for label in row_labels],
-        [_text_size(label, font) for label in column_labels],
-    )
-    size = layout.picture_size(len(column_labels), len(row_labels))
-    picture = Image.new("RGB", size, PAPER)
-    _draw_labels(ImageDraw.Draw(picture), layout, row_labels, column_labels, font)
+    """The picture of images centred in their cells; sizes and places are (horizontal, vertical).
+
+    A cell is as large as its labels ask, so that a word over a tiny image stays readable.
+    """
+    size = np.array(rows[0].shape[2:0:-1]) * scale
+    font = ImageFont.load_default(size=min(max(int(size[1]) // 5, 13), 24))
+    beside = np.array([_text_size(label, font) for label in row_labels])
+    above = np.array([_text_size(label, font) for label in column_labels])
+    cell = np.maximum(size, (above[:, 0].max() + GAP, beside[:, 1].max()))
+    label = np.array((beside[:, 0].max(), above[:, 1].max()))
+    origin = MARGIN + np.where(label, label + MARGIN, 0)
+
+    def corner(column, line):
+        """Upper left corner of a cell."""
+        return origin + (cell + GAP) * (column, line)
+
+    end = corner(len(column_labels), len(row_labels)) - GAP + MARGIN
+    picture = Image.new("RGB", tuple(end.tolist()), PAPER)
+    write = partial(ImageDraw.Draw(picture).text, fill=INK, font=font, spacing=LINE_SPACING)
+    for column, text in enumerate(column_labels):
+        place = corner(column, 0) + (cell[0] / 2, -MARGIN / 2)
+        write(tuple(place.tolist()), text, anchor="md", align="center")
+    for line, text in enumerate(row_labels):
+        place = corner(0, line) + (-MARGIN, cell[1] / 2)
+        write(tuple(place.tolist()), text, anchor="rm", align="right")
     for line, row in enumerate(rows):
         for column, image in enumerate(row):
-            picture.paste(_picture_of(image, scale), layout.image_corner(column, line))
+            place = corner(column, line) + (cell - size) // 2
+            picture.paste(_picture_of(image, scale), tuple(place.tolist()))
     return picture
-
-
-def _draw_labels(draw, layout, row_labels, column_labels, font):
-    for column, label in enumerate(column_labels):
-        left, top = layout.corner(column, 0)
-        position = (left + layout.cell[0] / 2, top - MARGIN / 2)
-        _write(draw, position, label, font, "md", "center")
-    for line, label in enumerate(row_labels):
-        left, top = layout.corner(0, line)
-        _write(draw, (left - MARGIN, top + layout.cell[1] / 2), label, font, "rm", "right")
-
-
-def _write(draw, position, text, font, anchor, align):
-    draw.text(position, text, INK, font, anchor=anchor, align=align, spacing=LINE_SPACING)
 
 
 def _text_size(text, font):

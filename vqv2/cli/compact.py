@@ -1,7 +1,7 @@
 """`vqv2 compact`: a small run that can be used, from a large one that can be trained further."""
 
 from vqv2.cli.arguments import DATA_HELP, add_command, add_run
-from vqv2.cli.skipped import print_skipped
+from vqv2.cli.overview import print_skipped
 from vqv2.data.images import absolute_data, open_images
 from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy

@@ -12,7 +12,7 @@ from vqv2.cli.arguments import (
     check_count,
     check_seed,
 )
-from vqv2.cli.skipped import print_skipped
+from vqv2.cli.overview import print_skipped
 from vqv2.data.images import open_images
 from vqv2.errors import InputError
 from vqv2.files import check_writable

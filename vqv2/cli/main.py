@@ -12,7 +12,7 @@ import backends
 from backends import BackendError
 from backends.process import device_memory
 from vqv2.cli import processes
-from vqv2.cli.parser import Parser
+from vqv2.cli.arguments import Parser
 from vqv2.errors import InputError
 from vqv2.starting import STATUS, be_interrupted
 from vqv2.terminal import guarded, printable

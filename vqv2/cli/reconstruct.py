@@ -3,7 +3,7 @@
 import numpy as np
 
 from vqv2.cli.arguments import DATA_HELP, MOST_SAMPLES, add_command, add_run, check_count
-from vqv2.cli.skipped import print_skipped
+from vqv2.cli.overview import print_skipped
 from vqv2.data.images import open_images
 from vqv2.files import check_writable
 from vqv2.hierarchy import Hierarchy

@@ -16,6 +16,7 @@ from vqv2.cli.arguments import (
     check_seed,
 )
 from vqv2.cli.drawn import DrawnSamples, kept_until_done
+from vqv2.config import check_levels
 from vqv2.data.save import image_file, rounded
 from vqv2.errors import InputError
 from vqv2.files import check_writable
@@ -135,10 +136,7 @@ def _levels(hierarchy, finest):
     """The levels from the coarsest down to `finest`; None for all."""
     if finest is None:
         return None
-    if finest not in hierarchy.levels:
-        raise InputError(
-            f"there is no level {finest!r}: the levels are {', '.join(hierarchy.levels)}"
-        )
+    check_levels([finest], hierarchy.levels)
     return hierarchy.levels[: hierarchy.levels.index(finest) + 1]
 
 

@@ -11,7 +11,7 @@ from vqv2.data.readers import map_images, readers
 from vqv2.data.shard import CENTRE, RANDOM
 from vqv2.data.source import ImageSource, prepare
 from vqv2.data.split import check_split
-from vqv2.data.stand_in import readable
+from vqv2.data.unusable import readable
 from vqv2.errors import InputError
 
 

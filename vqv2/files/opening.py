@@ -33,6 +33,7 @@ _KINDS = {
     stat.S_ISBLK: "a device",
 }
 _SHOWN = 200  # letters of what a parser says
+_BLOCK = 10**6  # bytes of a file that are summed up at a time
 _repr = reprlib.Repr()
 _repr.maxstring = _repr.maxother = 60
 
@@ -109,9 +110,6 @@ def shortened(sentence):
 def _sentence(path, error, remedy):
     reason = shortened(str(error)) or type(error).__name__
     return f"{path} cannot be read, it is damaged or something else ({reason}): {remedy}"
-
-
-_BLOCK = 10**6  # bytes
 
 
 def seal(manifest):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vqv2.config import Config, from_values
+from vqv2.config import Config, check_levels, from_values
 from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.files import check_json, read_json, write_json
 from vqv2.files.text import Each, Many, Table, Text, Truth, Whole
@@ -189,10 +189,7 @@ class Run:
 
     def check_level(self, level):
         """Raise `InputError` unless there is a level of this name."""
-        if level not in self.config.levels:
-            raise InputError(
-                f"there is no level {level!r}: the levels are {', '.join(self.config.levels)}"
-            )
+        check_levels([level], self.config.levels)
 
     def load_autoencoder(self):
         """(autoencoder with averaged weights, its identity), of its checkpoint's configuration.

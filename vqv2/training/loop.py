@@ -18,7 +18,7 @@ import numpy as np
 
 import backends
 from vqv2.agreement import check_agreement
-from vqv2.data.prefetch import prefetched
+from vqv2.data.readers import prefetched
 from vqv2.errors import InputError
 from vqv2.files import remove_partial
 from vqv2.nn.finite import NotFiniteError, check_finite

@@ -1,10 +1,4 @@
-"""What is said of a training: advice before it; in its log, beside its progress bar, as warnings.
-
-The paper trains for up to two million steps. Fields that are right for that, and which this project
-does not change by itself, may leave a training of a thousand steps with little learned. What adapts
-by itself needs no advice: the Polyak average (`vqv2.optim.Adam.average_decay`) and all debiased
-averages.
-"""
+"""What is said of a training: advice before it, its log, its progress bar, warnings."""
 
 import math
 import sys
@@ -17,6 +11,8 @@ from vqv2.run.log import change_in_words, read_log
 
 PATIENCE = 10  # log lines in a row
 SHARE = 0.05  # of the perplexity that a batch's codes could have
+RESTARTS = 10  # chances that an unused code should at least have
+SOONEST = 10  # steps until it restarts: in fewer, a code that is just rare may seem unused
 
 
 class Record:
@@ -116,12 +112,13 @@ def _sentence(level, line, first, most, restart_after):
     )
 
 
-RESTARTS = 10  # chances that an unused code should at least have
-SOONEST = 10  # steps until it restarts: in fewer, a code that is just rare may seem unused
-
-
 def advice(config, validate_every=500):
     """[sentence] about fields of a stage's configuration that its number of steps makes unwise.
+
+    The paper trains for up to two million steps. Fields that are right for that, and which this
+    project does not change by itself, may leave a training of a thousand steps with little learned.
+    What adapts by itself needs no advice: the Polyak average (`vqv2.optim.Adam.average_decay`) and
+    all debiased averages.
 
     None for the presets at their own lengths. `validate_every` is that of the `Schedule`.
     """

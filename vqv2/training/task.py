@@ -12,6 +12,7 @@ from vqv2.errors import InputError
 from vqv2.run.rules import ORIGIN, PLACE
 from vqv2.training import parallel
 
+VALIDATED = 1024  # of the held-out images, at the most, for a held-out loss
 AMPERE, VOLTA = (8, 0), (7, 0)  # compute capabilities: the first with bfloat16, with float16
 
 
