@@ -6,7 +6,10 @@ hosted(kernel)(*host_arrays) -> host arrays
 import numpy as np
 
 from backends import to_host
+from backends.cupy.sampling_step import STRIP
+from backends.reference.packing import pack, unpack
 from tests.cases import CHANGED
+from tests.cases.sampling_step import WEIGHTS
 
 
 def hosted(kernel):
@@ -18,6 +21,8 @@ def hosted(kernel):
 
     def function(*arguments):
         placed = [upload(a) if isinstance(a, np.ndarray) else a for a in arguments]
+        for i, halves in WEIGHTS.get(kernel, {}).items():
+            placed[i] = upload(_in_strips(arguments[i], halves))
         result = version(*placed)
         for i in CHANGED.get(kernel, ()):
             if arguments[i] is not None:
@@ -27,6 +32,12 @@ def hosted(kernel):
         return None if result is None else to_host(result)
 
     return function
+
+
+def _in_strips(w, halves):
+    """Weights as the host's backends lay them out, as a device reads them."""
+    columns = len(w) * w.shape[2]
+    return pack(unpack(w, columns, halves), halves, STRIP)
 
 
 def upload(array):
