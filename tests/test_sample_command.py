@@ -7,12 +7,11 @@ import pytest
 
 import vqv2.hierarchy
 from tests.small import train_all, write_images
-from vqv2 import Hierarchy
+from vqv2 import Hierarchy, pictures
 from vqv2.cli.main import main
 from vqv2.data.array import ArrayImages
 from vqv2.lab.interchange import write_weights
 from vqv2.lab.report.sections.subject import Options, Subject
-from vqv2.pictures import hierarchy as pictures
 from vqv2.run import checkpoint
 from vqv2.training import Schedule
 

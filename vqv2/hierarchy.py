@@ -16,12 +16,11 @@ from numpy.random import Generator
 from backends import Array
 from backends.process.communication import Communicator, Single
 from vqv2.agreement import check_agreement, fingerprint
-from vqv2.config import Config
+from vqv2.config import Config, check_levels
 from vqv2.errors import InputError
 from vqv2.models.autoencoder import Autoencoder, Codes
 from vqv2.models.prior import Prior
 from vqv2.run import Run
-from vqv2.run.codes import training_classes
 from vqv2.sampling import (
     Settings,
     batch_size,
@@ -71,10 +70,10 @@ class Hierarchy:
     def load(cls, folder: str | PathLike[str], priors: bool = True, best: bool = False) -> Self:
         """The hierarchy in a run folder, with those priors that are there (none: `priors=False`).
 
-        Priors are as their training left them, or, with `best`, as they were when their held-out
-        loss was lowest. Which classes they have learned the run's codes tell; without these all
-        of them count. Raises `InputError` when the folder is no run, when a file in it is damaged,
-        or when a prior learned the codes of another autoencoder.
+        `folder` may be the name of one that comes with vqv2 (`vqv2.run.pretrained`). Priors are as
+        their training left them, or, with `best`, as they were when their held-out loss was lowest.
+        Raises `InputError` when the folder is no run, when a file in it is damaged, or when a prior
+        learned the codes of another autoencoder.
         """
         run = Run.open(folder)
         autoencoder, identity = run.load_autoencoder()
@@ -86,7 +85,7 @@ class Hierarchy:
         ]
         loaded = {level: run.load_prior(level, identity, best) for level in trained}
         identities = {level: run.prior_identity(level, best) for level in trained}
-        learned = training_classes(run.codes_folder, identity) if run.config.conditional else None
+        learned = run.learned_classes(trained[0], best) if trained else None
         return cls(run.config, run.class_names, autoencoder, loaded, identity, learned, identities)
 
     @property
@@ -306,21 +305,13 @@ class Hierarchy:
         if levels is None:
             return self.levels
         chosen = [] if isinstance(levels, str) or not isinstance(levels, Iterable) else list(levels)
-        self._check_names(chosen)
+        check_levels(chosen, self.levels)
         if not chosen or chosen != list(self.levels[: len(chosen)]):
             raise InputError(
                 f"levels {levels!r} cannot be drawn: give a list of the coarsest ones, such as "
                 f"{list(self.levels[:1])}, of {', '.join(self.levels)}"
             )
         return self.levels[: len(chosen)]
-
-    def _check_names(self, levels):
-        """Raise `InputError` unless there are levels of these names."""
-        for level in levels:
-            if level not in self.levels:
-                raise InputError(
-                    f"there is no level {level!r}: the levels are {', '.join(self.levels)}"
-                )
 
     def labels(self, label: Label, count: int, rng: Generator) -> np.ndarray | None:
         """Class numbers (count,) of a label as `sample` takes it, or None without classes.
@@ -395,7 +386,7 @@ class Hierarchy:
     def _count_of(self, codes):
         """N of codes {level: (N, size, size)}, the same for all levels and at least 1."""
         self._check_by_level("codes", codes)
-        self._check_names(codes)
+        check_levels(codes, self.levels)
         counts = {level: _map_count(level, maps) for level, maps in codes.items()}
         if len(set(counts.values())) > 1:
             numbers = ", ".join(f"{count} of {level}" for level, count in counts.items())
@@ -407,7 +398,7 @@ class Hierarchy:
 
     def _check_given(self, given, count, levels):
         self._check_by_level("given", given)
-        self._check_names(given)
+        check_levels(given, self.levels)
         for level, codes in given.items():
             if level not in levels:
                 raise InputError(

@@ -13,16 +13,15 @@ from backends.numba import (  # noqa: F401  (each registers its versions)
     batch_norm,
     causal_conv,
     conv,
-    cross_entropy,
     elementwise,
     logistic_mixture,
+    loss,
     matmul,
     packing,
     quantize,
     rows_above,
     sample,
     sampling_step,
-    squared_error,
 )
 
 BY_REFERENCE = (

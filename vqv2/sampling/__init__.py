@@ -8,13 +8,19 @@ Both have one interface, to draw in any way of one's own:
         sampler.append(code)            # (N,), whatever was chosen there, drawn or given
 """
 
-from vqv2.sampling.batches import batch_size, draw_in_turns
-from vqv2.sampling.codes import Settings, check_given, sample_codes
+from vqv2.sampling.codes import (
+    Settings,
+    batch_size,
+    check_given,
+    draw_in_turns,
+    level_generator,
+    noise_seeds,
+    sample_codes,
+)
 from vqv2.sampling.drawing import RowSampler, row_sampler
 from vqv2.sampling.incremental import IncrementalPrior
 from vqv2.sampling.labels import class_numbers
 from vqv2.sampling.naive import NaivePrior
-from vqv2.sampling.noise import level_generator, noise_seeds
 
 __all__ = [
     "IncrementalPrior",
