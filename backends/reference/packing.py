@@ -2,8 +2,7 @@
 
 At batch 1 a position is one row, and its cost is reading the weights from memory. So they are laid
 out in blocks of columns, each of which one core reads from front to back exactly once. Stored as
-bfloat16 (the upper half of a float32) they are half as many bytes; but on a device one image's
-products wait for each load rather than for all bytes, and may take as long in either.
+bfloat16 (the upper half of a float32) they are half as many bytes.
 """
 
 import math
