@@ -15,14 +15,16 @@ from tests.cases.sampling_step import WEIGHTS
 def hosted(kernel):
     """The cupy version of `kernel` as a function from host arrays to host arrays.
 
-    Memory layouts are kept. What the kernel changes in place is changed in the host arrays.
+    Memory layouts are kept, but weights are laid out for a device. What the kernel changes in place
+    is changed in the host arrays.
     """
     version = kernel.versions["cupy"]
 
     def function(*arguments):
         placed = [upload(a) if isinstance(a, np.ndarray) else a for a in arguments]
         for i, halves in WEIGHTS.get(kernel, {}).items():
-            placed[i] = upload(_in_strips(arguments[i], halves))
+            columns = arguments[i + 1].shape[2]  # of the offset, which goes with every product
+            placed[i] = upload(pack(unpack(arguments[i], columns, halves), halves, STRIP))
         result = version(*placed)
         for i in CHANGED.get(kernel, ()):
             if arguments[i] is not None:
@@ -32,12 +34,6 @@ def hosted(kernel):
         return None if result is None else to_host(result)
 
     return function
-
-
-def _in_strips(w, halves):
-    """Weights as the host's backends lay them out, as a device reads them."""
-    columns = len(w) * w.shape[2]
-    return pack(unpack(w, columns, halves), halves, STRIP)
 
 
 def upload(array):

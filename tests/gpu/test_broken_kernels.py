@@ -9,6 +9,7 @@ import re
 import numpy as np
 import pytest
 
+from backends import kernels
 from backends.cupy.engine import cuda
 from tests.backends import test_kernels
 from tests.cases import CASES
@@ -30,6 +31,9 @@ from tests.gpu.test_kernels import (
 )
 from tests.gpu.test_kernels import (
     test_reading_from_many_positions_of_any_width as many_positions,
+)
+from tests.gpu.test_kernels import (
+    test_taking_strips_of_weights_together_changes_rounding_only as strips_together,
 )
 from tests.gpu.test_precision import FUSED, check_fused, check_products
 
@@ -201,6 +205,8 @@ def run_checks(family):
     if family == "sampling_step":
         for width in (33, 600):
             many_positions(600, width)
+        with pytest.MonkeyPatch.context() as patch:
+            strips_together(kernels.gated_at, 1, patch)
     if family == "quantize":
         many_codes(65, 63, 17, np.float64)
         in_several_parts(777, 40, 300)
