@@ -13,11 +13,15 @@ from tests.small import train_all
 from vqv2.cli.main import main
 from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy
+from vqv2.lab.evaluation.rounding import Rounding
 from vqv2.run import Run, checkpoint, pretrained
 from vqv2.run.compact import compact
 from vqv2.training import Schedule
 
-SECTIONS = ("Data and licence", "Configuration", "How it was trained", "Figures", "Limits")
+SECTIONS = (
+    *("Data and licence", "Configuration", "How it was trained", "Figures"),
+    "What it cannot do",
+)
 CARD = "# Noise of three kinds\n\n" + "".join(f"## {title}\n\nNone.\n\n" for title in SECTIONS)
 LARGEST = 12e6, 25e6  # bytes, of each and of all
 FEW = ("--images", 8, "--samples", 6, "--per-class", 1, "--shown", 2, "--repetitions", 1)
@@ -105,6 +109,17 @@ def test_the_rule_that_binds_a_prior_to_its_autoencoder_stays(trained, made, tmp
         Hierarchy.load(back)
 
 
+def test_figures_that_rounding_spoils_are_said(trained, tmp_path, capsys, monkeypatch):
+    def coarse(*_, **__):
+        return Rounding({("top",): (20.0, 19.8)}, {"top": (2.0, 2.0)}, {"top": 0.5})
+
+    monkeypatch.setattr("vqv2.cli.compact.measure_rounding", coarse)
+    assert vqv2("compact", trained.folder, "--out", tmp_path / "small") == 2
+    captured = capsys.readouterr()
+    assert "50.00% of the top codes" in captured.out and "costs more than 0.1 dB" in captured.err
+    assert vqv2("compact", trained.folder, "--out", tmp_path / "other", "--unmeasured") == 0
+
+
 def test_compacting_again_changes_nothing_and_replaces_nothing(shipped, tmp_path, capsys):
     assert vqv2("compact", "small", "--out", tmp_path / "again") == 0
     printed = capsys.readouterr().out
@@ -188,7 +203,7 @@ def test_a_folder_of_that_name_wins_and_a_sentence_says_so(shipped):
         assert set(Hierarchy.load("small").priors) == {"top"}
     with warnings.catch_warnings(action="error"):
         assert set(Hierarchy.load("./small").priors) == {"top"}
-    with pytest.warns(UserWarning, match="small is the one in this folder, not the hierarchy"):
+    with pytest.warns(UserWarning, match="the folder small is taken, not the hierarchy"):
         assert vqv2("sample", "small", "--level", "top") == 0
 
 

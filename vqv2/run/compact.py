@@ -1,4 +1,4 @@
-"""A compact run: what using a trained run needs, and no more, in about a tenth of its size.
+"""A compact run: what using a trained run needs and no more, an eighth of its newest checkpoints.
 
 It is a run folder like any other, with config.json and one checkpoint of each trained stage, and
 is read by whatever reads runs. A checkpoint has the weights in use alone: no moments of Adam, no
@@ -16,7 +16,6 @@ from vqv2.errors import InputError
 from vqv2.run import checkpoint, rules
 from vqv2.run.checkpoint import IN_USE
 from vqv2.run.folder import Run
-from vqv2.run.pretrained import check_own
 
 _KEPT = (
     *("stage", "step", "seed", "config", "best"),
@@ -34,7 +33,6 @@ def compact(run, folder, data=None, best=False):
     Raises `InputError` when there is no autoencoder, when a checkpoint is damaged or does not fit
     the run, when the folder holds something already, and when it cannot be written.
     """
-    check_own(folder)
     autoencoder, identity = run.load_autoencoder()
     priors = {
         level: run.load_prior(level, identity, best)

@@ -154,7 +154,7 @@ def _progress(diagnosis, good, steps, log):
     if compacted:
         diagnosis.state += ", kept as rounded weights alone (`vqv2 compact`)"
         run = called(path.parents[1])
-        diagnosis.notes.append(f"`vqv2 train ... --from {run}` begins with them, nothing goes on")
+        diagnosis.notes.append(f"is not trained further: `vqv2 train ... --from {run}` begins anew")
     if "run" in origin:
         diagnosis.notes.append(f"began with the weights of {origin['run']}, step {origin['step']}")
     if done:

@@ -234,9 +234,16 @@ class Run:
     def learned_classes(self, level, best=False):
         """Numbers (C,) of the classes that a prior has learned from images of, ascending.
 
-        None without classes, and where its checkpoint does not say so.
+        None without classes, and where its checkpoint does not say so. Raises `InputError` where
+        that has a class that the run does not have.
         """
-        learned = checkpoint.read_metadata(self.prior_path(level, best)).get(rules.LEARNED)
+        path = self.prior_path(level, best)
+        learned = checkpoint.read_metadata(path).get(rules.LEARNED)
+        if learned and max(learned) >= len(self.class_names):
+            raise DamagedError(
+                f"{path} is damaged, it has learned class {max(learned)} of "
+                f"{len(self.class_names)}: restore it from a copy"
+            )
         return np.array(learned, np.int64) if learned else None
 
     def prior_path(self, level, best=False):

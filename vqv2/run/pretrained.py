@@ -3,8 +3,9 @@
 A run is named by its folder, or, where nothing is called so, by the name of one that comes with
 vqv2: `locate`. Each is a compact run (`vqv2.run.compact`) in vqv2/pretrained/NAME, with a card:
 
-card.md    a heading; then what it was learned from under which licence, how it was made, its
-           figures, and what it cannot do
+card.md    a heading, which is what the list of them says; then the sections "Data and licence",
+           "Configuration", "How it was trained" (with seed and commands), "Figures" and "What it
+           cannot do"
 
 Nothing is written there: the package may be installed where that is not permitted, belongs to
 every program that uses it, and goes with the next version.
@@ -40,8 +41,8 @@ def locate(run):
         return shipped
     if Path(run).resolve() != shipped.resolve():
         warnings.warn(
-            f"{run} is the one in this folder, not the hierarchy of that name that comes with "
-            "vqv2: give the command elsewhere, or rename that folder, to have the other",
+            f"the folder {run} is taken, not the hierarchy of that name that comes with vqv2: give "
+            "the command elsewhere, or rename that folder, to have the other",
             stacklevel=2,
         )
     return Path(run)

@@ -7,6 +7,8 @@ import numpy as np
 from vqv2.lab.evaluation.encoded import EncodedImages
 from vqv2.lab.evaluation.rate_distortion import distortion, rates
 
+TOLERATED = {"dB": 0.1, "nats": 0.02}  # here: ten times what was seen, or more
+
 
 class Rounding(NamedTuple):
     """Figures of a hierarchy and of the rounded one."""
@@ -14,6 +16,12 @@ class Rounding(NamedTuple):
     psnr: dict  # {level subset: (before, after)}, dB
     nats: dict  # {level: (before, after)} per code, each prior on the codes of its autoencoder
     moved: dict  # {level: share of the codes that are others}
+
+    def holds(self):
+        """Whether the figures of both are alike, as far as `TOLERATED` says."""
+        lost = [first - second for first, second in self.psnr.values()]
+        risen = [second - first for first, second in self.nats.values()]
+        return max(lost) <= TOLERATED["dB"] and max(risen, default=0) <= TOLERATED["nats"]
 
 
 def measure_rounding(before, after, images, limit=512, progress=lambda count: None):
