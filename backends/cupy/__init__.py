@@ -30,8 +30,7 @@ BY_REFERENCE = (
     # A loss that only an ablation uses:
     kernels.logistic_mixture,
     kernels.logistic_mixture_gradient,
-    # Once per model, and once per row of a sampled map, a product of cuBLAS:
-    kernels.prepare_weights,
+    # Once per row of a sampled map, a product of cuBLAS:
     kernels.affine,
     kernels.add_rows_above,
 )

@@ -4,16 +4,19 @@
 //
 //     start + n * stride + column of the position * step
 //
-// Weights come in blocks of BLOCK columns, (D / BLOCK, K, BLOCK), as float32 or as the bit patterns
-// of bfloat16. A block of threads takes ROWS rows of x and SLICE of these columns, so few that even
-// one image's product occupies the whole device. Neighbouring threads read neighbouring weights;
-// groups of SLICE threads go through the rows of the weights in turns, and their sums are added up
-// in the order of the groups.
+// Weights come in strips of STRIP columns, (D / STRIP, K, STRIP), as float32 or as the bit patterns
+// of bfloat16: a strip lies in one piece, and a thread reads all of its columns at once. A block of
+// threads takes ROWS rows of x and one strip or a few, so that even one image's product occupies the
+// whole device. Neighbouring threads read neighbouring rows of the weights, and numbers of x; their
+// sums are added up in a fixed order.
 
-constexpr int ROWS = 8;
-constexpr int SLICES = BLOCK / SLICE;
-constexpr int GROUPS = THREADS / SLICE;
-constexpr int AT_ONCE = sizeof(Real) == 4 ? 2 : 1;  // blocks of threads that registers shall do for
+constexpr int ROWS = WARP / STRIP;  // a warp has a lane for each of a strip's sums
+constexpr int AT_ONCE = 2;  // blocks of threads that registers shall do for
+
+template <class Weight>
+struct alignas(sizeof(Weight) * STRIP < 16 ? sizeof(Weight) * STRIP : 16) Columns {
+    Weight values[STRIP];
+};
 
 __device__ inline Real widened(Real weight) { return weight; }
 __device__ inline Real widened(unsigned short bits) { return __uint_as_float(unsigned(bits) << 16); }
@@ -25,54 +28,71 @@ __device__ inline Real gated(Real a, Real b)
     return a * ((b >= 0 ? Real(1) : decay) / (1 + decay));
 }
 
-// Which part of the result a block of threads computes; `halves` is 2 where a block of weights holds
-// BLOCK / 2 columns of a, then the same of b, and a slice some of both.
+// What a thread works on: with `threads` others, of which it is `number`, on the products of a strip
+// with rows of x from `first` on; afterwards, unless `strip_done` is `strips`, on one of their sums.
 struct Share {
-    int block, slice, first;  // block of the weights, slice of its columns, first row of x
+    int threads, number, strip, first;
+    int strip_done, row, column;
 
-    __device__ explicit Share(int blocks)
-        : block(blockIdx.x / SLICES % blocks), slice(blockIdx.x % SLICES),
-          first(blockIdx.x / SLICES / blocks * ROWS)
+    __device__ Share(int strips, int together)
     {
-    }
-
-    // The place of the slice's column j among the columns of the block of weights.
-    __device__ int column(int j, int halves) const
-    {
-        int width = SLICE / halves;
-        return j / width * (BLOCK / halves) + slice * width + j % width;
-    }
-};
-
-struct Sums {
-    Real parts[GROUPS][ROWS][SLICE];
-
-    __device__ Real total(int row, int column) const
-    {
-        Real sum = 0;
-        for (int group = 0; group < GROUPS; group++) sum += parts[group][row][column];
-        return sum;
+        int groups = (strips + together - 1) / together, begin = blockIdx.x % groups * together;
+        threads = PRODUCT_THREADS / together;
+        number = threadIdx.x % threads;
+        strip = begin + threadIdx.x / threads;
+        first = blockIdx.x / groups * ROWS;
+        int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+        strip_done = warp < together ? min(begin + warp, strips) : strips;
+        row = first + lane / STRIP;
+        column = lane % STRIP;
     }
 };
 
-// The share's rows of x, `stride` numbers apart, times its columns of w; complete for all threads.
-template <class Weight>
-__device__ inline void multiply(
-    Sums& sums, Share share, const Real* x, int stride, const Weight* w, int halves, int rows,
-    int length)
+// The sums of WARP numbers over the lanes of a warp: lane i gets that of number i. Of the numbers that
+// two lanes still have, each gives half to the other.
+template <int HALF = WARP / 2>
+__device__ inline Real sum_of_lane(Real (&own)[WARP])
 {
-    int j = threadIdx.x % SLICE, group = threadIdx.x / SLICE;
-    w += (long long)share.block * length * BLOCK + share.column(j, halves);
-    x += (long long)share.first * stride;
-    Real own[ROWS] = {};
-#pragma unroll 4
-    for (int k = group; k < length; k += GROUPS) {
-        Real weight = widened(w[(long long)k * BLOCK]);
-        for (int r = 0; r < ROWS; r++)
-            if (share.first + r < rows) own[r] += x[(long long)r * stride + k] * weight;
+    bool upper = threadIdx.x & HALF;
+#pragma unroll
+    for (int i = 0; i < HALF; i++) {
+        Real sent = upper ? own[i] : own[i + HALF];
+        own[i] = (upper ? own[i + HALF] : own[i]) + __shfl_xor_sync(ALL_LANES, sent, HALF);
     }
-    for (int r = 0; r < ROWS; r++) sums.parts[group][r][j] = own[r];
+    if constexpr (HALF > 1) sum_of_lane<HALF / 2>(own);
+    return own[0];
+}
+
+// The product of which the thread takes care afterwards: a row of x, `stride` numbers apart, with a
+// column of w.
+template <class Weight>
+__device__ inline Real product(
+    Share share, const Real* x, int stride, const Weight* w, int rows, int length, int strips)
+{
+    __shared__ Real parts[PRODUCT_THREADS / WARP][WARP];
+    Real own[WARP] = {};
+    x += (long long)share.first * stride;
+    const Columns<Weight>* strip = (const Columns<Weight>*)w + (long long)share.strip * length;
+    int end = share.strip < strips ? length : 0;
+#pragma unroll(8 / sizeof(Weight))
+    for (int k = share.number; k < end; k += share.threads) {
+        Columns<Weight> weights = strip[k];
+#pragma unroll
+        for (int r = 0; r < ROWS; r++) {
+            if (share.first + r >= rows) continue;
+            Real number = x[(long long)r * stride + k];
+#pragma unroll
+            for (int j = 0; j < STRIP; j++)
+                own[r * STRIP + j] += number * widened(weights.values[j]);
+        }
+    }
+    parts[threadIdx.x / WARP][threadIdx.x % WARP] = sum_of_lane(own);
     __syncthreads();
+    Real sum = 0;
+    int warps = share.threads / WARP, begin = threadIdx.x / WARP * warps;
+    if (share.strip_done < strips)
+        for (int warp = begin; warp < begin + warps; warp++) sum += parts[warp][threadIdx.x % WARP];
+    return sum;
 }
 
 __device__ inline long long at(int image, int stride, int place, int step)
@@ -86,82 +106,83 @@ template <class Weight>
 __device__ inline void affine_at_of(
     const Real* x, const Weight* w, const Real* offset, Real* y, Real* following,
     const long long* where, int size, int x_stride, int x_step, int offset_stride, int period,
-    int start, int stride, int step, int outputs, int rows, int length, int columns, int blocks)
+    int start, int stride, int step, int outputs, int rows, int length, int columns, int strips,
+    int together)
 {
-    __shared__ Sums sums;
     int position = where[0], column = position % size;
-    Share share(blocks);
-    multiply(sums, share, x + column * x_step, x_stride, w, 1, rows, length);
-    for (int t = threadIdx.x; t < ROWS * SLICE; t += THREADS) {
-        int r = t / SLICE, j = t % SLICE;
-        int image = share.first + r, c = share.block * BLOCK + share.column(j, 1);
-        if (image >= rows || c >= columns) continue;
-        const Real* offsets = offset + at(image, offset_stride, position % period, columns);
-        Real result = sums.total(r, j) + offsets[c];
-        if (outputs & 1) y[at(image, columns, 0, 0) + c] = result;
-        if (outputs & 2) following[start + at(image, stride, column, step) + c] = elu_of(result);
-    }
+    Share share(strips, together);
+    Real result = product(share, x + column * x_step, x_stride, w, rows, length, strips);
+    int image = share.row, c = share.strip_done * STRIP + share.column;
+    if (share.strip_done == strips || image >= rows || c >= columns) return;
+    result += offset[at(image, offset_stride, position % period, columns) + c];
+    if (outputs & 1) y[at(image, columns, 0, 0) + c] = result;
+    if (outputs & 2) following[start + at(image, stride, column, step) + c] = elu_of(result);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, AT_ONCE) affine_at(
+extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, AT_ONCE) affine_at(
     const Real* x, const Real* w, const Real* offset, Real* y, Real* following,
     const long long* where, int size, int x_stride, int x_step, int offset_stride, int period,
-    int start, int stride, int step, int outputs, int rows, int length, int columns, int blocks)
+    int start, int stride, int step, int outputs, int rows, int length, int columns, int strips,
+    int together)
 {
     affine_at_of(x, w, offset, y, following, where, size, x_stride, x_step, offset_stride, period,
-                 start, stride, step, outputs, rows, length, columns, blocks);
+                 start, stride, step, outputs, rows, length, columns, strips,
+                 together);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, AT_ONCE) affine_at_bfloat16(
+extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, AT_ONCE) affine_at_bfloat16(
     const Real* x, const unsigned short* w, const Real* offset, Real* y, Real* following,
     const long long* where, int size, int x_stride, int x_step, int offset_stride, int period,
-    int start, int stride, int step, int outputs, int rows, int length, int columns, int blocks)
+    int start, int stride, int step, int outputs, int rows, int length, int columns, int strips,
+    int together)
 {
     affine_at_of(x, w, offset, y, following, where, size, x_stride, x_step, offset_stride, period,
-                 start, stride, step, outputs, rows, length, columns, blocks);
+                 start, stride, step, outputs, rows, length, columns, strips,
+                 together);
 }
 
-// The same through a gate, added to the features (rows, channels); ELU of these to `following`.
+// The same through a gate, added to the features (rows, channels); ELU of these to `following`. Half
+// of a strip's columns are of a, half are the same ones of b.
 template <class Weight>
 __device__ inline void affine_gate_at_of(
     const Real* x, const Weight* w, const Real* offset, Real* features, Real* following,
     const long long* where, int size, int x_stride, int x_step, int offset_stride, int period,
-    int start, int stride, int step, int rows, int length, int channels, int blocks)
+    int start, int stride, int step, int rows, int length, int channels, int strips,
+    int together)
 {
-    __shared__ Sums sums;
-    constexpr int HALF = SLICE / 2;
+    constexpr int HALF = STRIP / 2;
     int position = where[0], column = position % size;
-    Share share(blocks);
-    multiply(sums, share, x + column * x_step, x_stride, w, 2, rows, length);
-    for (int t = threadIdx.x; t < ROWS * HALF; t += THREADS) {
-        int r = t / HALF, j = t % HALF;
-        int image = share.first + r, c = share.block * (BLOCK / 2) + share.column(j, 2);
-        if (image >= rows || c >= channels) continue;
-        const Real* offsets = offset + at(image, offset_stride, position % period, 2 * channels);
-        Real a = sums.total(r, j) + offsets[c];
-        Real b = sums.total(r, j + HALF) + offsets[channels + c];
-        Real& sum = features[at(image, channels, 0, 0) + c];
-        sum += gated(a, b);
-        following[start + at(image, stride, column, step) + c] = elu_of(sum);
-    }
+    Share share(strips, together);
+    Real a = product(share, x + column * x_step, x_stride, w, rows, length, strips);
+    Real b = __shfl_xor_sync(ALL_LANES, a, HALF);  // that of column + HALF
+    int image = share.row, c = share.strip_done * HALF + share.column;
+    if (share.strip_done == strips || image >= rows || share.column >= HALF || c >= channels) return;
+    const Real* offsets = offset + at(image, offset_stride, position % period, 2 * channels);
+    Real& sum = features[at(image, channels, 0, 0) + c];
+    sum += gated(a + offsets[c], b + offsets[channels + c]);
+    following[start + at(image, stride, column, step) + c] = elu_of(sum);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, AT_ONCE) affine_gate_at(
+extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, AT_ONCE) affine_gate_at(
     const Real* x, const Real* w, const Real* offset, Real* features, Real* following,
     const long long* where, int size, int x_stride, int x_step, int offset_stride, int period,
-    int start, int stride, int step, int rows, int length, int channels, int blocks)
+    int start, int stride, int step, int rows, int length, int channels, int strips,
+    int together)
 {
     affine_gate_at_of(x, w, offset, features, following, where, size, x_stride, x_step,
-                      offset_stride, period, start, stride, step, rows, length, channels, blocks);
+                      offset_stride, period, start, stride, step, rows, length, channels, strips,
+                      together);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, AT_ONCE) affine_gate_at_bfloat16(
+extern "C" __global__ void __launch_bounds__(PRODUCT_THREADS, AT_ONCE) affine_gate_at_bfloat16(
     const Real* x, const unsigned short* w, const Real* offset, Real* features, Real* following,
     const long long* where, int size, int x_stride, int x_step, int offset_stride, int period,
-    int start, int stride, int step, int rows, int length, int channels, int blocks)
+    int start, int stride, int step, int rows, int length, int channels, int strips,
+    int together)
 {
     affine_gate_at_of(x, w, offset, features, following, where, size, x_stride, x_step,
-                      offset_stride, period, start, stride, step, rows, length, channels, blocks);
+                      offset_stride, period, start, stride, step, rows, length, channels, strips,
+                      together);
 }
 
 // One block for each image and head: what it reads from keys and values of all earlier positions.

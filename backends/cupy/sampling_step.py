@@ -8,12 +8,18 @@ import numpy as np
 from backends import kernels
 from backends.cupy import sample
 from backends.cupy.engine import cuda
-from backends.reference.packing import BLOCK
+from backends.reference import packing
 
-# A block of THREADS threads takes ROWS rows of x and SLICE columns of w. So it reads w in pieces of
-# 64 bytes, or 32 of bfloat16 and for a gate: a device reads no fewer than 32 at once.
-ROWS, SLICE, THREADS = 8, 16, 512
-source = cuda.Source(__file__, BLOCK=BLOCK, SLICE=SLICE, THREADS=THREADS)
+# A block of PRODUCT_THREADS threads takes ROWS rows of x and one strip of w, or several where that
+# leaves MANY_BLOCKS, two for each of the 132 multiprocessors of an H100.
+ROWS, STRIP, PRODUCT_THREADS, MANY_BLOCKS = 8, 4, 256, 264
+THREADS = 512  # of the blocks that read from earlier positions
+source = cuda.Source(__file__, STRIP=STRIP, PRODUCT_THREADS=PRODUCT_THREADS, THREADS=THREADS)
+
+
+@kernels.prepare_weights.version("cupy")
+def prepare_weights(w, storage="float32", halves=1):
+    return packing.pack(packing.stored(w, storage), halves, STRIP)
 
 
 @kernels.affine_at.version("cupy")
@@ -80,15 +86,34 @@ def _launch_affine(where, size, row, w, offset, y, following):
 def _launch_product(kernel, where, size, row, w, arrays, columns, sizes):
     """Products of what the taps meet with w, finished with offset and results in `arrays`."""
     images, places, channels = row.shape if row.ndim == 3 else (len(row), 1, row.shape[1])
-    blocks = len(w) * (BLOCK // SLICE) * cuda.blocks_of(images, ROWS)
+    panels, strips = cuda.blocks_of(images, ROWS), len(w)
+    together = _strips_together(strips, panels)
+    blocks = cuda.blocks_of(strips, together) * panels
     kernel += "_bfloat16" if w.dtype == np.uint16 else ""
     taps = (places * channels, channels if places > 1 else 0)
     several, along, added = arrays[0].shape
     offsets = (along * added if several > 1 else 0, along)
-    shape = (images, w.shape[1], columns, len(w))
+    shape = (images, w.shape[1], columns, strips, together)
     source.launch(
-        kernel, blocks, THREADS, row, w, *arrays, where, size, *taps, *offsets, *sizes, *shape
+        kernel,
+        blocks,
+        PRODUCT_THREADS,
+        row,
+        w,
+        *arrays,
+        where,
+        size,
+        *taps,
+        *offsets,
+        *sizes,
+        *shape,
     )
+
+
+def _strips_together(strips, panels):
+    """How many strips of weights a block of threads takes: they share the reading of x."""
+    fit = (n for n in (4, 2) if cuda.blocks_of(strips, n) * panels >= MANY_BLOCKS)
+    return next(fit, 1)
 
 
 def _place(row, size):

@@ -2,8 +2,7 @@
 
 At batch 1 a position is one row, and its cost is reading the weights from memory. So they are laid
 out in blocks of columns, each of which one core reads from front to back exactly once. Stored as
-bfloat16 (the upper half of a float32) they are half as many bytes; but on a device one image's
-products wait for each load rather than for all bytes, and may take as long in either.
+bfloat16 (the upper half of a float32) they are half as many bytes.
 """
 
 import math
@@ -39,26 +38,25 @@ def matrix(prepared, columns, halves=1):
     return weights if weights.ndim == 2 else unpack(weights, columns, halves)
 
 
-def pack(w, halves=1):
-    """A matrix (K, D) cut into column blocks (D / BLOCK, K, BLOCK), the last filled up with zeros.
+def pack(w, halves=1, block=BLOCK):
+    """A matrix (K, D) cut into column blocks (D / block, K, block), the last filled up with zeros.
 
-    With `halves` = 2 a block holds BLOCK / 2 columns of the first half of D and the same columns of
+    With `halves` = 2 a block holds block / 2 columns of the first half of D and the same columns of
     the second, for what combines the two (`sampling_step.gated_at`).
     """
     xp, (length, columns) = array_module(w), w.shape
-    width = BLOCK // halves
-    packed = xp.zeros((math.ceil(columns / halves / width), length, BLOCK), w.dtype)
-    cut = packed.reshape(len(packed), length, halves, width)
-    w = w.reshape(length, halves, columns // halves)
-    for block in range(len(packed)):
-        part = w[:, :, block * width : (block + 1) * width]
-        cut[block, :, :, : part.shape[-1]] = part
-    return packed
+    width, each = block // halves, columns // halves
+    count = math.ceil(each / width)
+    cut = w.reshape(length, halves, each)
+    if missing := count * width - each:
+        cut = xp.concatenate([cut, xp.zeros((length, halves, missing), w.dtype)], axis=2)
+    cut = cut.reshape(length, halves, count, width).transpose(2, 0, 1, 3)
+    return xp.ascontiguousarray(cut).reshape(count, length, block)
 
 
 def unpack(packed, columns, halves=1):
     """The inverse of `pack`: (K, columns)."""
-    blocks, length, _ = packed.shape
-    cut = packed.reshape(blocks, length, halves, BLOCK // halves)
-    joined = cut.transpose(1, 2, 0, 3).reshape(length, halves, blocks * BLOCK // halves)
+    blocks, length, block = packed.shape
+    cut = packed.reshape(blocks, length, halves, block // halves)
+    joined = cut.transpose(1, 2, 0, 3).reshape(length, halves, blocks * block // halves)
     return joined[:, :, : columns // halves].reshape(length, columns)

@@ -4,17 +4,22 @@ import numpy as np
 import pytest
 
 from backends import reference
+from backends.cupy import sampling_step
 from backends.numba import packing
 from backends.reference.packing import BLOCK, matrix, pack, prepare_weights, unpack
 
 
 @pytest.mark.parametrize("halves", [1, 2])
 @pytest.mark.parametrize("columns", [2, 64, 128, 130])
-@pytest.mark.parametrize("version", [reference.packing, packing], ids=["reference", "numba"])
-def test_unpack_gives_back_what_was_packed(columns, halves, version):
+@pytest.mark.parametrize(
+    ("version", "block"),
+    [(reference.packing, BLOCK), (packing, BLOCK), (sampling_step, sampling_step.STRIP)],
+    ids=["reference", "numba", "cupy"],
+)
+def test_unpack_gives_back_what_was_packed(columns, halves, version, block):
     w = np.random.default_rng(0).standard_normal((5, columns)).astype(np.float32)
     packed = version.prepare_weights(w, "float32", halves)
-    assert packed.flags.c_contiguous and packed.shape[1:] == (5, BLOCK)
+    assert packed.flags.c_contiguous and packed.shape[1:] == (5, block)
     np.testing.assert_array_equal(unpack(packed, columns, halves), w)
     assert np.count_nonzero(packed) == w.size  # zeros fill it up
 

@@ -28,7 +28,7 @@ def _row(draw, images, half, channels):
 
 
 def _affine_at(images, channels, columns, storage, half, offset, following, draw):
-    w = kernels.prepare_weights(draw((half + 1) * channels, columns), storage)
+    w = kernels.prepare_weights.reference(draw((half + 1) * channels, columns), storage)
     added = _room(
         draw, *{"each": (images, SIZE), "map": (1, SIZE**2), "one": (1, 1)}[offset], columns
     )
@@ -39,13 +39,13 @@ def _affine_at(images, channels, columns, storage, half, offset, following, draw
 
 def _gated_at(images, channels, inner, storage, halves, offset, draw):
     half, inner_half, following_half = halves
-    w = kernels.prepare_weights(draw((half + 1) * channels, inner), storage)
+    w = kernels.prepare_weights.reference(draw((half + 1) * channels, inner), storage)
     inner_w = draw((inner_half + 1) * inner, 2 * channels)
     along = {"each": (images, SIZE), "image": (images, 1), "one": (1, 1)}[offset]
     return (
         *(_where(), SIZE, _room(draw, images, channels), _row(draw, images, half, channels), w),
         *(_room(draw, 1, 1, inner), _row(draw, images, inner_half, inner)),
-        kernels.prepare_weights(inner_w, storage, halves=2),
+        kernels.prepare_weights.reference(inner_w, storage, halves=2),
         *(_room(draw, *along, 2 * channels), _row(draw, images, following_half, channels)),
     )
 
@@ -61,7 +61,7 @@ READINGS = {
 
 
 def _attend_at(images, heads, width, channels, position, storage, draw):
-    w = kernels.prepare_weights(draw(channels, 3 * heads * width), storage)
+    w = kernels.prepare_weights.reference(draw(channels, 3 * heads * width), storage)
     projected = _room(draw, images, 3 * heads * width)
     past = _room(draw, images, 2, heads, SIZE**2, width)
     joined = _room(draw, images, 1, channels + heads * width)
@@ -136,4 +136,11 @@ CHANGED = {
     kernels.embed_at: (4,),
     kernels.remember_at: (4,),
     kernels.advance: (0,),
+}
+
+# {kernel: {argument: its halves}} that are weights, which every backend lays out in its own way.
+WEIGHTS = {
+    kernels.affine_at: {3: 1},
+    kernels.gated_at: {4: 1, 7: 2},
+    kernels.attend_at: {3: 1},
 }

@@ -6,18 +6,25 @@ hosted(kernel)(*host_arrays) -> host arrays
 import numpy as np
 
 from backends import to_host
+from backends.cupy.sampling_step import STRIP
+from backends.reference.packing import pack, unpack
 from tests.cases import CHANGED
+from tests.cases.sampling_step import WEIGHTS
 
 
 def hosted(kernel):
     """The cupy version of `kernel` as a function from host arrays to host arrays.
 
-    Memory layouts are kept. What the kernel changes in place is changed in the host arrays.
+    Memory layouts are kept, but weights are laid out for a device. What the kernel changes in place
+    is changed in the host arrays.
     """
     version = kernel.versions["cupy"]
 
     def function(*arguments):
         placed = [upload(a) if isinstance(a, np.ndarray) else a for a in arguments]
+        for i, halves in WEIGHTS.get(kernel, {}).items():
+            columns = arguments[i + 1].shape[2]  # of the offset, which goes with every product
+            placed[i] = upload(pack(unpack(arguments[i], columns, halves), halves, STRIP))
         result = version(*placed)
         for i in CHANGED.get(kernel, ()):
             if arguments[i] is not None:

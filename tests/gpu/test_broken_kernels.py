@@ -9,6 +9,7 @@ import re
 import numpy as np
 import pytest
 
+from backends import kernels
 from backends.cupy.engine import cuda
 from tests.backends import test_kernels
 from tests.cases import CASES
@@ -30,6 +31,9 @@ from tests.gpu.test_kernels import (
 )
 from tests.gpu.test_kernels import (
     test_reading_from_many_positions_of_any_width as many_positions,
+)
+from tests.gpu.test_kernels import (
+    test_taking_strips_of_weights_together_changes_rounding_only as strips_together,
 )
 from tests.gpu.test_precision import FUSED, check_fused, check_products
 
@@ -99,12 +103,22 @@ FAULTS = [
     ("quantize.cu", "start + d < dimensions;", "true;"),
     ("quantize.cu", "a.distance < b.distance", "a.distance > b.distance"),
     ("quantize.cu", "min(start + part_size, total)", "start + part_size"),
-    ("sampling_step.cu", "if (share.first + r < rows)", ""),
-    ("sampling_step.cu", "slice * width + j", "slice * SLICE + j"),
-    ("sampling_step.cu", "j / width * (BLOCK / halves)", "0"),
-    ("sampling_step.cu", "c >= columns) continue;", "c > columns) continue;"),
-    ("sampling_step.cu", "group < GROUPS;", "group < GROUPS - 1;"),
-    ("sampling_step.cu", "k < length; k += GROUPS", "k < length - 1; k += GROUPS"),
+    ("sampling_step.cu", "if (share.first + r >= rows) continue;", ""),
+    ("sampling_step.cu", "share.strip < strips ? length : 0", "length"),
+    ("sampling_step.cu", "share.strip < strips ? length : 0", "length - 1"),
+    ("sampling_step.cu", "warp < begin + warps;", "warp < begin + warps - 1;"),
+    ("sampling_step.cu", "threadIdx.x / WARP * warps;", "0;"),
+    (
+        "sampling_step.cu",
+        "warp < together ? min(begin + warp, strips)",
+        "warp < together ? begin + warp",
+    ),
+    ("sampling_step.cu", "lane / STRIP;", "lane % ROWS;"),
+    ("sampling_step.cu", "(strips + together - 1) / together", "strips / together"),
+    ("sampling_step.cu", "bool upper = threadIdx.x & HALF;", "bool upper = false;"),
+    ("sampling_step.cu", "share.column >= HALF ||", ""),
+    ("sampling_step.cu", "a, HALF);", "a, 1);"),
+    ("sampling_step.cu", "c >= columns) return;", "c > columns) return;"),
     ("sampling_step.cu", "<< 16", "<< 15"),
     ("sampling_step.cu", "g < groups; g++", "g < groups - 1; g++"),
     ("sampling_step.cu", "count ? sum / total : Real(0)", "sum / total"),
@@ -114,7 +128,7 @@ FAULTS = [
     ("sampling_step.cu", "x + column * x_step", "x"),
     ("sampling_step.cu", "i / width, 1)", "i / all, 1)"),
     ("sampling_step.cu", "where[0]++", "where[0] += 2"),
-    ("sampling_step.cu", "image >= rows || c >= channels", "c >= channels"),
+    ("sampling_step.cu", "image >= rows || share.column", "share.column"),
     ("sampling_step.cu", "keys + (long long)all * length;", "keys;"),
     ("sample.cu", "*place < 0) *place", "true) *place"),
     ("sample.cu", "position * count + k", "position + k"),
@@ -124,7 +138,7 @@ FAULTS = [
     ("sample.cu", "dropped[k] ? LOWEST", "0 ? LOWEST"),
     ("sample.cu", "above < top_p * total", "above <= top_p"),
     ("sample.cu", "i < j : a > b", "i > j : a > b"),
-    ("sample.cu", "w < THREADS / WARP; w++", "w < THREADS / WARP - 1; w++"),
+    ("sample.cu", "w < THREADS / WARP; w++", "w < THREADS / WARP / 2; w++"),
     ("sample.cu", "distance > 0; distance", "distance > 1; distance"),
 ]
 
@@ -191,6 +205,8 @@ def run_checks(family):
     if family == "sampling_step":
         for width in (33, 600):
             many_positions(600, width)
+        with pytest.MonkeyPatch.context() as patch:
+            strips_together(kernels.gated_at, 1, patch)
     if family == "quantize":
         many_codes(65, 63, 17, np.float64)
         in_several_parts(777, 40, 300)

@@ -233,6 +233,18 @@ def test_a_grid_smaller_than_the_array_goes_over_it_several_times(kernel, monkey
         )
 
 
+@pytest.mark.parametrize("blocks", [1, 5])
+@pytest.mark.parametrize(
+    "kernel", [kernels.affine_at, kernels.gated_at], ids=test_kernels.kernel_id
+)
+def test_taking_strips_of_weights_together_changes_rounding_only(kernel, blocks, monkeypatch):
+    monkeypatch.setattr("backends.cupy.sampling_step.MANY_BLOCKS", blocks)
+    for case in CASES[kernel]:
+        test_kernels.test_version_agrees_with_the_reference(
+            kernel, case, ("cupy", np.float32), "contiguous"
+        )
+
+
 @pytest.mark.parametrize("patch_bytes", [1, 500, 3000])
 @pytest.mark.parametrize("name", ["conv", "causal_conv"])
 def test_cutting_into_blocks_changes_nothing(name, patch_bytes, monkeypatch):

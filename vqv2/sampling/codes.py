@@ -74,8 +74,8 @@ def sample_codes(
     first     number of the first map, of all that the same `rng` gives
 
     `rng` gives one seed. The noise of a code depends on it, the number of its map, the position and
-    the code alone (`noise.py`). Everything stays on the device until the maps are complete. Raises
-    `InputError` for wrong inputs.
+    the code alone (`noise_seeds`). Everything stays on the device until the maps are complete.
+    Raises `InputError` for wrong inputs.
     """
     settings = (settings or Settings()).check()
     if given is None:
