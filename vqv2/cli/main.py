@@ -32,6 +32,7 @@ from vqv2.cli import (
 )
 from vqv2.cli.parser import Parser
 from vqv2.errors import InputError
+from vqv2.progress import compilation_shown
 from vqv2.starting import STATUS, be_interrupted
 from vqv2.terminal import guarded, printable
 from vqv2.training import TrainingError
@@ -110,7 +111,7 @@ def _main(arguments):
 def _command(arguments):
     parsed = build_parser().parse_args(arguments)
     try:
-        with _backend(parsed.backend), terminable():
+        with _backend(parsed.backend), terminable(), compilation_shown():
             parsed.communicator = processes.communicator_for(parsed)  # chooses the device
             with _memory(parsed.memory_limit):
                 return parsed.run(parsed) or 0
