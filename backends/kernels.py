@@ -55,11 +55,11 @@ causal_attention_gradient = Kernel(reference.attention.causal_attention_gradient
 nearest_code = Kernel(reference.quantize.nearest_code)
 codebook_statistics = Kernel(reference.quantize.codebook_statistics)
 
-mean_squared_error = Kernel(reference.squared_error.mean_squared_error)
-mean_squared_error_gradient = Kernel(reference.squared_error.mean_squared_error_gradient)
+mean_squared_error = Kernel(reference.loss.mean_squared_error)
+mean_squared_error_gradient = Kernel(reference.loss.mean_squared_error_gradient)
 
-cross_entropy = Kernel(reference.cross_entropy.cross_entropy)
-cross_entropy_gradient = Kernel(reference.cross_entropy.cross_entropy_gradient)
+cross_entropy = Kernel(reference.loss.cross_entropy)
+cross_entropy_gradient = Kernel(reference.loss.cross_entropy_gradient)
 
 logistic_mixture = Kernel(reference.logistic_mixture.logistic_mixture)
 logistic_mixture_gradient = Kernel(reference.logistic_mixture.logistic_mixture_gradient)

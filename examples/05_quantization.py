@@ -228,7 +228,7 @@ lesson.expect(
 
 # %% [markdown]
 # The library does a fourth thing: the first batch's outputs are the first codebook. See
-# `vqv2/models/quantizer.py`; F.straight_through is `vqv2/functional/straight_through.py`.
+# `vqv2/models/quantizer.py`; F.straight_through is `vqv2/functional/arithmetic.py`.
 #
 # Try: `--start outputs`, to leave that in place. Does way 1 still collapse?
 #

@@ -19,7 +19,7 @@ import numpy as np
 
 import vqv2
 from vqv2.hierarchy import Hierarchy
-from vqv2.lab.evaluation import code_usage
+from vqv2.models.quantizer import code_usage
 from vqv2.run.codes import open_codes
 
 options = lesson.options(__doc__, rename=("no", "yes"))

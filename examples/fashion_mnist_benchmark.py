@@ -34,7 +34,7 @@ from vqv2.lab.evaluation.fidelity import fidelity
 from vqv2.lab.evaluation.networks import classifier_features
 from vqv2.pictures import save_reconstructions, save_samples
 from vqv2.run.codes import open_codes
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 from vqv2.training import TrainingError
 
 CLASSIFIER = ClassifierConfig(channels=1)

@@ -23,7 +23,7 @@ from tests.small import train_all, write_fashion_mnist
 from vqv2.cli.main import main
 from vqv2.data import index as index_module
 from vqv2.errors import InputError
-from vqv2.files.checksum import seal
+from vqv2.files.opening import seal
 from vqv2.lab.evaluation.vgg import VGG16, load_weights
 from vqv2.run import checkpoint
 from vqv2.training import Schedule

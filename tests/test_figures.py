@@ -32,7 +32,7 @@ def millions(name):
     [
         ("docs/performance.md", r"Table 1, (\d+) M \+ (\d+) M parameters", ("top", "bottom")),
         ("examples/train_imagenet256.py", r"about (\d+) and (\d+) million", ("top", "bottom")),
-        ("vqv2/nn/gated.py", r"about (\d+) M parameters for Table 1's top prior", ("top",)),
+        ("vqv2/nn/residual.py", r"about (\d+) M parameters for Table 1's top prior", ("top",)),
         ("vqv2/lab/bench/weights.py", r"full-size prior draws (\d+) M normal", ("top",)),
     ],
 )

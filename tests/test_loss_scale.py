@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vqv2 import functional as F
-from vqv2 import loss_scale
+from vqv2 import optim
 from vqv2.autodiff import Tensor
 from vqv2.errors import InputError
 from vqv2.optim import Adam
@@ -52,7 +52,7 @@ def test_an_overflow_leaves_everything_as_it_was_and_halves_the_scale(bad):
 
 
 def test_the_scale_grows_after_many_good_steps_in_a_row(monkeypatch):
-    monkeypatch.setattr(loss_scale, "GROWS_AFTER", 3)
+    monkeypatch.setattr(optim, "GROWS_AFTER", 3)
     w = parameter()
     optimizer = optimizer_of(w, "float16")
     scales = []
@@ -64,7 +64,7 @@ def test_the_scale_grows_after_many_good_steps_in_a_row(monkeypatch):
 
 
 def test_the_state_continues_exactly(monkeypatch):
-    monkeypatch.setattr(loss_scale, "GROWS_AFTER", 3)
+    monkeypatch.setattr(optim, "GROWS_AFTER", 3)
     factors = [1, np.inf, 1, 1, 1, 1]
     w, other = parameter(), parameter()
     whole, first = optimizer_of(w, "float16"), optimizer_of(other, "float16")

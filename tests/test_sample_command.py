@@ -7,12 +7,11 @@ import pytest
 
 import vqv2.hierarchy
 from tests.small import train_all, write_images
-from vqv2 import Hierarchy
+from vqv2 import Hierarchy, pictures
 from vqv2.cli.main import main
 from vqv2.data.array import ArrayImages
 from vqv2.lab.interchange import write_weights
 from vqv2.lab.report.sections.subject import Options, Subject
-from vqv2.pictures import hierarchy as pictures
 from vqv2.run import checkpoint
 from vqv2.training import Schedule
 
@@ -64,7 +63,9 @@ def refused(capsys, *arguments):
 
 
 @pytest.mark.parametrize("ending", [".npz", ".png"])
-def test_an_interrupted_command_goes_on(trained, tmp_path, capsys, interrupt, ending):
+def test_an_interrupted_command_goes_on_in_other_batches(
+    trained, tmp_path, capsys, interrupt, ending
+):
     run, whole, out = trained[0], tmp_path / f"whole{ending}", tmp_path / f"out{ending}"
     assert run_vqv2("sample", run, *SAMPLE, "--out", whole) == 0
     kept = tmp_path / f"out{ending}.codes.partial"
@@ -74,8 +75,8 @@ def test_an_interrupted_command_goes_on(trained, tmp_path, capsys, interrupt, en
     assert kept.exists() and not out.exists()
     error = refused(capsys, "sample", run, *SAMPLE, "--temperature", 0.5, "--out", out)
     assert f"{kept} holds samples that were drawn with another temperature: give" in error
-    interrupt(5)  # of the six that would be drawn from the beginning: it does not come to that
-    assert run_vqv2("sample", run, *SAMPLE, "--out", out) == 0
+    interrupt(5)  # of the eight that would be drawn from the beginning: it does not come to that
+    assert run_vqv2("sample", run, *SAMPLE, "--batch", 3, "--out", out) == 0
     assert "4 of 10 samples were drawn before" in capsys.readouterr().out
     assert out.read_bytes() == whole.read_bytes()
     assert sorted(tmp_path.iterdir()) == sorted((whole, out))

@@ -9,9 +9,7 @@ from PIL import Image
 
 from vqv2.cli.main import main
 from vqv2.errors import InputError
-from vqv2.progress import progress_bar
-from vqv2.table import format_table
-from vqv2.terminal import guarded, printable
+from vqv2.terminal import format_table, guarded, printable, progress_bar
 
 HOSTILE = "\x1b]0;TITLE\x07\x1b[31mred\u202egnp.\u2066\u200b\r\x9b2J\u2028\udcff"
 ESCAPED = r"\x1b]0;TITLE\x07\x1b[31mred\u202egnp.\u2066\u200b\r\x9b2J\u2028\udcff"

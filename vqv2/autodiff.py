@@ -195,12 +195,9 @@ class Tensor(TensorMethods):
 
 def _backward(root, cotangent):
     """Pass cotangents from `root` down to the leaves, node by node in `backward_order`."""
-    if root.node is None:
-        _add_to_leaf(root, cotangent)
-        return
-    pending = {root.node: [None] * root.node.outputs}
-    pending[root.node][root.output_index] = cotangent
-    for node in backward_order(root.node):
+    pending = {}  # {node: [what has arrived for each of its outputs]}
+    _deliver(root, cotangent, pending)
+    for node in backward_order(root.node) if root.node else ():
         arrived = pending.pop(node, None)
         for parent, value in node.parent_cotangents(arrived) if arrived else ():
             _deliver(parent, value, pending)
@@ -243,20 +240,15 @@ def _parent_nodes(node):
 
 
 def _deliver(parent, cotangent, pending):
-    if parent.node is None:
-        _add_to_leaf(parent, cotangent)
+    if parent.node is None:  # a leaf; beside float64 constants its cotangent may be of that dtype
+        cotangent = widened(cotangent).astype(parent.dtype, copy=False)
+        parent.grad = cotangent if parent.grad is None else kernels.add(parent.grad, cotangent)
         return
     slots = pending.setdefault(parent.node, [None] * parent.node.outputs)
     former = slots[parent.output_index]
     # Out of place: an array that an operation returned may be one that somebody else still holds.
     both = cotangent if former is None else kernels.add(widened(former), widened(cotangent))
     slots[parent.output_index] = both
-
-
-def _add_to_leaf(leaf, cotangent):
-    # Beside float64 constants it may be of that dtype.
-    cotangent = widened(cotangent).astype(leaf.dtype, copy=False)
-    leaf.grad = cotangent if leaf.grad is None else kernels.add(leaf.grad, cotangent)
 
 
 def record(name, inputs, output, gradient, always=False):
@@ -266,10 +258,11 @@ def record(name, inputs, output, gradient, always=False):
     needs it, for what reaches parameters that are not among its inputs.
     """
     parents = tuple(_parent(i) if isinstance(i, Tensor) else None for i in inputs)
-    if not _Mode.recording or not (always or any(parent is not None for parent in parents)):
-        return _tensors(output, None)
-    outputs = len(output) if isinstance(output, tuple) else 1
-    return _tensors(output, Node(name, parents, gradient, outputs))
+    outputs, node = output if isinstance(output, tuple) else (output,), None
+    if _Mode.recording and (always or any(parent is not None for parent in parents)):
+        node = Node(name, parents, gradient, len(outputs))
+    tensors = tuple(_tensor(array, node, i) for i, array in enumerate(outputs))
+    return tensors if isinstance(output, tuple) else tensors[0]
 
 
 def _parent(tensor):
@@ -279,12 +272,6 @@ def _parent(tensor):
     if tensor.node is None:
         return tensor
     return Output(tensor.node, tensor.output_index, tensor.shape)
-
-
-def _tensors(output, node):
-    if isinstance(output, tuple):
-        return tuple(_tensor(array, node, i) for i, array in enumerate(output))
-    return _tensor(output, node, 0)
 
 
 def _tensor(array, node, index):

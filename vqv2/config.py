@@ -26,6 +26,13 @@ def level_names(count):
     return ("top", *(f"middle{i}" for i in range(1, count - 1)), "bottom")
 
 
+def check_levels(names, levels):
+    """Raise `InputError` where one of the `names` is not that of a level."""
+    for name in names:
+        if name not in levels:
+            raise InputError(f"there is no level {name!r}: the levels are {', '.join(levels)}")
+
+
 class Interval(typing.NamedTuple):
     """The numbers that a field may have: `least` to `most`, perhaps `without` one of these two."""
 

@@ -16,19 +16,18 @@ from numpy.random import Generator
 from backends import Array
 from backends.process.communication import Communicator, Single
 from vqv2.agreement import check_agreement, fingerprint
-from vqv2.config import Config
+from vqv2.config import Config, check_levels
 from vqv2.errors import InputError
 from vqv2.models.autoencoder import Autoencoder, Codes
 from vqv2.models.prior import Prior
 from vqv2.run import Run
-from vqv2.run.codes import training_classes
 from vqv2.sampling import (
     Settings,
     batch_size,
     check_given,
     class_numbers,
     draw_in_turns,
-    noise_generator,
+    level_generator,
     sample_codes,
 )
 
@@ -71,10 +70,10 @@ class Hierarchy:
     def load(cls, folder: str | PathLike[str], priors: bool = True, best: bool = False) -> Self:
         """The hierarchy in a run folder, with those priors that are there (none: `priors=False`).
 
-        Priors are as their training left them, or, with `best`, as they were when their held-out
-        loss was lowest. Which classes they have learned the run's codes tell; without these all
-        of them count. Raises `InputError` when the folder is no run, when a file in it is damaged,
-        or when a prior learned the codes of another autoencoder.
+        `folder` may be the name of one that comes with vqv2 (`vqv2.run.pretrained`). Priors are as
+        their training left them, or, with `best`, as they were when their held-out loss was lowest.
+        Raises `InputError` when the folder is no run, when a file in it is damaged, or when a prior
+        learned the codes of another autoencoder.
         """
         run = Run.open(folder)
         autoencoder, identity = run.load_autoencoder()
@@ -86,7 +85,7 @@ class Hierarchy:
         ]
         loaded = {level: run.load_prior(level, identity, best) for level in trained}
         identities = {level: run.prior_identity(level, best) for level in trained}
-        learned = training_classes(run.codes_folder, identity) if run.config.conditional else None
+        learned = run.learned_classes(trained[0], best) if trained else None
         return cls(run.config, run.class_names, autoencoder, loaded, identity, learned, identities)
 
     @property
@@ -223,13 +222,14 @@ class Hierarchy:
         levels       the coarsest levels, down to the finest that is drawn; default all
         given        {level: (count, size, size)} codes to keep, -1 where to draw: a whole top map,
                      or the rows to continue from
-        seed         same seed, same batch, same backend: same codes
+        seed         same seed, same backend: same codes, whatever is drawn beside them, as far as
+                     rounding does not decide between two codes
         batch        how many are drawn side by side
         storage      "bfloat16" reads rounded weights, on a processor in half the time for small
                      batches
         communicator the processes that share the work (`backends.process.communication`): they take
                      turns with batches of equal size, at most `batch`, and all get all the codes
-        first        the sample to begin with, of those that the seed gives: a multiple of `batch`
+        first        the sample to begin with, of those that the seed gives
 
         Raises `InputError`, at once, when a level's prior is not trained, for an unknown class, and
         when the processes do not all draw the same from the same priors.
@@ -238,25 +238,22 @@ class Hierarchy:
         _check_at_least(0, seed=seed, first=first)
         communicator = communicator or Single()
         batch = batch_size(count, batch, communicator)
-        if first > count or (first < count and first % batch):
-            raise InputError(
-                f"first {first} must be a multiple of the batch, {batch}, and at most {count}"
-            )
+        if first > count:
+            raise InputError(f"first {first} must be at most {count}")
         levels = self.drawn_levels(levels)
         given = self._check_given({} if given is None else given, count, levels)
         self._check_priors([level for level in levels if not _is_whole(given.get(level))])
-        rng = np.random.default_rng(seed)
-        labels = self.labels(label, count, rng)
+        labels = self.labels(label, count, np.random.default_rng(seed))
         settings = {level: self.settings(level, temperature, top_k, top_p) for level in levels}
         numbers = {"count": count, "first": first, "seed": seed, "batch": batch}
         alike = {**numbers, "method": method, "storage": storage}
         check_agreement(communicator, lambda: self._facts(alike, labels, settings, given))
         how = (method, progress and communicator.rank == 0, storage)
 
-        def draw(places, number):
+        def draw(places):
             return self._sample_batch(
-                places.stop - places.start,
-                noise_generator(seed, number) if number else rng,
+                places,
+                seed,
                 None if labels is None else labels[places],
                 settings,
                 {level: kept[places] for level, kept in given.items()},
@@ -276,19 +273,19 @@ class Hierarchy:
             **{f"prior of {level}": fingerprint(prior) for level, prior in self.priors.items()},
         }
 
-    def _sample_batch(self, count, rng, labels, settings, given, how):
-        """Codes {level: (count, size, size)} drawn side by side, from the top level down."""
+    def _sample_batch(self, places, seed, labels, settings, given, how):
+        """Codes {level: (n, size, size)} of the samples `places`, from the top level down."""
         method, progress, storage = how
         codes = {}
-        for level in settings:
+        for number, level in enumerate(settings):
             kept = given.get(level)
             if _is_whole(kept):
                 codes[level] = kept  # nothing to draw: needs no prior
                 continue
             codes[level] = sample_codes(
                 self.priors[level],
-                count,
-                rng,
+                places.stop - places.start,
+                level_generator(seed, number),
                 labels,
                 list(codes.values()),
                 settings[level],
@@ -296,6 +293,7 @@ class Hierarchy:
                 method,
                 f"{level} codes" if progress else None,
                 storage,
+                places.start,
             )
         return codes
 
@@ -307,21 +305,13 @@ class Hierarchy:
         if levels is None:
             return self.levels
         chosen = [] if isinstance(levels, str) or not isinstance(levels, Iterable) else list(levels)
-        self._check_names(chosen)
+        check_levels(chosen, self.levels)
         if not chosen or chosen != list(self.levels[: len(chosen)]):
             raise InputError(
                 f"levels {levels!r} cannot be drawn: give a list of the coarsest ones, such as "
                 f"{list(self.levels[:1])}, of {', '.join(self.levels)}"
             )
         return self.levels[: len(chosen)]
-
-    def _check_names(self, levels):
-        """Raise `InputError` unless there are levels of these names."""
-        for level in levels:
-            if level not in self.levels:
-                raise InputError(
-                    f"there is no level {level!r}: the levels are {', '.join(self.levels)}"
-                )
 
     def labels(self, label: Label, count: int, rng: Generator) -> np.ndarray | None:
         """Class numbers (count,) of a label as `sample` takes it, or None without classes.
@@ -396,7 +386,7 @@ class Hierarchy:
     def _count_of(self, codes):
         """N of codes {level: (N, size, size)}, the same for all levels and at least 1."""
         self._check_by_level("codes", codes)
-        self._check_names(codes)
+        check_levels(codes, self.levels)
         counts = {level: _map_count(level, maps) for level, maps in codes.items()}
         if len(set(counts.values())) > 1:
             numbers = ", ".join(f"{count} of {level}" for level, count in counts.items())
@@ -408,7 +398,7 @@ class Hierarchy:
 
     def _check_given(self, given, count, levels):
         self._check_by_level("given", given)
-        self._check_names(given)
+        check_levels(given, self.levels)
         for level, codes in given.items():
             if level not in levels:
                 raise InputError(

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from pathlib import Path
 
 from backends.process.communication import Single
 from vqv2.agreement import check_agreement
@@ -31,7 +32,7 @@ def open_or_begin(folder, config, data, sources):
     another configuration or its autoencoder has learned from other images. Stages that have begun
     keep the precision that "auto" was for them.
     """
-    begun = Run.open(folder).config if is_run(folder) else None
+    begun = Run.open(Path(folder)).config if is_run(folder) else None
     config = _in_begun_precision(config, begun) if begun else config
     run = Run(folder, config, sources["train"].class_names, images.absolute_data(data))
     if begun:

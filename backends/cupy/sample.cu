@@ -14,18 +14,47 @@ __device__ inline bool comes_first(Real a, int i, Real b, int j)
     return a_nan || a == b ? i < j : a > b;
 }
 
-// The code of a row of logits, for thread 0 of the block. kept, weights, dropped: (rows, count),
-// room for the scaled logits that top_k leaves, their exponentials, and which codes are out.
-// `drawing` is 0 where the likeliest code is asked for.
+// Gumbel noise of a code, as `gumbel_noise` has it: in double, so that it is the same everywhere.
+__device__ inline Real gumbel(Word seed, long long index)
+{
+    double u = (double(hashed(seed, index) >> 12) + 0.5) * 0x1p-52;
+    return Real(-log(-log(u)));
+}
+
+struct Choice {
+    Real value;
+    int code;
+
+    __device__ void consider(Real other, int other_code)
+    {
+        if (comes_first(other, other_code, value, code)) value = other, code = other_code;
+    }
+};
+
+// The choice among those of all threads of a block, for every one of them.
+__device__ inline Choice choice_of_block(Choice own)
+{
+    __shared__ Choice choices[THREADS / WARP];
+    for (int distance = WARP / 2; distance > 0; distance /= 2) {
+        Real other = __shfl_xor_sync(ALL_LANES, own.value, distance);
+        own.consider(other, __shfl_xor_sync(ALL_LANES, own.code, distance));
+    }
+    if (threadIdx.x % WARP == 0) choices[threadIdx.x / WARP] = own;
+    __syncthreads();
+    for (int w = 0; w < THREADS / WARP; w++) own.consider(choices[w].value, choices[w].code);
+    return own;
+}
+
+// The code of a row of logits at a position, for every thread of the block. kept, weights, dropped:
+// (rows, count), room for the scaled logits that top_k leaves, their exponentials, and which codes
+// are out. `drawing` is 0 where the likeliest code is asked for.
 __device__ inline int drawn(
-    const Real* logits, const Real* gumbel, long long row, long long noise, Real* kept,
-    Real* weights, int* dropped, int count, Real temperature, int top_k, Real top_p, int drawing)
+    const Real* logits, const Word* seeds, long long position, Real* kept, Real* weights, int* dropped,
+    int count, Real temperature, int top_k, Real top_p, int drawing)
 {
     __shared__ Real peaks[THREADS / WARP], totals[THREADS / WARP];
-    __shared__ Real best_values[THREADS];
-    __shared__ int best_places[THREADS];
+    long long row = blockIdx.x;
     logits += row * count;
-    gumbel += noise * count;
     kept += row * count;
     weights += row * count;
     dropped += row * count;
@@ -51,45 +80,35 @@ __device__ inline int drawn(
         }
     }
 
-    Real best = 0;
-    int place = count;  // none yet
+    Choice own = {__uint_as_float(0xff800000u), count};  // minus infinity: no code yet
     for (int k = threadIdx.x; k < count; k += THREADS) {
-        Real value = !drawing ? logits[k] : dropped[k] ? LOWEST : kept[k] + gumbel[k];
-        if (place == count || comes_first(value, k, best, place)) best = value, place = k;
+        if (!drawing)
+            own.consider(logits[k], k);
+        else
+            own.consider(dropped[k] ? LOWEST : kept[k] + gumbel(seeds[row], position * count + k), k);
     }
-    best_values[threadIdx.x] = best;
-    best_places[threadIdx.x] = place;
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        for (int i = 1; i < THREADS; i++) {
-            bool found = best_places[i] < count;
-            if (found && comes_first(best_values[i], best_places[i], best, place))
-                best = best_values[i], place = best_places[i];
-        }
-    }
-    return place;
+    return choice_of_block(own).code;
 }
 
 extern "C" __global__ void sample_codes(
-    const Real* logits, const Real* gumbel, Real* kept, Real* weights, int* dropped,
-    long long* codes, int count, Real temperature, int top_k, Real top_p, int drawing)
+    const Real* logits, const Word* seeds, Real* kept, Real* weights, int* dropped, long long* codes,
+    int position, int count, Real temperature, int top_k, Real top_p, int drawing)
 {
-    int place = drawn(logits, gumbel, blockIdx.x, blockIdx.x, kept, weights, dropped, count,
-                      temperature, top_k, top_p, drawing);
-    if (threadIdx.x == 0) codes[blockIdx.x] = place;
+    int code = drawn(logits, seeds, position, kept, weights, dropped, count, temperature, top_k,
+                     top_p, drawing);
+    if (threadIdx.x == 0) codes[blockIdx.x] = code;
 }
 
-// The codes (rows, positions) of the position that `where` holds, where none is given yet; `gumbel`
-// (size, rows, count) is the noise of the position's row of the map (position_step.py).
+// The codes (rows, positions) of the position that `where` holds, where none is given yet
+// (sampling_step.py).
 extern "C" __global__ void sample_codes_at(
-    const Real* logits, const Real* gumbel, Real* kept, Real* weights, int* dropped,
-    long long* codes, const long long* where, int size, int positions, int count, Real temperature,
-    int top_k, Real top_p, int drawing)
+    const Real* logits, const Word* seeds, Real* kept, Real* weights, int* dropped, long long* codes,
+    const long long* where, int positions, int count, Real temperature, int top_k, Real top_p,
+    int drawing)
 {
-    int position = where[0];
-    long long noise = position % size * (long long)gridDim.x + blockIdx.x;
-    int place = drawn(logits, gumbel, blockIdx.x, noise, kept, weights, dropped, count, temperature,
-                      top_k, top_p, drawing);
-    long long* code = codes + blockIdx.x * (long long)positions + position;
-    if (threadIdx.x == 0 && *code < 0) *code = place;
+    long long position = where[0];
+    int code = drawn(logits, seeds, position, kept, weights, dropped, count, temperature, top_k,
+                     top_p, drawing);
+    long long* place = codes + blockIdx.x * (long long)positions + position;
+    if (threadIdx.x == 0 && *place < 0) *place = code;
 }

@@ -41,14 +41,11 @@ def attend_at(where, size, x, w, offset, projected, past, joined):
 
 
 @kernels.sample_at.version("cupy")
-def sample_at(
-    where, size, logits, gumbel, codes, temperature, top_k, top_p, kept, weights, dropped
-):
+def sample_at(where, logits, seeds, codes, temperature, top_k, top_p, kept, weights, dropped):
     rows, count = logits.shape
-    drawing = int(temperature != 0)
-    settings = (float(temperature if drawing else 1), int(top_k), float(top_p), drawing)
-    arrays = (logits, gumbel, kept, weights, dropped, codes, where)
-    sizes = (size, codes.shape[1], count)
+    settings = sample.settings(temperature, top_k, top_p)
+    arrays = (logits, seeds, kept, weights, dropped, codes, where)
+    sizes = (codes.shape[1], count)
     sample.source.launch("sample_codes_at", rows, cuda.THREADS, *arrays, *sizes, *settings)
 
 

@@ -13,15 +13,15 @@ from backends.numba import (  # noqa: F401  (each registers its versions)
     batch_norm,
     causal_conv,
     conv,
-    cross_entropy,
     elementwise,
     logistic_mixture,
+    loss,
     matmul,
     packing,
     quantize,
     rows_above,
+    sample,
     sampling_step,
-    squared_error,
 )
 
 BY_REFERENCE = (
@@ -29,9 +29,7 @@ BY_REFERENCE = (
     kernels.follow_moments,  # a few numbers
     kernels.sigmoid,  # of small maps only: gates have one of their own
     kernels.unscale,  # float16, whose losses are scaled, is for devices
-    kernels.sample_codes,  # one row per image
     # A few numbers for each image:
-    kernels.sample_at,
     kernels.embed_at,
     kernels.remember_at,
     kernels.advance,

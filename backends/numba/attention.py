@@ -21,9 +21,9 @@ import math
 import numpy as np
 
 from backends import kernels
-from backends.numba.elementwise import hashed
 from backends.numba.engine.compiled import compiled, part, prange
 from backends.numba.engine.exponential import exp
+from backends.numba.engine.hashing import hashed
 from backends.numba.engine.tile import BLOCK, add_product
 from backends.reference import attention as reference
 from backends.reference.elementwise import dropout_numbers

@@ -7,8 +7,9 @@ import numpy as np
 from backends import kernels
 from backends.arrays import rows_of
 from backends.numba.addition import add, sum_rows
-from backends.numba.engine.compiled import compiled, flat, part, prange
+from backends.numba.engine.compiled import compiled, flat, prange
 from backends.numba.engine.exponential import ONE, exp
+from backends.numba.engine.hashing import hashed
 from backends.reference.elementwise import dropout_numbers
 
 
@@ -146,15 +147,6 @@ def _gate_gradient_loop(x, dy, dx):
             s = ONE / (ONE + exp(-x[n, 1, c]))
             dx[n, 0, c] = dy[n, c] * s
             dx[n, 1, c] = dy[n, c] * x[n, 0, c] * s * (ONE - s)
-
-
-@part
-def hashed(seed, index):
-    """What `keep` compares with rate * 2^24, for compiled loops: uint64 numbers."""
-    z = seed + (index + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (z ^ (z >> np.uint64(31))) >> np.uint64(40)
 
 
 @kernels.dropout.version("numba")

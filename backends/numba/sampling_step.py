@@ -14,6 +14,7 @@ from backends.numba.engine.exponential import ONE, ZERO, exp
 from backends.numba.engine.largest import largest
 from backends.numba.engine.products import panel_rows
 from backends.numba.engine.tile import BLOCK, add_product
+from backends.numba.sample import sample_codes
 from backends.reference import sampling_step as reference
 
 
@@ -30,6 +31,13 @@ def gated_at(where, size, x, row, w, offset, inner, inner_w, inner_offset, follo
     if x.dtype != np.float32:
         return reference.gated_at(*layer)
     _gated_loop(*layer)
+
+
+@kernels.sample_at.version("numba")
+def sample_at(where, logits, seeds, codes, temperature, top_k, top_p, kept, weights, dropped):
+    position = int(where[0])
+    drawn = sample_codes(logits, seeds, position, temperature, top_k, top_p)
+    codes[:, position] = np.where(codes[:, position] < 0, drawn, codes[:, position])
 
 
 @kernels.attend_at.version("numba")

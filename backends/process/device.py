@@ -32,7 +32,8 @@ _LIBRARIES = (
 def missing_libraries():
     """A sentence for each CUDA library that the package cupy needs here and cannot load.
 
-    cuRAND is not among them: noise is drawn on the host. [] as well where there is no cupy.
+    cuRAND is not among them: what is left to chance is hashed (`backends.reference.hashing`). []
+    as well where there is no cupy.
     """
     if importlib.util.find_spec("cupy") is None:
         return []

@@ -4,14 +4,14 @@ Plain functions of arrays: no backend is chosen here, and nothing is fast. `xp` 
 of the arguments. The tests hold every fast version against these. A reading order:
 
     elementwise         activations, gates, and dropout that stores no mask
+    hashing             chance without a state: what dropout drops, the noise of a draw
     conv                convolution, and both of its gradients as sums over the kernel's taps
     batch_norm          biases and batch normalisation: sums over positions
     quantize            equations 1 and 3: the nearest code, and what became of each code
-    squared_error       the loss of the autoencoder
+    loss                mean squared error for the autoencoder, cross-entropy for the priors
     causal_conv         a convolution that sees what comes earlier in raster order only
     attention           strictly causal attention (section A.2)
     matmul              what a linear layer is
-    cross_entropy       the loss of the priors
     logistic_mixture    the loss of a prior over vectors (Table 5, no quantisation)
     adam                the optimiser, and Polyak's average
     sample              codes drawn from logits
@@ -29,14 +29,14 @@ from backends.reference import (  # noqa: F401
     batch_norm,
     causal_conv,
     conv,
-    cross_entropy,
     elementwise,
+    hashing,
     logistic_mixture,
+    loss,
     matmul,
     packing,
     quantize,
     rows_above,
     sample,
     sampling_step,
-    squared_error,
 )

@@ -26,7 +26,7 @@ def _masks(queries, rate, seed):
     if rate == 0:
         return causal, queries.dtype.type(1)
     index = xp.arange(math.prod(many) * length**2, dtype=xp.uint64)
-    kept = keep(xp, seed, index.reshape(*many, length, length), rate)
+    kept = keep(seed, index.reshape(*many, length, length), rate)
     return causal, kept * queries.dtype.type(1 / (1 - rate))
 
 

@@ -7,6 +7,7 @@ the dtype of their first argument.
 import numpy as np
 
 from backends.arrays import array_module, rows_of
+from backends.reference.hashing import hashed
 
 
 def add(a, b):
@@ -80,27 +81,22 @@ def gate_gradient(x, dy):
     return xp.concatenate([dy * s, dy * a * s * (1 - s)], axis=-1)
 
 
-def keep(xp, seed, index, rate):
+def keep(seed, index, rate):
     """Whether dropout keeps the elements numbered `index` (uint64): a boolean array.
 
-    The decision is a hash of (seed, index), the index-th output of the splitmix64 generator, so
-    that no mask is ever stored: forward and backward pass, and every backend, recompute it.
+    The decision is a hash of (seed, index), so that no mask is ever stored: forward and backward
+    pass, and every backend, recompute it.
     """
-    z = xp.uint64(seed) + (index + xp.uint64(1)) * xp.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> xp.uint64(30))) * xp.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> xp.uint64(27))) * xp.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> xp.uint64(31))
-    return (z >> xp.uint64(40)) >= xp.uint64(int(rate * 2**24))
-
-
-def seed_from(seed, first):
-    """The seed with which `keep` decides about element i as `seed` does about element first + i."""
-    return (seed + first * 0x9E3779B97F4A7C15) % 2**64
+    return hashed(np.uint64(seed), index) >= _threshold(rate)
 
 
 def dropout_numbers(rate, seed, dtype):
     """Dropout in numbers for loops: what the hash of `keep` must reach, the seed, the factor."""
-    return np.uint64(int(rate * 2**24)), np.uint64(seed), dtype.type(1 / (1 - rate))
+    return _threshold(rate), np.uint64(seed), dtype.type(1 / (1 - rate))
+
+
+def _threshold(rate):
+    return np.uint64(int(rate * 2**24) << 40)  # the upper 24 bits of a hash decide
 
 
 def dropout(x, rate, seed):
@@ -109,7 +105,7 @@ def dropout(x, rate, seed):
     Which ones is decided by `keep(seed, position)`; the gradient is the same map applied to dy.
     """
     xp = array_module(x)
-    kept = keep(xp, seed, xp.arange(x.size, dtype=xp.uint64), rate).reshape(x.shape)
+    kept = keep(seed, xp.arange(x.size, dtype=xp.uint64), rate).reshape(x.shape)
     return xp.where(kept, x * x.dtype.type(1 / (1 - rate)), 0)
 
 

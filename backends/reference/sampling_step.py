@@ -76,17 +76,14 @@ def attend(query, keys, values, count):
     return (weights[:, :, None] @ values)[:, :, 0]
 
 
-def sample_at(
-    where, size, logits, gumbel, codes, temperature, top_k, top_p, kept, weights, dropped
-):
+def sample_at(where, logits, seeds, codes, temperature, top_k, top_p, kept, weights, dropped):
     """Draw the codes of the position as `sample_codes` does; those given (>= 0) stay.
 
-    logits (N, K), gumbel (size, N, K) of the position's row. kept, weights (N, K) and dropped
-    (N, K) int32 are room to work in; what they hold afterwards means nothing.
+    logits (N, K); seeds (N,), uint64, of the images' noise. kept, weights (N, K) and dropped (N, K)
+    int32 are room to work in; what they hold afterwards means nothing.
     """
     position = int(where[0])
-    noise = gumbel[position % size]
-    drawn = sample.sample_codes(logits, noise, temperature, top_k, top_p)
+    drawn = sample.sample_codes(logits, seeds, position, temperature, top_k, top_p)
     chosen = codes[:, position]
     codes[:, position] = array_module(codes).where(chosen < 0, drawn, chosen)
 

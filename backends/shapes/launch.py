@@ -152,8 +152,8 @@ def _embed_at(given):
 
 
 def _sample_at(given):
-    """Logits, and as much noise; a code for every image."""
-    return 2 * given["logits"].nbytes, 8 * len(given["logits"])
+    """Logits, and a seed for every image; a code for every image."""
+    return given["logits"].nbytes + given["seeds"].nbytes, 8 * len(given["logits"])
 
 
 _FEW_ROWS = [

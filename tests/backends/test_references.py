@@ -56,7 +56,7 @@ def test_causal_attention(dropout_on):
     np.testing.assert_array_equal(output[:, 0], 0)
     for b, i in np.ndindex(batch, length):
         numbers = ((b * length + i) * length + np.arange(i)).astype(np.uint64)
-        factors = keep(np, seed, numbers, rate) / (1 - rate)
+        factors = keep(seed, numbers, rate) / (1 - rate)
         logits = keys[b, :i] @ queries[b, i] / math.sqrt(width)
         logits = logits * factors if dropout_on == "logits" else logits
         total = np.exp(logits).sum()
@@ -88,8 +88,8 @@ def test_keep_is_the_generator_splitmix64():
     published = (0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F)  # outputs for seed 0
     for index, output in enumerate(published):
         number = np.array([index], np.uint64)
-        assert keep(np, 0, number, (output >> 40) / 2**24)[0]
-        assert not keep(np, 0, number, ((output >> 40) + 1) / 2**24)[0]
+        assert keep(0, number, (output >> 40) / 2**24)[0]
+        assert not keep(0, number, ((output >> 40) + 1) / 2**24)[0]
 
 
 def test_dropout_drops_at_its_rate_and_keeps_the_mean():

@@ -16,15 +16,14 @@ from tests.cases import (
     batch_norm,
     causal_conv,
     conv,
-    cross_entropy,
     elementwise,
     logistic_mixture,
+    loss,
     matmul,
     quantize,
     rows_above,
     sample,
     sampling_step,
-    squared_error,
 )
 from tests.cases.draw import LAYOUTS, Draw
 
@@ -36,9 +35,8 @@ CASES = {
     **attention.CASES,
     **elementwise.CASES,
     **batch_norm.CASES,
-    **squared_error.CASES,
     **quantize.CASES,
-    **cross_entropy.CASES,
+    **loss.CASES,
     **logistic_mixture.CASES,
     **sample.CASES,
     **matmul.CASES,

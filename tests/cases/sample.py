@@ -1,5 +1,7 @@
 """Cases of drawing codes from logits."""
 
+import numpy as np
+
 from backends import kernels
 from tests.cases.draw import table
 
@@ -17,8 +19,13 @@ SAMPLINGS = {
 }
 
 
+def seeds(draw, rows):
+    """Of the noise of maps."""
+    return draw.rng.integers(0, 2**64, rows, np.uint64)
+
+
 def _sample_codes(rows, count, temperature, top_k, top_p, draw):
-    return draw(rows, count), draw(rows, count), temperature, top_k, top_p
+    return draw(rows, count), draw.place(seeds(draw, rows)), 7, temperature, top_k, top_p
 
 
 CASES = {

@@ -16,8 +16,7 @@ from tests.small import AUTOENCODER, write_images
 from vqv2.cli.arguments import by_level
 from vqv2.cli.main import main
 from vqv2.errors import InputError
-from vqv2.pictures.grid import GAP, MARGIN
-from vqv2.pictures.hierarchy import SHOWN_PIXELS
+from vqv2.pictures import GAP, MARGIN, SHOWN_PIXELS
 from vqv2.run import Run
 
 SMALL = [

@@ -10,6 +10,9 @@ import pytest
 from tests.processes import finish, started
 from tests.small import train_all
 from vqv2.cli.main import main
+from vqv2.lab.play import PlayServer
+from vqv2.run import Run, pretrained
+from vqv2.run.compact import compact
 from vqv2.training import Schedule
 
 
@@ -31,6 +34,17 @@ def test_the_printed_address_has_the_page_until_ctrl_c(run_folder):
         process.send_signal(signal.SIGINT)
         status, output, errors = finish(process)
         assert (status, errors) == (0, "") and output.endswith("ended\n")
+
+
+def test_what_comes_with_vqv2_is_played_by_its_name(run_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    compact(Run.open(run_folder), tmp_path / "small")
+    told = []
+    monkeypatch.setattr(PlayServer, "serve_forever", lambda self: told.append(self.model_view()))
+    assert main(["--backend", "reference", "play", "small", "--no-browser"]) == 0
+    assert capsys.readouterr().out.startswith("small: top 4 x 4, bottom 8 x 8\n")
+    assert told[0]["name"] == "small" and told[0]["classes"] == ["0", "1", "2"]
+    assert all(level["trained"] for level in told[0]["levels"])
 
 
 @pytest.mark.parametrize("arguments, words", [

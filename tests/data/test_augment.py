@@ -21,7 +21,7 @@ from vqv2.data.augment import (
     recoloured,
     shift_colours,
 )
-from vqv2.data.prepare import prepare, scaled
+from vqv2.data.source import prepare, scaled
 from vqv2.errors import InputError
 
 DRAWS = 2000

@@ -23,7 +23,7 @@ from vqv2.data.pack_writing import Packing
 from vqv2.data.packed import PackedImages
 from vqv2.data.shard import shard_files, write_shard
 from vqv2.errors import InputError
-from vqv2.files.checksum import seal
+from vqv2.files.opening import seal
 
 SIZE = 28
 SPLITS = ("train", "held_out", "all")

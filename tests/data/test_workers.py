@@ -14,7 +14,7 @@ from tests.processes import finish, is_gone, is_running, started
 from vqv2.data.augment import FFHQ, IMAGENET
 from vqv2.data.folder import FolderImages
 from vqv2.data.load import load_image
-from vqv2.data.prefetch import in_order, prefetched
+from vqv2.data.readers import in_order, prefetched
 from vqv2.data.tree import FolderTree
 from vqv2.data.workers import WorkerDied, WorkerHung, Workers, automatic_count
 from vqv2.errors import InputError

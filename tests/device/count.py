@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vqv2.lab import counting
 from vqv2.lab.bench.cases import training_case
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 BUDGETS = Path(__file__).with_name("budgets.json")
 MODELS = ("autoencoder", "prior", "conditioned prior")

@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 LEARNED = {"autoencoder": "reconstruction", "prior-top": "bits_per_code"}  # what must agree
 LEARNED_TOLERANCE = 0.05  # rounding differs, and with it the codes that some outputs choose

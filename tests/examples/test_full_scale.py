@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vqv2.pictures import shown_scale
-from vqv2.pictures.grid import GAP, MARGIN
+from vqv2.pictures import GAP, MARGIN, shown_scale
 
 pytestmark = pytest.mark.thorough
 

@@ -144,14 +144,14 @@ def test_odd_number_of_channels_is_refused():
 )
 def test_draws_of_many_codes_equal_the_reference(rows, count, choice):
     rng = np.random.default_rng(count)
-    logits, gumbel = rng.standard_normal((2, rows, count))
+    logits, seeds = rng.standard_normal((rows, count)), np.arange(rows, dtype=np.uint64)
     logits[:, count // 2] = logits[:, 0]  # a tie
     logits[0, [0, -1]] = 9, 9  # and one of the likeliest
     logits -= 50
-    expected = kernels.sample_codes.reference(logits, gumbel, *choice)
+    expected = kernels.sample_codes.reference(logits, seeds, 5, *choice)
 
     def check():
-        codes = kernels.sample_codes.versions["cupy"](logits, gumbel, *choice)
+        codes = kernels.sample_codes.versions["cupy"](logits, seeds, 5, *choice)
         np.testing.assert_array_equal(codes, expected)
 
     in_every_order(check)
@@ -196,11 +196,13 @@ def test_what_needs_more_shared_memory_than_a_block_can_have_is_one_sentence(dev
 
 
 def test_nan_among_logits_is_drawn_as_numpy_would():
-    logits, gumbel = np.zeros((2, 300)), np.zeros((2, 300))
+    logits, seeds = np.zeros((2, 300)), np.zeros(2, np.uint64)
     logits[0, 270] = logits[0, 290] = np.nan
     for temperature in (0, 1):
-        codes = kernels.sample_codes.versions["cupy"](logits, gumbel, temperature, 0, 1.0)
-        assert codes.tolist() == [270, 0]
+        settings = (seeds, 4, temperature, 0, 1.0)
+        codes = kernels.sample_codes.versions["cupy"](logits, *settings)
+        assert codes.tolist() == kernels.sample_codes.reference(logits, *settings).tolist()
+        assert codes[0] == 270
 
 
 @pytest.mark.parametrize("kernel", [kernels.relu_gradient, kernels.elu_gradient])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vqv2.autodiff import Tensor
-from vqv2.models.quantizer import Quantizer, usage
+from vqv2.models.quantizer import Quantizer, code_usage, usage
 
 
 def outputs(rng, count=64, dimension=3):
@@ -168,3 +168,4 @@ def test_fewer_outputs_than_codes_still_start():
 def test_usage():
     assert usage(np.array([5, 5, 0, 0])) == (pytest.approx(2.0), 2)
     assert usage(np.array([7, 0])) == (pytest.approx(1.0), 1)
+    assert code_usage(np.array([[0, 0], [1, 1]], np.uint16), 4) == (pytest.approx(2.0), 2)

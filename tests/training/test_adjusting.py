@@ -168,7 +168,7 @@ def test_there_is_a_way_back_from_a_checkpoint_that_diverges_at_any_rate(begun, 
 
 
 def test_steps_that_float16_left_out_are_counted_in_any_precision(begun, monkeypatch):
-    monkeypatch.setattr("vqv2.loss_scale.FIRST", 2.0**30)
+    monkeypatch.setattr("vqv2.optim.FIRST", 2.0**30)
     run, left_out = begun("autoencoder"), []
     for steps, precision in ((6, "float16"), (7, "bfloat16"), (8, "float32"), (9, "float16")):
         more = ("--resume", "--steps", str(steps), "--precision", precision)

@@ -8,7 +8,7 @@ import pytest
 from vqv2.config import ClassifierConfig, replace
 from vqv2.optim import prior_learning_rate
 from vqv2.presets import PRESETS
-from vqv2.training.advice import advice
+from vqv2.training.record import advice
 
 PAPER = PRESETS["imagenet256"]
 

@@ -8,7 +8,7 @@ import pytest
 import backends
 from backends import shapes
 from tests.small import AUTOENCODER, CONFIG, write_images
-from vqv2 import loss_scale, pipeline
+from vqv2 import optim, pipeline
 from vqv2.cli.main import main
 from vqv2.config import AutoencoderConfig, PriorConfig
 from vqv2.errors import InputError
@@ -16,7 +16,7 @@ from vqv2.models.autoencoder import Autoencoder
 from vqv2.run import Run, checkpoint
 from vqv2.run.log import read_log
 from vqv2.training import Schedule, TrainingError
-from vqv2.training.precision import resolved
+from vqv2.training.task import resolved
 
 QUIET = Schedule(log_every=1, validate_every=6, progress=False)
 CHECKED = dataclasses.replace(QUIET, check_finite=True)
@@ -57,7 +57,7 @@ def _last_loss(folder):
 
 
 def test_a_scaled_training_with_overflows_continues_exactly(tmp_path, sources, monkeypatch):
-    monkeypatch.setattr(loss_scale, "FIRST", 2.0**30)  # too much for the first steps
+    monkeypatch.setattr(optim, "FIRST", 2.0**30)  # too much for the first steps
     whole = train(tmp_path / "whole", sources, "float16", 24)
     train(tmp_path / "parts", sources, "float16", 5)
     parts = train(tmp_path / "parts", sources, "float16", 24, resume=True)
@@ -74,7 +74,7 @@ def test_a_scaled_training_with_overflows_continues_exactly(tmp_path, sources, m
 def test_looking_for_what_is_not_finite_leaves_overflows_of_the_scale_alone(
     tmp_path, sources, monkeypatch
 ):
-    monkeypatch.setattr(loss_scale, "FIRST", 2.0**30)
+    monkeypatch.setattr(optim, "FIRST", 2.0**30)
     plain = train(tmp_path / "plain", sources, "float16", 20)
     checked = train(tmp_path / "checked", sources, "float16", 20, schedule=CHECKED)
     for name, array in plain.items():
@@ -84,8 +84,8 @@ def test_looking_for_what_is_not_finite_leaves_overflows_of_the_scale_alone(
 
 def test_what_is_not_finite_is_found_in_float16(tmp_path, sources, monkeypatch):
     """Going forward always; going backward where no smaller scale is left to try."""
-    monkeypatch.setattr(loss_scale, "FIRST", 2.0**30)
-    monkeypatch.setattr(loss_scale, "LEAST", 2.0**30)
+    monkeypatch.setattr(optim, "FIRST", 2.0**30)
+    monkeypatch.setattr(optim, "LEAST", 2.0**30)
     with pytest.raises(TrainingError, match="step 1: conv_transpose2d, .*, going backward, made"):
         train(tmp_path / "backward", sources, "float16", schedule=CHECKED)
     monkeypatch.undo()

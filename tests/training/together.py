@@ -21,7 +21,7 @@ import pytest
 import vqv2.functional as F
 from backends.process.communication import Single, connect, launched
 from tests.small import AUTOENCODER, CONFIG, write_images
-from vqv2 import Hierarchy, agreement, loss_scale, pipeline
+from vqv2 import Hierarchy, agreement, optim, pipeline
 from vqv2.autodiff import Tensor
 from vqv2.cli import processes
 from vqv2.cli.main import main
@@ -70,7 +70,7 @@ def stages(folder):
 def half(folder):
     """Both stages in float16 from a scale that is too large, --check-finite, and going on."""
     small_preset()
-    loss_scale.FIRST = 2.0**30
+    optim.FIRST = 2.0**30
     autoencoder, encode, *priors, _ = commands(folder)
     for command in (autoencoder, *priors):
         half = (*command, "--precision", "float16", "--log-every", "1", "--resume")
@@ -249,7 +249,7 @@ def train(folder, fault):
     if fault == "broken data" and rank == 1:
         AutoencoderTask.batch = _break_at(3, AutoencoderTask.batch)
     if fault == "full disk" and rank == 0:
-        tensors.save_file = _full
+        tensors.write_all = _full
     command = commands(folder)[0]
     sys.exit(main([*command, "--steps", "1000000"]))
 
@@ -270,7 +270,7 @@ def _break_at(step, batch):
     return broken
 
 
-def _full(arrays, path, header):
+def _full(*_):
     raise OSError(28, "No space left on device")
 
 

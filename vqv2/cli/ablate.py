@@ -15,7 +15,7 @@ from vqv2.errors import InputError
 from vqv2.files import atomic_write, write_json
 from vqv2.lab.ablations import latents, prior_grid
 from vqv2.run import Run
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 
 def add_parser(subparsers):

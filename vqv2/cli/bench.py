@@ -15,7 +15,7 @@ from vqv2.lab.bench.machine import measure_limits
 from vqv2.lab.bench.measure import PEERS, Settings, Spread
 from vqv2.lab.bench.reading import costs, limits_line, per_image, table, write_json
 from vqv2.presets import PRESETS
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 EXAMPLES = (
     "vqv2 bench kernels --peer torch",

@@ -5,9 +5,14 @@ import time
 
 import numpy as np
 
-from vqv2.cli.arguments import DATA_HELP, add_command, add_workers, check_seed
-from vqv2.cli.overview import print_overview, print_remarks, print_split
-from vqv2.cli.skipped import list_skipped, print_skipped
+from vqv2.cli.arguments import DATA_HELP, add_command, add_workers, check_count, check_seed
+from vqv2.cli.overview import (
+    list_skipped,
+    print_overview,
+    print_remarks,
+    print_skipped,
+    print_split,
+)
 from vqv2.config import replace
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
 from vqv2.data.images import has_own_size, open_images, open_splits, open_tree
@@ -166,8 +171,7 @@ def _where(root, index):
 
 def _preview(arguments):
     check_seed(arguments.seed)
-    if arguments.count < 1:
-        raise InputError(f"--count {arguments.count} must be at least 1")
+    check_count("--count", arguments.count)
     check_writable(arguments.out, (".png",))
     size = arguments.size
     if size is None and not has_own_size(arguments.data):
@@ -210,8 +214,7 @@ def _speed(arguments):
     config = preset(arguments.preset).autoencoder
     if arguments.batch is not None:
         config = replace(config, {"batch": arguments.batch})
-    if arguments.batches < 1:
-        raise InputError(f"--batches {arguments.batches} must be at least 1")
+    check_count("--batches", arguments.batches)
     for data in arguments.data:
         for number, workers in enumerate(_numbers(arguments.workers)):
             sources = open_splits(data, config.image_size, config.channels, workers)

@@ -1,6 +1,6 @@
 """`vqv2 doctor`: what state a run folder is in, and what to do next."""
 
-from vqv2.cli.arguments import add_command
+from vqv2.cli.arguments import add_command, add_run
 from vqv2.run.doctor import diagnose
 
 
@@ -13,11 +13,7 @@ def add_parser(subparsers):
         ("vqv2 doctor runs/photos", "vqv2 doctor runs/photos --quick"),
         _doctor,
     )
-    parser.add_argument(
-        "run_folder",
-        metavar="RUN",
-        help="a run folder, or a classifier's; nothing in it is changed",
-    )
+    add_run(parser, "a run folder or a classifier's, in which nothing is changed")
     parser.add_argument(
         "--quick", action="store_true", help="do not compare contents with their checksums"
     )

@@ -56,7 +56,6 @@ class DrawnSamples:
             "count": count,
             "class": hierarchy.learned.tolist() if label is None else label,
             "seed": seed,
-            "batch": self.batch,
             **self._how,
             "backend": backends.current(),
             "model": {"autoencoder": hierarchy.identity, **hierarchy.prior_identities},
@@ -129,9 +128,8 @@ class DrawnSamples:
             raise
 
     def _first(self, writer):
-        """The first sample that is missing: a multiple of the batch, or all; 0 without a writer."""
-        written = writer.written(SPLIT) if writer else 0
-        return written if written == self.count else written // self.batch * self.batch
+        """The first sample that is missing; 0 without a writer."""
+        return writer.written(SPLIT) if writer else 0
 
     def _fill(self, writer, first, progress):
         if first and writer:

@@ -2,11 +2,12 @@
 
 from vqv2 import pipeline
 from vqv2.cli.arguments import DATA_HELP, add_command, add_workers, check_seed
+from vqv2.cli.overview import print_skipped
 from vqv2.cli.processes import after_the_first
-from vqv2.cli.skipped import print_skipped
-from vqv2.lab.evaluation import code_usage
+from vqv2.models.quantizer import code_usage
 from vqv2.run import Run
-from vqv2.table import format_table
+from vqv2.run.pretrained import check_own
+from vqv2.terminal import format_table
 
 
 def add_parser(subparsers):
@@ -50,11 +51,10 @@ def add_parser(subparsers):
 def _encode(arguments):
     check_seed(arguments.seed)
     run = Run.open(arguments.run_folder)
+    check_own(run.folder)
     data = arguments.data or run.data
-    sources = after_the_first(
-        arguments.communicator,
-        lambda: pipeline.open_splits(data, run.config.autoencoder, arguments.workers),
-    )
+    with after_the_first(arguments.communicator):
+        sources = pipeline.open_splits(data, run.config.autoencoder, arguments.workers)
     skipped = print_skipped(sources)
     store = pipeline.extract_codes(
         run,

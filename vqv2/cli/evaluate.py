@@ -7,11 +7,12 @@ from vqv2.cli.arguments import (
     DATA_HELP,
     MOST_SAMPLES,
     add_command,
+    add_run,
     by_level,
     check_count,
     check_seed,
 )
-from vqv2.cli.skipped import print_skipped
+from vqv2.cli.overview import print_skipped
 from vqv2.data.images import open_images
 from vqv2.errors import InputError
 from vqv2.files import check_writable
@@ -23,9 +24,10 @@ from vqv2.lab.report.sections import EVALUATIONS, NEED_PRIORS
 from vqv2.lab.report.sections.results import as_text, evaluate, sections_of
 from vqv2.lab.report.sections.subject import Options, Subject
 from vqv2.pictures import check_shown
-from vqv2.progress import progress_bar
 from vqv2.run import Run
+from vqv2.run.pretrained import locate, name_of
 from vqv2.run.rules import check_data_classes
+from vqv2.terminal import progress_bar
 
 MOST = {  # of every amount; what is only asked for by mistake is above
     "images": MOST_SAMPLES,
@@ -53,7 +55,7 @@ def add_parser(subparsers):
         ),
         _evaluate,
     )
-    parser.add_argument("run_folder", metavar="RUN", help="a run folder with an autoencoder")
+    add_run(parser, "a run folder with an autoencoder")
     parser.add_argument("--data", help=f"{DATA_HELP} (default: what the autoencoder learned from)")
     parser.add_argument(
         "--held-out", metavar="DATA", help="all of these images in the place of the held-out ones"
@@ -63,7 +65,7 @@ def add_parser(subparsers):
         metavar="NAME,...",
         help=f"some of: {', '.join(EVALUATIONS)} (default: all that the run has priors for)",
     )
-    parser.add_argument("--out", metavar="DIR", help="default: RUN/evaluation")
+    parser.add_argument("--out", metavar="DIR", help="default: RUN/evaluation or NAME-evaluation")
     _add_amounts(parser)
     _add_sampling(parser)
 
@@ -116,7 +118,7 @@ def _evaluate(arguments):
     check_seed(arguments.seed)
     for name, most in MOST.items():
         check_count(f"--{name.replace('_', '-')}", getattr(arguments, name), most)
-    folder = Path(arguments.out or Path(arguments.run_folder) / "evaluation")
+    folder = Path(arguments.out or _default_folder(arguments.run_folder))
     check_writable(folder / "report.html")
     require_matplotlib()
     run = Run.open(arguments.run_folder)
@@ -135,6 +137,13 @@ def _evaluate(arguments):
         print(f"\nOpen {folder / 'report.html'}")
     if failed:
         raise InputError(_why(failed, measured))
+
+
+def _default_folder(run):
+    """Where the page of a run goes: into it, but not into one that comes with vqv2."""
+    folder = locate(run)
+    name = name_of(folder)
+    return f"{name}-evaluation" if name else folder / "evaluation"
 
 
 def _why(failed, measured):

@@ -1,6 +1,6 @@
 """`vqv2 export`: a trained model's weights for other programs."""
 
-from vqv2.cli.arguments import add_command
+from vqv2.cli.arguments import add_command, add_run
 from vqv2.errors import InputError
 from vqv2.files import check_writable
 from vqv2.lab.interchange import NAMES, write_weights
@@ -20,7 +20,7 @@ def add_parser(subparsers):
         ),
         _export,
     )
-    parser.add_argument("run_folder", metavar="RUN", help="a run folder")
+    add_run(parser, "a run folder")
     parser.add_argument("--part", default="autoencoder", help="autoencoder (default), prior-LEVEL")
     parser.add_argument(
         "--names",

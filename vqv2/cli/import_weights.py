@@ -8,7 +8,7 @@ from vqv2.cli.arguments import (
     check_seed,
     parse_settings,
 )
-from vqv2.cli.skipped import print_skipped
+from vqv2.cli.overview import print_skipped
 from vqv2.data.images import absolute_data
 from vqv2.lab.interchange import begin_run, read_autoencoder
 from vqv2.presets import PRESETS, preset

@@ -5,20 +5,18 @@ import os
 import platform
 
 import backends
-from vqv2.cli.arguments import add_command
-from vqv2.errors import InputError
+from vqv2.cli.arguments import add_command, check_count
 from vqv2.lab import counting
 from vqv2.lab.plan.models import models
 from vqv2.models.prior import Prior
 from vqv2.presets import PRESETS, preset
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 PACKAGES = (
     "vqv2",
     "numpy",
     "numba",
     "pillow",
-    "safetensors",
     "tqdm",
     "matplotlib",
     "cupy-cuda12x",
@@ -95,8 +93,7 @@ def print_parameters(config, classes):
 
     The models are built, and no weight is drawn. Raises `InputError` for less than no class.
     """
-    if classes < 0:
-        raise InputError(f"--classes {classes} must be at least 0")
+    check_count("--classes", classes, least=0)
     rows = []
     for name, case in models(config, classes).items():
         model = counting.model(case)

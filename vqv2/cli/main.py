@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import importlib
 import io
 import os
 import signal
@@ -10,29 +11,10 @@ import sys
 import backends
 from backends import BackendError
 from backends.process import device_memory
-from vqv2.cli import (
-    ablate,
-    bench,
-    config,
-    data,
-    demo,
-    doctor,
-    encode,
-    evaluate,
-    export_weights,
-    import_weights,
-    info,
-    plan,
-    play,
-    processes,
-    reconstruct,
-    reject,
-    sample,
-    train,
-)
-from vqv2.cli.parser import Parser
+from vqv2.cli import processes
+from vqv2.cli.arguments import Parser
+from vqv2.cli.compiling import compilation_shown
 from vqv2.errors import InputError
-from vqv2.progress import compilation_shown
 from vqv2.starting import STATUS, be_interrupted
 from vqv2.terminal import guarded, printable
 from vqv2.training import TrainingError
@@ -40,29 +22,33 @@ from vqv2.training.parallel import ReplicaError
 from vqv2.training.signals import terminable
 from vqv2.version import __version__
 
-COMMANDS = (
-    demo,
-    data,
-    train,
-    encode,
-    sample,
-    play,
-    reconstruct,
-    evaluate,
-    reject,
-    ablate,
-    doctor,
-    config,
-    import_weights,
-    export_weights,
-    info,
-    plan,
-    bench,
+COMMANDS = (  # in the order of `vqv2 --help`; each is a module of this package
+    "demo",
+    "data",
+    "train",
+    "encode",
+    "sample",
+    "play",
+    "reconstruct",
+    "evaluate",
+    "reject",
+    "ablate",
+    "doctor",
+    "config",
+    "compact",
+    "pretrained",
+    "import",
+    "export",
+    "info",
+    "plan",
+    "bench",
 )
+MODULES = {"import": "import_weights", "export": "export_weights"}  # of another name
 
 EXAMPLES = """\
 examples:
   vqv2 demo
+  vqv2 pretrained
   vqv2 train autoencoder --data photos/ --preset imagenet256 --out runs/photos
   vqv2 encode runs/photos
   vqv2 train prior runs/photos --level top
@@ -72,8 +58,8 @@ examples:
 """
 
 
-def build_parser():
-    """The argument parser of `vqv2` with all its sub-commands."""
+def build_parser(commands=COMMANDS):
+    """The argument parser of `vqv2` with these of its sub-commands; only they are imported."""
     parser = Parser(
         prog="vqv2",
         description="VQ-VAE-2: train a hierarchy of discrete codes, and sample images from it.",
@@ -83,9 +69,17 @@ def build_parser():
     parser.add_argument("--version", action="version", version=f"vqv2 {__version__}")
     parser.set_defaults(backend=None, memory_limit=None)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add_parser(subparsers)
+    for command in commands:
+        module = importlib.import_module(f"vqv2.cli.{MODULES.get(command, command)}")
+        module.add_parser(subparsers)
     return parser
+
+
+def _asked_for(words):
+    """The commands that a command line may mean: one, or all where it does not begin with one."""
+    while words[:1] and words[0] in ("--backend", "--memory-limit"):
+        words = words[2:]
+    return words[:1] if words and words[0] in COMMANDS else COMMANDS
 
 
 def main(arguments=None):
@@ -109,7 +103,8 @@ def _main(arguments):
 
 
 def _command(arguments):
-    parsed = build_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    parsed = build_parser(_asked_for(words)).parse_args(words)
     try:
         with _backend(parsed.backend), terminable(), compilation_shown():
             parsed.communicator = processes.communicator_for(parsed)  # chooses the device

@@ -2,14 +2,14 @@
 
 import dataclasses
 
-from vqv2.cli.arguments import add_command
+from vqv2.cli.arguments import add_command, check_count
 from vqv2.config import AUTO, PRECISION
 from vqv2.errors import InputError
 from vqv2.lab.plan import measured, roofline, sampling, scaling, training
 from vqv2.lab.plan.device import DEVICES, GIB, device
 from vqv2.lab.plan.models import models
 from vqv2.presets import PRESETS, preset
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 DEVICES_OF_A_MACHINE = 8
 DAY = 86400  # seconds
@@ -71,9 +71,9 @@ def _plan(arguments):
 
 def _check(arguments):
     for name in ("classes", "batch", "sampling_batch", "devices"):
-        value, least = getattr(arguments, name), 0 if name == "classes" else 1
-        if value is not None and value < least:
-            raise InputError(f"--{name.replace('_', '-')} {value} must be at least {least}")
+        if (value := getattr(arguments, name)) is not None:
+            least = 0 if name == "classes" else 1
+            check_count(f"--{name.replace('_', '-')}", value, least=least)
     if arguments.precision not in PRECISION:
         raise InputError(f"--precision {arguments.precision} must be one of {', '.join(PRECISION)}")
 
@@ -166,7 +166,7 @@ def _print_sampling(cases, on, batch, shares):
         case = dataclasses.replace(case, batch=batch)
         seconds = [sampling.seconds_per_map(case, on, shares, s) for s in ("float32", "bfloat16")]
         rows.append((name, str(case.size**2), *(f"{n:.3g}" for n in seconds)))
-    print(f"sampling {batch} images side by side, without their noise, which the host draws:")
+    print(f"sampling {batch} images side by side:")
     titles = ("model", "positions", "s per image", "s, weights in bfloat16")
     print(format_table(titles, rows) + "\n")
 

@@ -4,7 +4,7 @@ import os
 import sys
 import webbrowser
 
-from vqv2.cli.arguments import add_command
+from vqv2.cli.arguments import add_command, add_run
 from vqv2.errors import InputError
 from vqv2.hierarchy import Hierarchy
 from vqv2.lab.play import PlayServer
@@ -18,10 +18,10 @@ def add_parser(subparsers):
         subparsers,
         "play",
         "a page in the browser: see codes being drawn, edit them, try your own images",
-        ("vqv2 play runs/emoji", "vqv2 play runs/emoji --port 8000 --no-browser"),
+        ("vqv2 play emoji", "vqv2 play runs/emoji --port 8000 --no-browser"),
         _play,
     )
-    parser.add_argument("run_folder", metavar="RUN", help="a run folder; its priors may be missing")
+    add_run(parser, "a run folder (priors may be missing)")
     parser.add_argument("--port", type=int, default=0, metavar="N", help="default: a free one")
     parser.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
     parser.add_argument(

@@ -50,14 +50,14 @@ def _status(main, arguments):
         return 1
 
 
-def after_the_first(communicator, function):
-    """function() in process 0, then in the others, which find what it has left on the disk."""
+@contextlib.contextmanager
+def after_the_first(communicator):
+    """Inside is process 0, and then the others, which find what it has left on the disk."""
     if communicator.rank > 0:
         communicator.barrier()
-    result = function()
+    yield
     if communicator.rank == 0:
         communicator.barrier()
-    return result
 
 
 def communicator_for(command):

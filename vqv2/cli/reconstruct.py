@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from vqv2.cli.arguments import DATA_HELP, MOST_SAMPLES, add_command, check_count
-from vqv2.cli.skipped import print_skipped
+from vqv2.cli.arguments import DATA_HELP, MOST_SAMPLES, add_command, add_run, check_count
+from vqv2.cli.overview import print_skipped
 from vqv2.data.images import open_images
 from vqv2.files import check_writable
 from vqv2.hierarchy import Hierarchy
 from vqv2.lab.evaluation import distortion
 from vqv2.pictures import check_shown, save_reconstructions
 from vqv2.run import Run
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 
 def add_parser(subparsers):
@@ -25,7 +25,7 @@ def add_parser(subparsers):
         ),
         _reconstruct,
     )
-    parser.add_argument("run_folder", metavar="RUN", help="a run folder with an autoencoder")
+    add_run(parser, "a run folder with an autoencoder")
     parser.add_argument("--data", help=f"{DATA_HELP} (default: what the autoencoder learned from)")
     parser.add_argument("--split", default="held_out", help="train, held_out (default) or all")
     parser.add_argument("--count", type=int, default=8, metavar="N", help="images to show")

@@ -11,6 +11,7 @@ from vqv2.cli.arguments import (
     MOST_AT_ONCE,
     MOST_SAMPLES,
     add_command,
+    add_run,
     by_level,
     check_count,
     check_seed,
@@ -27,7 +28,7 @@ from vqv2.lab.evaluation import rejection
 from vqv2.lab.report import Panel, save_curves
 from vqv2.pictures import save_image_grid, shown_scale
 from vqv2.run import Run
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 COLUMNS, LINES = 10, 2  # images of each percentage in the picture of a class
 REAL = 500  # real images of a class, at most, for the scale of the diversity
@@ -48,7 +49,7 @@ def add_parser(subparsers):
         ),
         _reject,
     )
-    parser.add_argument("run_folder", metavar="RUN", help="a run folder with trained priors")
+    add_run(parser, "a run folder with trained priors")
     parser.add_argument(
         "--classifier", required=True, metavar="FOLDER", help="what ranks (`train classifier`)"
     )

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 from pathlib import Path
 
 from vqv2.cli.arguments import (
@@ -9,17 +10,21 @@ from vqv2.cli.arguments import (
     MOST_AT_ONCE,
     MOST_SAMPLES,
     add_command,
+    add_run,
     by_level,
     check_count,
     check_seed,
 )
 from vqv2.cli.drawn import DrawnSamples, kept_until_done
+from vqv2.config import check_levels
 from vqv2.data.save import image_file, rounded
 from vqv2.errors import InputError
 from vqv2.files import check_writable
 from vqv2.hierarchy import Hierarchy
 from vqv2.pictures import check_shown, save_image_grid, shown_scale
-from vqv2.progress import progress_bar
+from vqv2.terminal import progress_bar
+
+OUT = "samples.png"
 
 
 def add_parser(subparsers):
@@ -29,6 +34,7 @@ def add_parser(subparsers):
         "sample",
         "draw new images: top codes, finer codes given them, decode",
         (
+            "vqv2 sample emoji",
             "vqv2 sample runs/emoji --count 16 --out samples.png",
             "vqv2 sample runs/emoji --count 16 --class faces --temperature 0.9 --out faces.png",
             "vqv2 sample runs/emoji --count 16 --temperature top=1,bottom=0.8 --top-p 0.95 \\",
@@ -39,8 +45,10 @@ def add_parser(subparsers):
         _sample,
     )
     parser.set_defaults(shared=True)
-    parser.add_argument("run_folder", metavar="RUN", help="a run folder with trained priors")
-    parser.add_argument("--count", type=int, required=True, metavar="N", help="number of images")
+    add_run(parser, "a run folder with trained priors")
+    parser.add_argument(
+        "--count", type=int, default=16, metavar="N", help="number of images (default: 16)"
+    )
     parser.add_argument("--class", dest="label", metavar="C", help=f"{CLASS_HELP}; default: mixed")
     parser.add_argument(
         "--temperature", default="1", metavar="T", help="a number or per level: top=1,bottom=0.9"
@@ -68,11 +76,10 @@ def add_parser(subparsers):
     )
     parser.add_argument(
         "--out",
-        required=True,
         metavar="FILE",
         help="the picture to write, .png; or .npz for images and labels that --data can read, as "
         "many of every class. What is drawn is kept in FILE.codes until it is written: after an "
-        "interruption the same command goes on",
+        f"interruption the same command goes on (default: {OUT}, where there is none yet)",
     )
 
 
@@ -80,6 +87,7 @@ def _sample(arguments):
     check_seed(arguments.seed)
     check_count("--count", arguments.count, MOST_SAMPLES)
     check_count("--batch", arguments.batch, MOST_AT_ONCE)
+    arguments.out = _default_out() if arguments.out is None else arguments.out
     check_writable(arguments.out, (".png", ".npz"))
     hierarchy = Hierarchy.load(arguments.run_folder, best=arguments.best)
     if not _is_data(arguments.out):
@@ -91,6 +99,13 @@ def _sample(arguments):
         if mine:
             _save(arguments.out, samples)
             print(f"{samples.count} samples in {arguments.out}")
+
+
+def _default_out():
+    """`OUT`, which replaces nothing: nobody has asked for that name."""
+    if os.path.lexists(OUT):
+        raise InputError(f"{OUT} exists: say with --out where the new picture goes")
+    return OUT
 
 
 def _samples(arguments, hierarchy):
@@ -121,10 +136,7 @@ def _levels(hierarchy, finest):
     """The levels from the coarsest down to `finest`; None for all."""
     if finest is None:
         return None
-    if finest not in hierarchy.levels:
-        raise InputError(
-            f"there is no level {finest!r}: the levels are {', '.join(hierarchy.levels)}"
-        )
+    check_levels([finest], hierarchy.levels)
     return hierarchy.levels[: hierarchy.levels.index(finest) + 1]
 
 

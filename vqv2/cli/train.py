@@ -1,12 +1,13 @@
-"""`vqv2 train autoencoder` and `vqv2 train prior`: the two stages; and the classifier's parser."""
+"""`vqv2 train`: the two stages; and the arguments of the classifier, which judges their samples."""
+
+from pathlib import Path
 
 from vqv2 import pipeline
-from vqv2.cli import train_classifier, training
+from vqv2.cli import training
 from vqv2.cli.arguments import DATA_HELP, add_command, add_workers
-from vqv2.cli.overview import print_overview
+from vqv2.cli.overview import print_overview, print_skipped
 from vqv2.cli.processes import after_the_first
 from vqv2.cli.settings import changed
-from vqv2.cli.skipped import print_skipped
 from vqv2.data.images import absolute_data
 from vqv2.errors import InputError
 from vqv2.presets import PRESETS, preset
@@ -23,7 +24,7 @@ def add_parser(subparsers):
     stages = parser.add_subparsers(title="stages", metavar="STAGE", required=True)
     _add_autoencoder(stages)
     _add_prior(stages)
-    train_classifier.add_parser(stages)
+    _add_classifier(stages)
 
 
 def _add_autoencoder(stages):
@@ -36,6 +37,7 @@ def _add_autoencoder(stages):
             "vqv2 train autoencoder --data photos/ --preset imagenet256 --out runs/photos \\",
             "     --batch 16 --set hidden_units=64 --set residual_units=32",
             "vqv2 train autoencoder --from runs/photos --data mine/ --out runs/mine --steps 5000",
+            "vqv2 train autoencoder --from emoji --data mine/ --out runs/mine --steps 2000",
             "vqv2 train autoencoder --out runs/photos --resume",
             "vqv2 train autoencoder --out runs/photos --resume --set learning_rate=1e-4",
         ),
@@ -75,12 +77,40 @@ def _add_prior(stages):
     training.add_settings_file(parser)
 
 
+def _add_classifier(stages):
+    parser = add_command(
+        stages,
+        "classifier",
+        "for evaluation: train a small classifier on images with classes",
+        (
+            "vqv2 train classifier --data fashion-mnist --set channels=1 --out runs/classifier",
+            "vqv2 train classifier --data photos/ --set image_size=64 --steps 5000 \\",
+            "     --out runs/classifier",
+            "vqv2 train classifier --out runs/classifier --resume --steps 8000 \\",
+            "     --set learning_rate=1e-3",
+            "vqv2 train classifier --data samples.npz --test fashion-mnist --set channels=1 \\",
+            "     --out runs/classifier-of-samples",
+        ),
+        _train_classifier,
+    )
+    parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument(
+        "--test",
+        metavar="DATA",
+        help="count right answers on these held-out images, too: of a classifier of samples only, "
+        "on real images, that is the classification accuracy score",
+    )
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="the folder to fill")
+    training.add_training(parser)
+
+
 def _add_from(parser):
     parser.add_argument(
         "--from",
         dest="origin",
         metavar="OTHER",
-        help="begin with the weights of this stage in another run (fine-tuning)",
+        help="begin with the weights of this stage in another run, or in a hierarchy that comes "
+        "with vqv2 (`vqv2 pretrained`): fine-tuning",
     )
 
 
@@ -92,10 +122,8 @@ def _train_autoencoder(arguments):
     seed, schedule = training.seed(arguments, begun), training.schedule(arguments, begun)
     check_train(run, "autoencoder", arguments.resume)
     start = _start(arguments, run, "autoencoder")
-    sources = after_the_first(
-        arguments.communicator,
-        lambda: pipeline.open_splits(run.data, run.config.autoencoder, arguments.workers),
-    )
+    with after_the_first(arguments.communicator):
+        sources = pipeline.open_splits(run.data, run.config.autoencoder, arguments.workers)
     print_overview(sources)
     skipped = print_skipped(sources)
     run.class_names = sources["train"].class_names
@@ -134,7 +162,7 @@ def _new_run(arguments, name, settings):
 
 
 def _resumed_run(arguments, name, settings):
-    run = Run.open(arguments.out)
+    run = Run.open(Path(arguments.out))
     for given in (arguments.preset, name):
         if given not in (None, run.config.name):
             raise InputError(f"{run.folder} was made with --preset {run.config.name}: leave it out")
@@ -191,3 +219,9 @@ def _train_prior(arguments):
         start=start,
     )
     training.print_result(result, run.stage_folder(stage))
+
+
+def _train_classifier(arguments):
+    from vqv2.cli import train_classifier  # which imports what judges: only where it is wanted
+
+    train_classifier.run(arguments)

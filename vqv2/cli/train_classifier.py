@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from vqv2.cli import training
-from vqv2.cli.arguments import DATA_HELP, add_command
-from vqv2.cli.overview import print_overview
-from vqv2.cli.skipped import print_skipped
+from vqv2.cli.arguments import DATA_HELP
+from vqv2.cli.overview import print_overview, print_skipped
 from vqv2.config import ClassifierConfig, replace
 from vqv2.data.images import absolute_data, open_images
 from vqv2.errors import InputError
@@ -17,38 +16,11 @@ from vqv2.lab.classifier.training import STAGE
 from vqv2.lab.evaluation.accuracy_score import classification_accuracy_score
 from vqv2.lab.evaluation.rejection import check_classes
 from vqv2.run import read_stage
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 
-def add_parser(stages):
-    """Add `classifier` to the stages of `train`."""
-    parser = add_command(
-        stages,
-        "classifier",
-        "for evaluation: train a small classifier on images with classes",
-        (
-            "vqv2 train classifier --data fashion-mnist --set channels=1 --out runs/classifier",
-            "vqv2 train classifier --data photos/ --set image_size=64 --steps 5000 \\",
-            "     --out runs/classifier",
-            "vqv2 train classifier --out runs/classifier --resume --steps 8000 \\",
-            "     --set learning_rate=1e-3",
-            "vqv2 train classifier --data samples.npz --test fashion-mnist --set channels=1 \\",
-            "     --out runs/classifier-of-samples",
-        ),
-        _train_classifier,
-    )
-    parser.add_argument("--data", help=DATA_HELP)
-    parser.add_argument(
-        "--test",
-        metavar="DATA",
-        help="count right answers on these held-out images, too: of a classifier of samples only, "
-        "on real images, that is the classification accuracy score",
-    )
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="the folder to fill")
-    training.add_training(parser)
-
-
-def _train_classifier(arguments):
+def run(arguments):
+    """Train it, and count its right answers where that is asked for."""
     _, settings = training.fields(arguments)
     begun = read_stage(arguments.out, STAGE) or {} if arguments.resume else {}
     seed, schedule = training.seed(arguments, begun), training.schedule(arguments, begun)

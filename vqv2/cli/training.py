@@ -11,8 +11,8 @@ from vqv2.optim import autoencoder_learning_rate
 from vqv2.run.checkpoint import Checkpoints
 from vqv2.run.rules import ADJUSTABLE, FREE, changes, fixed_fields
 from vqv2.training import Schedule
-from vqv2.training.advice import advice
-from vqv2.training.precision import best_precision
+from vqv2.training.record import advice
+from vqv2.training.task import best_precision
 
 
 def add_training(parser):

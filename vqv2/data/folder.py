@@ -10,11 +10,10 @@ from vqv2.data.decode import UnreadableImage, decode, too_many_pixels
 from vqv2.data.formats import endings
 from vqv2.data.layout import WHOLE
 from vqv2.data.load import load_image
-from vqv2.data.reasons import commonest
 from vqv2.data.source import ImageSource
 from vqv2.data.split import check_split, split_indices
-from vqv2.data.stand_in import readable
 from vqv2.data.tree import FolderTree
+from vqv2.data.unusable import commonest, readable
 from vqv2.errors import InputError
 
 

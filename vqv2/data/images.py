@@ -64,9 +64,9 @@ def open_images(data, size, channels=3, split="train", workers=None):
     """The `ImageSource` that `data` names, with images of `size` x `size` pixels.
 
     data      a folder of images, or a single one; a pack of a folder; a `.npy` or `.npz` file;
-              `emoji` or `emoji:SIZE`; `fashion-mnist` or `fashion-mnist:FOLDER`. `12-bit:FOLDER`
-              says that files of 16 bits which do not say it themselves have values of 12 (any
-              number from 8 to 16)
+              `emoji`, `emoji:SIZE`, or with other sets `emoji:SIZE+FOLDER+FOLDER`;
+              `fashion-mnist` or `fashion-mnist:FOLDER`. `12-bit:FOLDER` says that files of 16
+              bits which do not say it themselves have values of 12 (any number from 8 to 16)
     size      None for the size the source has of itself, which images in files and `emoji` have not
     channels  1 for greyscale, 3 for RGB
     split     "train", "held_out" (about 5 %, or what the source itself holds out) or "all"
@@ -82,7 +82,8 @@ def open_images(data, size, channels=3, split="train", workers=None):
             return images(data, size, channels, split)
     kind, _, detail = str(data).partition(":")
     if kind == "emoji":
-        return EmojiImages(_emoji_size(detail, size), channels, split)
+        own_size, *sets = detail.split("+")
+        return EmojiImages(_emoji_size(own_size, size), channels, split, sets)
     if kind == "fashion-mnist":
         return FashionMNIST(detail or None, split, FASHION_SIZE if size is None else size, channels)
     return _open_path(*_without_bits(data), size, channels, split, workers)
@@ -122,8 +123,11 @@ def absolute_data(data):
     What does not exist stays as it is, for `open_images` to complain about in the user's words.
     """
     kind, colon, detail = str(data).partition(":")
+    if kind == "emoji":
+        size, *sets = str(data).split("+")
+        return "+".join([size, *(str(Path(folder).resolve()) for folder in sets)])
     if kind in _PACKAGED:
-        return str(data) if kind == "emoji" or not detail else f"{kind}:{Path(detail).resolve()}"
+        return f"{kind}:{Path(detail).resolve()}" if detail else kind
     path, bits = _without_bits(data)
     if not path.exists():
         return str(data)

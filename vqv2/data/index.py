@@ -27,11 +27,11 @@ from PIL import Image
 
 from vqv2.data.listing import Listing, list_images
 from vqv2.data.load import inspect_files
-from vqv2.data.prefetch import in_order
+from vqv2.data.readers import in_order
 from vqv2.errors import InputError
 from vqv2.files import archive, atomic_write, parse_json
 from vqv2.files.text import Many, Table, Text
-from vqv2.progress import progress_bar
+from vqv2.terminal import progress_bar
 
 FORMAT = "vqv2 index 2"
 KEPT_FROM = 1000  # files; of fewer nothing is kept, as looking into them takes a second

@@ -6,7 +6,7 @@ import numpy as np
 
 from vqv2.data.crop import decoded_size, resized, square
 from vqv2.data.decode import UnreadableImage, decode, inspect
-from vqv2.data.prepare import prepare
+from vqv2.data.source import prepare
 from vqv2.errors import InputError
 
 

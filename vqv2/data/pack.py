@@ -30,9 +30,9 @@ from vqv2.data.shard import CENTRE, REMEDY, Shard, shard_files
 from vqv2.data.workers import Workers, automatic_count, check_count
 from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.files import check_json, open_array, read_json
-from vqv2.files.checksum import file_checksum, seal
+from vqv2.files.opening import file_checksum, seal
 from vqv2.files.text import Each, Many, Table, Text, Truth, Whole
-from vqv2.progress import progress_bar
+from vqv2.terminal import progress_bar
 
 MANIFEST = "vqv2-pack.json"
 FORMAT = "vqv2 pack 1"

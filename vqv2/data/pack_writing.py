@@ -12,13 +12,13 @@ from vqv2.data.decode import UnreadableImage
 from vqv2.data.folder import FolderImages
 from vqv2.data.load import resized_for_crops
 from vqv2.data.pack import FORMAT, MANIFEST, check_length, is_pack, packed_rows, read_manifest
-from vqv2.data.reasons import commonest
 from vqv2.data.shard import REMEDY, shard_files, write_shard
 from vqv2.data.split import SPLITS
+from vqv2.data.unusable import commonest
 from vqv2.errors import InputError
 from vqv2.files import atomic_write, remove_partial, write_json
-from vqv2.files.checksum import file_checksum, seal
-from vqv2.progress import progress_bar
+from vqv2.files.opening import file_checksum, seal
+from vqv2.terminal import progress_bar
 
 LEFT_OUT = "left_out.jsonl"
 SHARD = 2**30  # bytes, after which a shard ends: what a kill costs, at most

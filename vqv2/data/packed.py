@@ -7,12 +7,11 @@ import numpy as np
 from vqv2.data.augment import NONE
 from vqv2.data.crop import crop_position
 from vqv2.data.pack import Pack
-from vqv2.data.prepare import prepare
 from vqv2.data.readers import map_images, readers
 from vqv2.data.shard import CENTRE, RANDOM
-from vqv2.data.source import ImageSource
+from vqv2.data.source import ImageSource, prepare
 from vqv2.data.split import check_split
-from vqv2.data.stand_in import readable
+from vqv2.data.unusable import readable
 from vqv2.errors import InputError
 
 

@@ -1,12 +1,12 @@
-"""Who reads images: worker processes, or threads of this one."""
+"""Who reads images, worker processes or threads of this one, and how far ahead."""
 
+import collections
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
-from vqv2.data.prefetch import in_order
-
+AHEAD = 2  # batches
 THREADS = min(16, os.cpu_count() or 1)
 _IMAGES_PER_REQUEST = 8  # at most, to a worker
 
@@ -35,3 +35,33 @@ def readers(workers):
 
 def _reading(place, *_):
     return f"reading {place}"
+
+
+def in_order(threads, function, arguments, ahead):
+    """Iterator over `function(argument)` for each of `arguments`, in order, computed by `threads`.
+
+    At most `ahead` + 1 results are there or on their way and not taken yet: whoever is slow to take
+    them slows down who makes them, and memory stays bounded. An exception comes out where its
+    result would have; closing the iterator drops what has not begun.
+    """
+    waiting = collections.deque()
+    try:
+        for argument in arguments:
+            waiting.append(threads.submit(function, argument))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def prefetched(function, arguments, ahead=AHEAD):
+    """`in_order` with threads of its own: while one result is in use, the next ones are made.
+
+    With `AHEAD` batches, the images of a batch need not all be there before the first images of the
+    next are begun. Close it (`contextlib.closing`) when not all results are taken.
+    """
+    with ThreadPoolExecutor(ahead) as threads:
+        yield from in_order(threads, function, arguments, ahead - 1)

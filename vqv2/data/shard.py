@@ -14,7 +14,7 @@ import numpy as np
 
 from vqv2.errors import DamagedError
 from vqv2.files import atomic_write, open_array, reading
-from vqv2.files.checksum import file_checksum
+from vqv2.files.opening import file_checksum
 
 REMEDY = "remove it, and give the command `vqv2 data pack` again, which writes what is missing"
 CENTRE, RANDOM = RENDITIONS = 0, 1

@@ -32,7 +32,7 @@ class FolderTree:
     classes that contradict each other.
     """
 
-    def __init__(self, folder, workers=None, rebuild=False, progress=True, bits=None):
+    def __init__(self, folder, workers=None, rebuild=False, bits=None):
         self.folder = Path(folder)
         if not self.folder.is_dir():
             there = self.folder.exists()
@@ -40,7 +40,7 @@ class FolderTree:
             raise InputError(f"{problem}: give a folder of images")
         check_count(workers)
         pool = None if workers == 0 else Workers(workers or automatic_count())
-        self.index = open_index(self.folder, pool, rebuild, progress)
+        self.index = open_index(self.folder, pool, rebuild)
         self.layout = read_layout(self.folder, self.index.listing)
         self.bits = bits
         few = workers is None and len(self.index) < WORKERS_FROM

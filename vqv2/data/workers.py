@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from backends.process.threads import cores
 from vqv2.data.message import PLACE, await_message, receive, send
-from vqv2.data.prefetch import in_order
+from vqv2.data.readers import in_order
 from vqv2.errors import InputError
 
 MOST = 8  # worker processes that are started unless more are asked for

@@ -4,12 +4,11 @@ Every format has one reader, which knows how large the contents will be before i
 them, refuses what it does not know, and raises one sentence: which file, what is wrong with it, and
 the remedy that the caller names.
 
-opening.py  regular files only; what errors become
+opening.py  regular files only; what errors become; checksums
 writing.py  a failure never costs the file that was there before
 text.py     JSON, JSON lines and TOML; which fields an object has, of which type and bounds
 arrays.py   NumPy's arrays, read row by row, and archives of them
 tensors.py  safetensors
-checksum.py whether contents are as they were written
 """
 
 from vqv2.files.arrays import ArrayFile, archive, open_array

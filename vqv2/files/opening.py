@@ -1,7 +1,9 @@
-"""Opening files that hold data, and the one sentence for whatever goes wrong while one is read."""
+"""Opening files that hold data, the one sentence for whatever goes wrong, and checksums."""
 
 import contextlib
 import errno
+import hashlib
+import json
 import lzma
 import os
 import reprlib
@@ -31,6 +33,7 @@ _KINDS = {
     stat.S_ISBLK: "a device",
 }
 _SHOWN = 200  # letters of what a parser says
+_BLOCK = 10**6  # bytes of a file that are summed up at a time
 _repr = reprlib.Repr()
 _repr.maxstring = _repr.maxother = 60
 
@@ -107,3 +110,22 @@ def shortened(sentence):
 def _sentence(path, error, remedy):
     reason = shortened(str(error)) or type(error).__name__
     return f"{path} cannot be read, it is damaged or something else ({reason}): {remedy}"
+
+
+def seal(manifest):
+    """SHA-256 (hexadecimal) of a manifest without its checksum."""
+    content = {name: value for name, value in manifest.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def file_checksum(path, remedy, block_read=lambda: None):
+    """SHA-256 (hexadecimal) of a file's contents; `block_read()` is called for every megabyte.
+
+    Raises as `vqv2.files.reading` does.
+    """
+    digest = hashlib.sha256()
+    with reading(path, remedy) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            block_read()
+    return digest.hexdigest()

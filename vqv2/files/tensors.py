@@ -1,30 +1,31 @@
 """safetensors: a length, a JSON header {name: dtype, shape, place}, and the numbers.
 
-The safetensors package writes ours. It reads too, but what it says of a header that is not as it
-expects is an exception of NumPy's more often than its own, and it opens whatever it is given.
+The safetensors package reads it, too, but what it says of a header that is not as it expects is an
+exception of NumPy's more often than its own, and it opens whatever it is given. It writes what
+NumPy has a dtype for, of which bfloat16 is none.
 """
 
 import contextlib
+import json
 import math
 import os
-import tempfile
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
 
+from backends.precision import bfloat16_bits, widen
 from vqv2.files.opening import reading, shown
 from vqv2.files.text import Each, Many, Table, Text, Whole, parse_json
 from vqv2.files.writing import atomic_write
 
 LONGEST_HEADER = 2**25  # bytes: 200 000 arrays
 MOST_AXES = 32
+BFLOAT16 = "BF16"
 DTYPES = {
     "F64": np.float64,
     "F32": np.float32,
     "F16": np.float16,
+    BFLOAT16: np.uint16,  # the upper halves of float32 numbers, which is what they are read as
     "I64": np.int64,
     "I32": np.int32,
     "I16": np.int16,
@@ -34,6 +35,8 @@ DTYPES = {
     "U16": np.uint16,
     "U8": np.uint8,
 }
+_NAMES = {np.dtype(dtype).name: name for name, dtype in DTYPES.items() if name != BFLOAT16}
+_ALIGNED = 8  # bytes, of which the header fills a multiple
 _METADATA = "__metadata__"
 _PLACE = Whole(0, 2**60)
 _ENTRY = Table({"dtype": Text(), "shape": Many(_PLACE), "data_offsets": Many(_PLACE)})
@@ -69,12 +72,13 @@ class Tensors:
         _check_places(self.entries.values(), start, length)
 
     def read(self, name):
-        """A copy of one array."""
+        """A copy of one array; float32 where bfloat16 is stored."""
         entry = self.entries[name]
         numbers = np.empty(math.prod(entry.shape), DTYPES[entry.dtype])
         self._file.seek(entry.start)
         if self._file.readinto(numbers.view(np.uint8)) != entry.nbytes:
             raise ValueError("it has become shorter while it was read")
+        numbers = widen(numbers) if entry.dtype == BFLOAT16 else numbers
         return numbers.reshape(entry.shape)
 
 
@@ -85,28 +89,38 @@ def open_tensors(path, remedy):
         yield Tensors(file)
 
 
-def write_tensors(path, arrays, header):
-    """Write {name: NumPy array in C order} and `header` {text: text}.
+def write_tensors(path, arrays, header, bfloat16=()):
+    """Write {name: NumPy array} and `header` {text: text}.
 
-    Either the whole file is there afterwards or the former one still is. Raises `InputError` when
-    it cannot be written (no space, no permission).
+    The arrays named in `bfloat16`, float32, are rounded to that, and take half the bytes. Either
+    the whole file is there afterwards or the former one still is. Raises `InputError` when it
+    cannot be written (no space, no permission).
     """
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    # The library writes under a name of its own first, beside the file, and leaves that one there
-    # when it is killed: in this folder it is found and removed (`remove_partial`).
-    with (
-        atomic_write(path) as target,
-        tempfile.TemporaryDirectory(".partial", f"{target.name}.", target.parent) as folder,
-    ):
-        written = Path(folder) / target.name.lstrip(".")
-        written.touch()
-        mode = written.stat().st_mode  # as for any file; the library lets the owner only read it
-        try:
-            save_file(arrays, written, header)
-        except SafetensorError as error:  # how the library reports a full disk
-            raise OSError(str(error)) from error
-        written.chmod(mode)
-        os.replace(written, target)
+    with atomic_write(path) as target, open(target, "wb") as file:
+        write_all(file, arrays, header, frozenset(bfloat16))
+
+
+def write_all(file, arrays, header, bfloat16):
+    """The contents of a file: those of the largest numbers first, so that all lie aligned."""
+    kinds = {name: _kind(name, array, bfloat16) for name, array in arrays.items()}
+    names = sorted(arrays, key=lambda name: (-np.dtype(DTYPES[kinds[name]]).itemsize, name))
+    entries, place = {_METADATA: header}, 0
+    for name in names:
+        size = arrays[name].size * np.dtype(DTYPES[kinds[name]]).itemsize
+        places = [place, place := place + size]
+        entries[name] = {"dtype": kinds[name], "shape": arrays[name].shape, "data_offsets": places}
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % _ALIGNED)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for name in names:
+        array = bfloat16_bits(arrays[name]) if kinds[name] == BFLOAT16 else arrays[name]
+        file.write(array.reshape(-1).view(np.uint8))
+
+
+def _kind(name, array, bfloat16):
+    """The format's name of the dtype that an array is stored in."""
+    return BFLOAT16 if name in bfloat16 else _NAMES[array.dtype.name]
 
 
 def _check_text(*texts):

@@ -11,15 +11,16 @@ from vqv2.functional.arithmetic import (
     divide,
     exp,
     log,
+    mean,
     multiply,
     power,
     sqrt,
+    straight_through,
     subtract,
+    sum,
 )
 from vqv2.functional.attention import causal_attention
-from vqv2.functional.convolution import causal_conv2d, conv2d, conv_transpose2d
-from vqv2.functional.linear import linear, matmul
-from vqv2.functional.lookup import embedding, index
+from vqv2.functional.linear import causal_conv2d, conv2d, conv_transpose2d, linear, matmul
 from vqv2.functional.loss import (
     cross_entropy,
     discretized_logistic_mixture,
@@ -27,9 +28,7 @@ from vqv2.functional.loss import (
 )
 from vqv2.functional.methods import add_methods
 from vqv2.functional.normalization import batch_norm
-from vqv2.functional.reduction import mean, sum
-from vqv2.functional.shape import concatenate, reshape, split, transpose, upsample
-from vqv2.functional.straight_through import straight_through
+from vqv2.functional.shape import concatenate, embedding, index, reshape, split, transpose, upsample
 
 __all__ = [
     "add",

@@ -1,4 +1,4 @@
-"""Elementwise arithmetic with broadcasting.
+"""Arithmetic with broadcasting, sums and means over axes, and the straight-through estimator.
 
 All take arrays, tensors or numbers of shapes that broadcast and keep NumPy's dtype rules: a Python
 number never changes that of a floating-point array, and whole numbers times 0.5 are float64.
@@ -6,7 +6,7 @@ number never changes that of a floating-point array, and whole numbers times 0.5
 
 from backends import array_module, kernels
 from backends.arrays import widened
-from vqv2.functional.bias import factor_and_bias_gradient
+from vqv2.functional.linear import factor_and_bias_gradient
 from vqv2.functional.requirements import require_shape
 from vqv2.operation import Operand, Result, differentiable
 
@@ -74,3 +74,40 @@ def sqrt(a: Operand) -> Result:
     """Square root; da = dy / (2 sqrt(a))."""
     y = array_module(a).sqrt(a)
     return y, lambda dy: dy / (2 * y)
+
+
+def _stretch(dy, shape, axis, keepdims):
+    """`dy`, reduced over `axis`, repeated to `shape` again (a view)."""
+    xp = array_module(dy)
+    if axis is not None and not keepdims:
+        dy = xp.expand_dims(dy, axis)
+    return xp.broadcast_to(dy, shape)
+
+
+@differentiable
+def sum(x: Operand, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Result:
+    """Sum over `axis`: an int, a tuple, or None for all. The cotangent goes to every term.
+
+    `keepdims` leaves the axes there, with length 1.
+    """
+    y, shape = x.sum(axis=axis, keepdims=keepdims), x.shape
+    return y, lambda dy: _stretch(dy, shape, axis, keepdims)
+
+
+@differentiable
+def mean(x: Operand, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Result:
+    """Mean over `axis`, as for `sum`; dx = dy / (number of terms)."""
+    y, shape = x.mean(axis=axis, keepdims=keepdims), x.shape
+    share = y.size / x.size if x.size else 0.0
+    return y, lambda dy: _stretch(dy * share, shape, axis, keepdims)
+
+
+@differentiable
+def straight_through(h: Operand, quantized: Operand) -> Result:
+    """`quantized` forward; backward, the whole cotangent goes to h as if h had been copied.
+
+    (N, H, W, D), (N, H, W, D) -> (N, H, W, D). It is h + sg[quantized - h], without the rounding.
+    Raises `ValueError` for other shapes.
+    """
+    require_shape("quantized", quantized, h.shape, beside={"h": h})
+    return quantized, lambda dy: (dy, None)

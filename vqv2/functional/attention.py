@@ -5,7 +5,7 @@ import math
 from numpy.random import Generator
 
 from backends import kernels
-from backends.reference.elementwise import seed_from
+from backends.reference.hashing import seed_from
 from vqv2.functional.requirements import require_floats, require_shape
 from vqv2.operation import Operand, Result, differentiable
 

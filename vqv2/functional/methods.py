@@ -10,11 +10,20 @@ NumPy that would lose its gradient a `GradientError`, that names what to use ins
 import numpy as np
 
 from vqv2.autodiff import GradientError, Tensor
-from vqv2.functional.arithmetic import add, divide, exp, log, multiply, power, sqrt, subtract
+from vqv2.functional.arithmetic import (
+    add,
+    divide,
+    exp,
+    log,
+    mean,
+    multiply,
+    power,
+    sqrt,
+    subtract,
+    sum,
+)
 from vqv2.functional.linear import matmul
-from vqv2.functional.lookup import index
-from vqv2.functional.reduction import mean, sum
-from vqv2.functional.shape import concatenate, reshape, transpose
+from vqv2.functional.shape import concatenate, index, reshape, transpose
 
 
 def _powered(base, exponent):

@@ -116,7 +116,8 @@ def sampling(case, storage="float32"):
         prior, (_, label, coarser) = build(case), cases.training_data(case)
         device.forget()
         stepper = IncrementalPrior(prior, case.batch, label, coarser, storage)
-        sampler = row_sampler(stepper, Settings())
+        seeds = to_device(np.zeros(case.batch, np.uint64))
+        sampler = row_sampler(stepper, Settings(), seeds)
         start = Counts.of(device)
         stepper.skip_to(case.size // 2 - 1)
         positions = _row(sampler, case)
@@ -134,6 +135,4 @@ def sampling(case, storage="float32"):
 
 def _row(sampler, case):
     """Draw a row; yields after each position."""
-    shape = (case.batch, case.size)
-    noise = to_device(shapes.Zeros((*shape, case.codes), np.float32))
-    yield from sampler.draw(to_device(shapes.Zeros(shape, np.int64)), noise)
+    yield from sampler.draw(to_device(shapes.Zeros((case.batch, case.size), np.int64)))

@@ -11,8 +11,9 @@ from vqv2.lab.report.curves import require_matplotlib
 from vqv2.lab.report.sections import EVALUATIONS
 from vqv2.lab.report.sections.results import as_text
 from vqv2.lab.report.sections.subject import Options, Subject
+from vqv2.pictures import save_samples
 from vqv2.presets import preset
-from vqv2.run import is_run
+from vqv2.run import is_run, pretrained
 from vqv2.run.codes import open_codes
 from vqv2.training import Schedule
 
@@ -24,6 +25,7 @@ COPIES = 2  # of the training images' codes, as there are few images; the second
 TEMPERATURE = {"top": 0.8, "bottom": 0.6}
 FIGURES = 1024  # images of each split that figures are computed from
 EVALUATIONS_SHOWN = ("samples", "reconstructions", "rate-distortion", "usage", "training")
+LONGER = "emoji"  # the hierarchy that was trained for longer, where it comes with vqv2
 QUICK_STEPS = {"autoencoder": 60, "top": 40, "bottom": 30}
 
 
@@ -43,7 +45,7 @@ def configuration(quick):
 def run_demo(folder, quick=False, seed=0):
     """Train, extract, train, sample and report in `folder`; a stopped demo goes on where it was.
 
-    Leaves samples.png, reconstructions.png, curves.png, two more pictures and report.html. Raises
+    Leaves samples.png, reconstructions.png, curves.png, more pictures and report.html. Raises
     `InputError` when the folder holds another run, and for what the stages raise it for.
     """
     require_matplotlib()  # before minutes of training, not after
@@ -119,8 +121,26 @@ def _report(run, sources, seed, started):
     for name in EVALUATIONS_SHOWN:
         evaluation = EVALUATIONS[name]
         sections += evaluation.sections(evaluation.measure(subject), run.folder)
+        sections += samples_of_longer(subject) if name == "samples" else []
     took = f"It took {_minutes(time.monotonic() - started)}, from the images to this page."
     save_page(
         run.folder / "report.html", "VQ-VAE-2 on emoji", [*sections, Section("This demo", took)]
     )
     return as_text(sections)
+
+
+def samples_of_longer(subject):
+    """[the section] with what `LONGER` draws, to stand beside the demo's own samples."""
+    if LONGER not in pretrained.names():
+        return []
+    hierarchy, path = Hierarchy.load(pretrained.FOLDER / LONGER), subject.folder / "longer.png"
+    own, seed = subject.shown_classes(), subject.options.seed
+    classes = [name for name in own if name in hierarchy.class_names]
+    temperature = {level: TEMPERATURE.get(level, 1.0) for level in hierarchy.levels}
+    save_samples(path, hierarchy, PER_CLASS, seed, True, classes, temperature=temperature)
+    text = (
+        f"The same classes, seed and temperatures with {LONGER}, a hierarchy that comes with vqv2 "
+        f"and was trained for longer: `vqv2 pretrained {LONGER}` says on what, and how. None was "
+        "picked by hand."
+    )
+    return [Section("After longer training", text, pictures=((path, f"Samples of {LONGER}"),))]

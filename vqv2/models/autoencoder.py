@@ -13,7 +13,7 @@ import vqv2.functional as F
 from backends import Array, array_module, to_device, to_host
 from vqv2 import nn
 from vqv2.autodiff import Tensor, no_grad
-from vqv2.config import AutoencoderConfig
+from vqv2.config import AutoencoderConfig, check_levels
 from vqv2.errors import InputError
 from vqv2.models.quantizer import Quantizer
 
@@ -332,9 +332,7 @@ class Autoencoder(nn.Module):
         if isinstance(levels, str):
             raise InputError(f"levels {levels!r} must be a list of names, such as [{names[0]!r}]")
         chosen = names if levels is None else tuple(levels)
-        for level in chosen:
-            if level not in names:
-                raise InputError(f"there is no level {level!r}: the levels are {', '.join(names)}")
+        check_levels(chosen, names)
         count = _batch_size(codes, chosen)
         with no_grad():
             maps = [

@@ -202,3 +202,8 @@ def usage(counts: Array) -> tuple[float, int]:
     frequencies = counts[counts > 0] / max(1.0, counts.sum())
     entropy = -(frequencies * np.log(frequencies)).sum()
     return float(np.exp(entropy)), int(len(frequencies))
+
+
+def code_usage(codes: Array, size: int) -> tuple[float, int]:
+    """(perplexity, number of used codes) of integer codes of any shape, out of `size`."""
+    return usage(np.bincount(np.asarray(codes).reshape(-1), minlength=size))

@@ -6,13 +6,9 @@ uses the batch and updates its running statistics. There is no mode to forget to
 
 from vqv2.nn.attention import AttentionBlock
 from vqv2.nn.conditioning import ConditioningStack
-from vqv2.nn.convolution import CausalConv2d, Conv2d, ConvTranspose2d
-from vqv2.nn.embedding import Embedding
-from vqv2.nn.gated import GatedResidual, OutputStack
-from vqv2.nn.linear import Linear
+from vqv2.nn.layers import BatchNorm, CausalConv2d, Conv2d, ConvTranspose2d, Embedding, Linear
 from vqv2.nn.module import Module
-from vqv2.nn.normalization import BatchNorm
-from vqv2.nn.residual import ResidualStack
+from vqv2.nn.residual import GatedResidual, OutputStack, ResidualStack
 
 __all__ = [
     "AttentionBlock",

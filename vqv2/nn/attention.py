@@ -8,9 +8,9 @@ import vqv2.functional as F
 from backends import Array, array_module
 from vqv2.autodiff import Tensor
 from vqv2.errors import InputError
-from vqv2.nn.gated import Gate
-from vqv2.nn.linear import Linear
+from vqv2.nn.layers import Linear
 from vqv2.nn.module import Module
+from vqv2.nn.residual import Gate
 
 
 def positions(height: int, width: int, dtype: DTypeLike = np.float32) -> Array:

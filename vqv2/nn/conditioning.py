@@ -4,10 +4,8 @@ from numpy.random import Generator
 
 import vqv2.functional as F
 from vqv2.autodiff import Tensor
-from vqv2.nn.convolution import Conv2d, ConvTranspose2d
-from vqv2.nn.linear import Linear
+from vqv2.nn.layers import BatchNorm, Conv2d, ConvTranspose2d, Linear
 from vqv2.nn.module import Module
-from vqv2.nn.normalization import BatchNorm
 
 
 class ConditioningBlock(Module):

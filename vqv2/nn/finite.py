@@ -33,7 +33,7 @@ def check_finite(model, backward=True):
     `NotFiniteError` names the operation, the layer of `model` ("blocks.3.first"), and the place in
     the array; what an operation was already given is told from what it made. For debugging: every
     array is looked at once more, and a device is waited for after every operation. Without
-    `backward` gradients are not looked at: those of a scaled loss may overflow (`vqv2.loss_scale`).
+    `backward` gradients are not looked at: those of a scaled loss may overflow (`vqv2.optim`).
     """
     trail = []
     names = {id(p.array): name for name, p in model.parameters().items()}

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backends.precision import rounded
 from vqv2.config import from_values
 from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.files import link, open_tensors, parse_json, write_tensors
@@ -39,6 +40,8 @@ METADATA = Table(
         "class_names": Many(Text()),
         "autoencoder": Text(),
         "codes": Text(),
+        "learned": Many(Whole(0, None)),
+        "compacted": Text(),
         "from": Table(
             {"identity": Text()},
             maybe={"run": Text(), "file": Text(), "stage": Text(), "step": Whole()},
@@ -75,6 +78,20 @@ class Checkpoints:
             with contextlib.suppress(DamagedError):
                 return read_metadata(path)
         return None
+
+    def lowest(self):
+        """The path of the one that had the lowest held-out loss.
+
+        Raises `InputError` where it is not there: nothing was held out, or a part was copied.
+        """
+        if self.best.exists():
+            return self.best
+        if not is_best(read_metadata(self.newest)):
+            raise InputError(
+                f"{self.newest} is not the checkpoint of the lowest held-out loss, and {self.best} "
+                "is not there: leave out --best"
+            )
+        return self.newest
 
     def way_back(self):
         """What to do, in words, where training has diverged before the newest one was written."""
@@ -181,16 +198,18 @@ def config_of(kind, path, metadata):
         raise DamagedError(f"{path} is damaged in its configuration ({error}): {_REMEDY}") from None
 
 
-def save(path, arrays, metadata):
+def save(path, arrays, metadata, bfloat16=()):
     """Write {name: NumPy array} and JSON-able `metadata` to `path`.
 
-    Either the whole file is there afterwards or the former one still is. Raises `InputError` when
-    it cannot be written (no space, no permission).
+    The arrays named in `bfloat16` are rounded to that, and stored in 16 bits; `load` gives these
+    rounded numbers as float32. Either the whole file is there afterwards or the former one still
+    is. Raises `InputError` when it cannot be written (no space, no permission).
     """
+    arrays = arrays | {name: rounded(arrays[name], "bfloat16") for name in bfloat16}
     groups = sorted({_group_of(name) for name in arrays})
     digests = {group: checksum(_group(arrays, group)) for group in groups}
     header = {"format": FORMAT, "metadata": json.dumps(metadata), "digests": json.dumps(digests)}
-    write_tensors(path, arrays, {**header, "seal": _seal(header)})
+    write_tensors(path, arrays, {**header, "seal": _seal(header)}, bfloat16)
 
 
 def load(path, groups=None):

@@ -14,7 +14,7 @@ import numpy as np
 
 from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.files import atomic_write, make_folder, read_json, reading, write_json
-from vqv2.files.checksum import file_checksum, seal
+from vqv2.files.opening import file_checksum, seal
 from vqv2.run.codes import (
     CODES,
     FORMAT,

@@ -17,9 +17,9 @@ import numpy as np
 
 from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.files import check_json, json_lines, open_array, read_json, reading, shown
-from vqv2.files.checksum import file_checksum, seal
+from vqv2.files.opening import file_checksum, seal
 from vqv2.files.text import Each, Many, Maybe, Table, Text, Whole
-from vqv2.progress import progress_bar
+from vqv2.terminal import progress_bar
 
 FORMAT = "vqv2 codes 3"
 VERIFIED_AT_ONCE = 2**28  # bytes of codes that `open_codes` reads to verify them: a second or less
@@ -134,22 +134,6 @@ def open_codes(folder, identity=None, everything=False):
     others = {name for name, dtype, _ in arrays_of(store.manifest) if dtype != CODES} | {INDEX}
     store.verify(None if everything or store.bytes <= VERIFIED_AT_ONCE else sorted(others))
     return store
-
-
-def training_classes(folder, identity):
-    """Numbers of the classes of which a store has codes to train on, ascending; reads no codes.
-
-    None without classes, and where there is no such store of this autoencoder, or a damaged one.
-    """
-    try:
-        store = read_manifest(folder, identity)
-        if not store.class_names:
-            return None
-        store.check_shapes()
-        store.verify(["train-labels.npy"])
-        return np.unique(store.labels("train"))
-    except InputError:
-        return None
 
 
 def read_manifest(folder, identity=None):

@@ -16,6 +16,7 @@ from vqv2.run.codes import (
 )
 from vqv2.run.lock import is_locked
 from vqv2.run.log import change_in_words, read_log
+from vqv2.run.pretrained import called, locate
 
 MARGIN = 1.1  # of the size of a checkpoint that should be free on the disk
 
@@ -47,6 +48,7 @@ def diagnose(folder, quick=False):
     try:
         run = Run.open(folder)
     except InputError as error:
+        folder = locate(folder)
         if not is_run(folder) and (read_stage(folder) or {}).get("stage") == "classifier":
             command = f"vqv2 train classifier --out {folder} --resume"
             return [_stage(Path(folder), "classifier", ClassifierConfig, command, quick)]
@@ -142,13 +144,17 @@ def _log(folder, diagnosis):
 def _progress(diagnosis, good, steps, log):
     path, metadata = good[0]
     step, newest = metadata["step"], path.name == "checkpoint.safetensors"
-    origin = metadata.get(rules.ORIGIN, {})
+    origin, compacted = metadata.get(rules.ORIGIN, {}), rules.COMPACTED in metadata
     imported = newest and step == 0 and "file" in origin
-    done = newest and step >= steps or imported
+    done = newest and step >= steps or imported or compacted
     diagnosis.state = f"complete: {step} steps" if done else f"stopped at step {step} of {steps}"
     if imported:
         diagnosis.state = "complete: imported"
         diagnosis.notes.append(f"{diagnosis.command} trains it further, before codes are extracted")
+    if compacted:
+        diagnosis.state += ", kept as rounded weights alone (`vqv2 compact`)"
+        run = called(path.parents[1])
+        diagnosis.notes.append(f"is not trained further: `vqv2 train ... --from {run}` begins anew")
     if "run" in origin:
         diagnosis.notes.append(f"began with the weights of {origin['run']}, step {origin['step']}")
     if done:
@@ -212,6 +218,8 @@ def _codes(run, autoencoder, quick):
     if not folder.exists():
         if not autoencoder.state.startswith("complete"):
             diagnosis.command = ""  # the autoencoder comes first
+        if _is_compact(run):
+            diagnosis.state, diagnosis.command = "left out: the priors have learned them", ""
         return diagnosis
     diagnosis.state, diagnosis.command = "there, not read (--quick)", ""
     if quick:
@@ -240,6 +248,10 @@ def _options(settings):
     return "".join(f" --{name} {value}" for name, value in sorted(others))
 
 
+def _is_compact(run):
+    return rules.COMPACTED in (run.checkpoints("autoencoder").metadata() or {})
+
+
 def _are_of(store, run):
     return store.identity == run.autoencoder_identity()
 
@@ -252,7 +264,8 @@ def _compare_with_codes(run, prior, codes):
     path = run.checkpoint_path(prior.part)
     if codes.state.startswith("complete") and path.exists() and not prior.damaged:
         learned = checkpoint.read_metadata(path)
-        if not rules.has_learned(learned, read_manifest(run.codes_folder)):
+        of_these = rules.has_learned(learned, read_manifest(run.codes_folder))
+        if not of_these and rules.COMPACTED not in learned:
             prior.state = "of other codes than those that are in this run now"
             prior.notes.append(f"remove {path.parent} and train it again, or restore the codes")
             prior.command = ""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vqv2.config import Config, from_values
+from vqv2.config import Config, check_levels, from_values
 from vqv2.errors import DamagedError, InputError, MissingError
 from vqv2.files import check_json, read_json, write_json
 from vqv2.files.text import Each, Many, Table, Text, Truth, Whole
@@ -26,6 +26,7 @@ from vqv2.models.autoencoder import Autoencoder
 from vqv2.models.prior import Prior
 from vqv2.run import checkpoint, rules
 from vqv2.run.codes import open_codes
+from vqv2.run.pretrained import locate, other_than
 
 FORMAT = "vqv2 run 1"
 STAGE_FORMAT = "vqv2 stage 1"
@@ -75,7 +76,7 @@ class Run:
         there is a trained one, or a config.json that is something else.
         """
         run = cls(folder, config, class_names, data)
-        if run.config_path.exists() and cls.open(folder) and run.checkpoints("autoencoder").paths():
+        if is_run(folder) and cls.open(run.folder) and run.checkpoints("autoencoder").paths():
             raise InputError(
                 f"{run.folder} holds a run already: continue it with --resume, or choose another "
                 "folder"
@@ -93,16 +94,21 @@ class Run:
         write_json(self.config_path, content)
 
     @classmethod
-    def open(cls, folder):
-        """Read config.json, and what has begun. Raises `InputError` when the folder is no run."""
-        path = Path(folder) / "config.json"
-        if Path(folder).exists() and not Path(folder).is_dir():
+    def open(cls, run):
+        """Read config.json, and what has begun; of a folder, or a name (`vqv2.run.pretrained`).
+
+        Raises `InputError` when there is no run.
+        """
+        folder = locate(run)
+        path = folder / "config.json"
+        if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder} is not a run folder, but a file: give the folder of a run")
         try:
             content = read_json(path, CONFIG_REMEDY)
         except MissingError:
             raise MissingError(
-                f"{folder} is not a run folder (it has no config.json): train an autoencoder first"
+                f"{folder} is not a run folder (it has no config.json){other_than(run)}: train "
+                "an autoencoder first"
             ) from None
         if content.get("format") != FORMAT:
             raise DamagedError(
@@ -183,10 +189,7 @@ class Run:
 
     def check_level(self, level):
         """Raise `InputError` unless there is a level of this name."""
-        if level not in self.config.levels:
-            raise InputError(
-                f"there is no level {level!r}: the levels are {', '.join(self.config.levels)}"
-            )
+        check_levels([level], self.config.levels)
 
     def load_autoencoder(self):
         """(autoencoder with averaged weights, its identity), of its checkpoint's configuration.
@@ -219,18 +222,37 @@ class Run:
         none, when it is damaged, when it has learned another autoencoder's codes, or other
         classes than the run has.
         """
-        path = self._prior_path(level, best)
+        path = self.prior_path(level, best)
         config = rules.check_checkpoint(self, f"prior-{level}", path, autoencoder_identity)
         config = self.config.with_prior(level, config)
         return checkpoint.load_model(build_prior(config, level, len(self.class_names)), path)
 
     def prior_identity(self, level, best=False):
         """What tells the prior that `load_prior` gives from another, from its header alone."""
-        return checkpoint.digest(self._prior_path(level, best))
+        return checkpoint.digest(self.prior_path(level, best))
 
-    def _prior_path(self, level, best):
+    def learned_classes(self, level, best=False):
+        """Numbers (C,) of the classes that a prior has learned from images of, ascending.
+
+        None without classes, and where its checkpoint does not say so. Raises `InputError` where
+        that has a class that the run does not have.
+        """
+        path = self.prior_path(level, best)
+        learned = checkpoint.read_metadata(path).get(rules.LEARNED)
+        if learned and max(learned) >= len(self.class_names):
+            raise DamagedError(
+                f"{path} is damaged, it has learned class {max(learned)} of "
+                f"{len(self.class_names)}: restore it from a copy"
+            )
+        return np.array(learned, np.int64) if learned else None
+
+    def prior_path(self, level, best=False):
+        """The checkpoint of a prior: the newest, or that of the lowest held-out loss.
+
+        Raises `InputError` where that is not there any more.
+        """
         checkpoints = self.checkpoints(f"prior-{level}")
-        return checkpoints.best if best else checkpoints.newest
+        return checkpoints.lowest() if best else checkpoints.newest
 
 
 def is_run(folder):
@@ -301,7 +323,7 @@ def _record(folder):
 def build_prior(config, level, classes, seed=None):
     """A prior of one level of a `Config`: the seed and the level decide its weights.
 
-    Without a seed it has none yet (`vqv2.nn.initialization.weight`).
+    Without a seed it has none yet (`vqv2.nn.layers.weight`).
     """
     autoencoder, position = config.autoencoder, config.levels.index(level)
     size = autoencoder.latent_sizes[position]

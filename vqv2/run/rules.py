@@ -9,12 +9,13 @@ prior-LEVEL     the codes                               the digest of its weight
 
 From that the rules follow:
 
-begin           not over checkpoints that are there; --from the run that   `check_none`,
-                it has begun from, if it has                               `is_begun_from`
+begin           not over checkpoints that are there, and not in a run that `check_none`,
+                comes with vqv2; --from the run that it has begun from,    `check_own`,
+                if it has                                                  `is_begun_from`
 train, extract  not while the part before or after it is being written     `check_train`,
                 not where the part after it would become useless           `check_extract`
 resume          the same stage, seed, data and configuration, except for   `check_resumes`
-                what `FREE` and `ADJUSTABLE` name
+                what `FREE` and `ADJUSTABLE` name; not a compact run
 use             what a checkpoint or the codes were made from is what is   `check_checkpoint`,
                 in the run now: sizes, class names, digests                `check_codes`
 
@@ -25,13 +26,13 @@ sealed with them what they were made with. `vqv2 doctor` asks the same functions
 import dataclasses
 import itertools
 import json
-from pathlib import Path
 
 from vqv2.config import AutoencoderConfig, PriorConfig
 from vqv2.errors import DamagedError, InputError
 from vqv2.run import checkpoint
 from vqv2.run.codes import open_codes
 from vqv2.run.lock import check_unlocked
+from vqv2.run.pretrained import called, check_own, locate, name_of
 
 # What metadata of checkpoints, and manifests, call what they were made from.
 CLASSES = "class_names"
@@ -39,6 +40,8 @@ NAME, IDENTITY = "data", "data_identity"  # what images are called, and what tel
 PLACE = "path"  # neither does it matter under which path a data set is found now
 ORIGIN = "from"  # where the weights came from that a training has begun with (vqv2.training.start)
 AUTOENCODER, CODES = "autoencoder", "codes"  # digests: what tells a prior's codes from others
+LEARNED = "learned"  # numbers of the classes that these codes have images of
+COMPACTED = "compacted"  # the digest of the weights that `vqv2.run.compact` has rounded
 
 # Fields that may be others when a training continues. These do not change what a step computes, but
 # for what `vqv2.training.step` says of accumulating, and `changes` of steps.
@@ -72,7 +75,21 @@ def config_type(stage):
 def check_none(checkpoints):
     """Raise `InputError` where there is a checkpoint, the newest or another, to be lost."""
     for path in checkpoints.paths()[:1]:
+        _check_trainable(path, checkpoints.metadata() or {})
         raise InputError(f"{path} exists: continue it with --resume, or choose another folder")
+
+
+def _check_trainable(path, metadata):
+    """Raise `InputError` for the checkpoint of a compact run: training needs more than weights."""
+    if COMPACTED not in metadata:
+        return
+    run, stage = called(path.parents[1]), metadata["stage"]
+    prior = f"prior NEW --level {stage.removeprefix('prior-')}"
+    what = "autoencoder --data DATA --out NEW" if stage == AUTOENCODER else prior
+    raise InputError(
+        f"{path} holds rounded weights alone, which cannot be trained further: begin a training of "
+        f"your own with them, `vqv2 train {what} --from {run}`"
+    )
 
 
 def is_begun_from(folder, origin):
@@ -86,19 +103,27 @@ def is_begun_from(folder, origin):
     return bool(learned)
 
 
-def place(folder):
-    """What a run folder is called as an origin."""
-    return str(Path(folder).resolve())
+def place(run):
+    """What a run, given by its folder or by a name, is called as an origin.
+
+    The path of its folder; or its name, where it comes with vqv2: other machines have it elsewhere.
+    """
+    folder = locate(run)
+    return name_of(folder) or str(folder.resolve())
 
 
 def check_train(run, stage, resume):
     """Raise `InputError` where training a stage of a `Run` would replace or spoil something.
 
-    Nothing is trained while codes are being extracted. An autoencoder may not be trained further
-    once there are some: these, and priors trained on them, would be another autoencoder's.
+    Nothing is trained in what comes with vqv2, or while codes are being extracted. An autoencoder
+    may not be trained further once there are some: these, and priors trained on them, would be
+    another autoencoder's.
     """
+    check_own(run.folder)
     if not resume:
         check_none(run.checkpoints(stage))
+    elif newest := run.checkpoints(stage).metadata():
+        _check_trainable(run.checkpoint_path(stage), newest)
     if stage == AUTOENCODER and _has_all_its_steps(run):
         return
     check_unlocked(run.folder, f"codes are being extracted in {run.folder} now")
@@ -133,6 +158,7 @@ def check_extract(run, identity, replaced):
     the codes that it has learned from. Where these are damaged, or of another autoencoder than that
     of this `identity`, there is nothing to lose.
     """
+    check_own(run.folder)
     priors = [stage for stage in run.stages if stage != AUTOENCODER]
     for folder in map(run.stage_folder, priors):
         check_unlocked(folder, f"the prior in {folder} is being trained on codes of this run now")
@@ -176,9 +202,10 @@ def check_resumes(path, metadata, config, wanted, adjust=False):
     different.
     """
     checkpoint.check_stage(path, metadata, wanted["stage"])
+    _check_trainable(path, metadata)
     former = checkpoint.config_of(type(config), path, metadata)
     for name in wanted:
-        if name in (NAME, PLACE) or metadata.get(name) == wanted[name]:
+        if name in (NAME, PLACE, LEARNED) or metadata.get(name) == wanted[name]:
             continue
         if name in _OF_DATA and IDENTITY in wanted:
             raise InputError(f"{path} cannot be continued: {_other_data(path, metadata, wanted)}")

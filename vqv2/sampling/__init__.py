@@ -8,8 +8,15 @@ Both have one interface, to draw in any way of one's own:
         sampler.append(code)            # (N,), whatever was chosen there, drawn or given
 """
 
-from vqv2.sampling.batches import batch_size, draw_in_turns, noise_generator
-from vqv2.sampling.codes import Settings, check_given, sample_codes
+from vqv2.sampling.codes import (
+    Settings,
+    batch_size,
+    check_given,
+    draw_in_turns,
+    level_generator,
+    noise_seeds,
+    sample_codes,
+)
 from vqv2.sampling.drawing import RowSampler, row_sampler
 from vqv2.sampling.incremental import IncrementalPrior
 from vqv2.sampling.labels import class_numbers
@@ -24,7 +31,8 @@ __all__ = [
     "check_given",
     "class_numbers",
     "draw_in_turns",
-    "noise_generator",
+    "level_generator",
+    "noise_seeds",
     "row_sampler",
     "sample_codes",
 ]

@@ -1,4 +1,4 @@
-"""Drawing the codes of maps row by row, with noise that is given.
+"""Drawing the codes of maps row by row.
 
 The work of a position is a hundred small kernels, and starting them one by one takes a device
 longer than they do. As all arrays of an `IncrementalPrior` keep their places and the position is in
@@ -15,30 +15,32 @@ from backends.cupy.engine.cuda_graph import Graph
 from vqv2.sampling.incremental import IncrementalPrior
 
 
-def row_sampler(stepper, settings):
+def row_sampler(stepper, settings, seeds):
     """What draws the maps of a fresh stepper, an `IncrementalPrior` or another, row by row.
 
     settings   `Settings`: temperature, top-k, top-p
+    seeds      (N,), uint64, of the maps' noise
     """
     kind = GraphRowSampler if isinstance(stepper, IncrementalPrior) else RowSampler
-    return kind(stepper, settings)
+    return kind(stepper, settings, seeds)
 
 
 class RowSampler:
-    """Draws with any stepper that has `logits` and `append`, such as a `NaivePrior`."""
+    """Draws with any stepper of `logits`, `append` and `position`, such as a `NaivePrior`."""
 
-    def __init__(self, stepper, settings):
-        self.stepper = stepper
+    def __init__(self, stepper, settings, seeds):
+        self.stepper, self.seeds = stepper, seeds
         self.settings = dataclasses.astuple(settings)
 
-    def draw(self, codes, noise):
-        """Fill the next row: codes (N, W), -1 where to draw, with Gumbel noise (N, W, K).
+    def draw(self, codes):
+        """Fill the next row: codes (N, W), -1 where to draw.
 
         Yields after each position; the codes are there when it ends.
         """
         for column in range(codes.shape[1]):
             logits, given = self.stepper.logits(), codes[:, column]
-            drawn = kernels.sample_codes(logits, noise[:, column], *self.settings)
+            noise = self.seeds, self.stepper.position
+            drawn = kernels.sample_codes(logits, *noise, *self.settings)
             codes[:, column] = array_module(codes).where(given < 0, drawn, given)
             self.stepper.append(codes[:, column])
             yield
@@ -47,22 +49,20 @@ class RowSampler:
 class GraphRowSampler(RowSampler):
     """The same with an `IncrementalPrior`, whose positions a device launches as one graph each."""
 
-    def __init__(self, stepper, settings):
-        super().__init__(stepper, settings)
+    def __init__(self, stepper, settings, seeds):
+        super().__init__(stepper, settings, seeds)
         xp, logits = array_module(stepper.codes), stepper.predicted
-        self._noise = xp.empty((stepper.size, *logits.shape), logits.dtype)
         room = [xp.empty(logits.shape, dtype) for dtype in (logits.dtype, logits.dtype, np.int32)]
-        arrays = stepper.where, stepper.size, logits, self._noise, stepper.codes
+        arrays = stepper.where, logits, seeds, stepper.codes
         choose = partial(kernels.sample_at, *arrays, *self.settings, *room)
         self._position = Graph([stepper.predict, choose, stepper.remember])
 
-    def draw(self, codes, noise):
+    def draw(self, codes):
         """As `RowSampler.draw`."""
         stepper = self.stepper
         stepper.start_row()
         own = stepper.codes[:, stepper.position : stepper.position + stepper.size]
         own[...] = codes
-        self._noise[...] = noise.swapaxes(0, 1)
         for _ in range(stepper.size):
             self._position.run()
             stepper.position += 1

@@ -5,7 +5,7 @@ from vqv2.training.extraction import encode_dataset
 from vqv2.training.loop import Schedule, train
 from vqv2.training.prior import PriorTask
 from vqv2.training.signals import Stopped
-from vqv2.training.state import TrainingError
+from vqv2.training.step import TrainingError
 
 __all__ = [
     "AutoencoderTask",

@@ -15,7 +15,7 @@ from vqv2.optim import Adam, autoencoder_learning_rate
 from vqv2.run.rules import described
 from vqv2.training import parallel
 from vqv2.training.draws import batch_generator, batch_indices
-from vqv2.training.task import Task
+from vqv2.training.task import VALIDATED, Task
 
 
 class AutoencoderTask(Task):
@@ -77,11 +77,11 @@ class AutoencoderTask(Task):
         """Table 3's, or its cosine."""
         return autoencoder_learning_rate(step, self.config)
 
-    def validate(self, limit=1024):
-        """Loss parts on up to `limit` held-out images, means over images."""
+    def validate(self):
+        """Loss parts on up to `VALIDATED` held-out images, means over images."""
         with self.optimizer.averaged():
             batch = self.config.batch // self.config.accumulate
-            return evaluate_loss(self.model, self.held_out, batch, limit, self.communicator)
+            return evaluate_loss(self.model, self.held_out, batch, self.communicator)
 
     def _usage(self, codes):
         metrics = {}
@@ -93,13 +93,13 @@ class AutoencoderTask(Task):
         return metrics
 
 
-def evaluate_loss(model, images, batch, limit, communicator=None):
+def evaluate_loss(model, images, batch, communicator=None):
     """{"loss", "reconstruction" (mean squared error of pixels in [0, 1]), "commitment": number}.
 
     The processes of a `communicator` share the work, and all get the result.
     """
     communicator = communicator or Single()
-    totals, chosen = {}, spread_indices(len(images), limit)
+    totals, chosen = {}, spread_indices(len(images), VALIDATED)
     own, others = parallel.divide(chosen, communicator)
     batch = max(1, batch // communicator.size)
     for start in range(0, len(own), batch):

@@ -9,11 +9,11 @@ from backends.process.communication import Single
 from vqv2.agreement import check_agreement, images_facts
 from vqv2.data.augment import NONE
 from vqv2.data.augment import PRESETS as AUGMENTATIONS
-from vqv2.data.prefetch import prefetched
+from vqv2.data.readers import prefetched
 from vqv2.errors import InputError
-from vqv2.progress import progress_bar
 from vqv2.run.code_writing import write_codes
 from vqv2.run.codes import extraction_settings
+from vqv2.terminal import progress_bar
 from vqv2.training.draws import copy_generator
 
 _MOST_COPIES = 10_000

@@ -14,23 +14,23 @@ import signal
 import sys
 import time
 
+import numpy as np
+
+import backends
 from vqv2.agreement import check_agreement
-from vqv2.data.prefetch import prefetched
+from vqv2.data.readers import prefetched
 from vqv2.errors import InputError
 from vqv2.files import remove_partial
 from vqv2.nn.finite import NotFiniteError, check_finite
-from vqv2.progress import progress_bar
-from vqv2.run import write_stage
-from vqv2.run.checkpoint import Checkpoints
+from vqv2.run import rules, write_stage
+from vqv2.run.checkpoint import IN_USE, Checkpoints, config_of
 from vqv2.run.lock import locked
 from vqv2.run.log import Log, NoLog
-from vqv2.run.rules import ORIGIN, as_json, check_none
+from vqv2.terminal import progress_bar
 from vqv2.training import parallel
-from vqv2.training.precision import in_its_precision
 from vqv2.training.record import Record
 from vqv2.training.signals import Stopped, interruption
-from vqv2.training.state import TrainingError, load_training, save_training
-from vqv2.training.step import update
+from vqv2.training.step import TrainingError, lower_the_rate, update
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,6 @@ class Schedule:
         return {name: fields[name] for name in fields if name not in ("progress", "check_finite")}
 
 
-@in_its_precision
 def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None, adjust=False):
     """Train `task` in `folder` up to its configuration's number of steps; the last metrics.
 
@@ -84,8 +83,11 @@ def train(task, folder, seed, resume=False, schedule=None, on_start=lambda: None
     checkpoints = Checkpoints(folder, schedule.keep)
     _check_files(checkpoints.folder)
     if not resume:
-        check_none(checkpoints)
-    with locked(folder) if first else contextlib.nullcontext():
+        rules.check_none(checkpoints)
+    with (
+        locked(folder) if first else contextlib.nullcontext(),
+        backends.use(precision=task.config.precision),
+    ):
         training = _Training(task, checkpoints, seed, schedule)
         if first:
             remove_partial(folder)  # what a killed process left half written
@@ -110,8 +112,8 @@ def _check_files(folder):
 def _facts(task, seed, schedule):
     """What all processes of a training must have alike."""
     how = {"check_finite": schedule.check_finite, **schedule.lasting()}
-    given = {"checksum of given weights": task.metadata.get(ORIGIN, {}).get("identity")}
-    what = {"stage": task.stage, "seed": seed, **as_json(task.config)}
+    given = {"checksum of given weights": task.metadata.get(rules.ORIGIN, {}).get("identity")}
+    what = {"stage": task.stage, "seed": seed, **rules.as_json(task.config)}
     return {**what, **how, **given, **task.facts()}
 
 
@@ -132,14 +134,20 @@ class _Training:
     def load(self, adjust):
         """Go to where the newest good checkpoint is; stay at the beginning where there is none."""
         if self.checkpoints.paths():
-            loaded = load_training(self.task, self.checkpoints, self.seed, adjust)
-            self.step, self.best, self.changed = loaded.step, loaded.best, loaded.changed
-            for sentence in loaded.damaged:
+            metadata, self.changed, damaged = load_training(
+                self.task, self.checkpoints, self.seed, adjust
+            )
+            self.step, self.best = metadata["step"], metadata.get("best")
+            for sentence in damaged:
                 print(f"vqv2: {sentence}", file=sys.stderr)
 
     def begin(self):
         """Write what it is begun with: the weights, where these are not drawn from the seed."""
-        task, folder, origin = self.task, self.checkpoints.folder, self.task.metadata.get(ORIGIN)
+        task, folder, origin = (
+            self.task,
+            self.checkpoints.folder,
+            self.task.metadata.get(rules.ORIGIN),
+        )
         if origin and not self.checkpoints.paths():
             save_training(task, self.checkpoints, self.step, self.seed)
         lasting = self.schedule.lasting()
@@ -151,7 +159,7 @@ class _Training:
         bar = progress_bar(steps, task.stage, "step", self.schedule.progress and self.first, start)
         batches = prefetched(task.batch, range(start + 1, steps + 1))
         with bar, interruption() as interrupted, contextlib.closing(batches):
-            log = Log(self._log_path, start) if self.first else NoLog()
+            log = Log(self.checkpoints.folder / "log.jsonl", start) if self.first else NoLog()
             self._record = Record(task, log, bar, start)
             if self.changed:
                 self._record.change(start + 1, self.changed)
@@ -162,7 +170,7 @@ class _Training:
                 stopped = parallel.anywhere(bool(interrupted), task.communicator)
                 if step == 1 or last or step % self.schedule.log_every == 0:
                     self._record.training(step, metrics())
-                improved = self._validate() if self._validates() else False
+                improved = (last or step % self.schedule.validate_every == 0) and self._validate()
                 late = time.monotonic() - saved_at > self.schedule.checkpoint_seconds
                 if last or stopped or step % parallel.CHECK_EVERY == 0:
                     parallel.check_replicas(task.model, step, task.communicator)
@@ -180,27 +188,17 @@ class _Training:
             raise Stopped(message, interrupted.number or signal.SIGTERM)  # another process's
 
     def _checked_step(self, step, data):
+        watch, task = contextlib.nullcontext(), self.task
+        if self.schedule.check_finite:
+            watch = check_finite(task.model, backward=not task.optimizer.loss_scale.may_overflow)
         try:
-            with self._watch():
-                return update(self.task, step, data, self.seed)
+            with watch:
+                return update(task, step, data, self.seed)
         except NotFiniteError as error:
-            said = f"{self.task.stage}, step {step}: {error}; the last checkpoint is unchanged"
+            said = f"{task.stage}, step {step}: {error}; the last checkpoint is unchanged"
         except TrainingError as error:
             said = str(error)
         raise TrainingError(said + self.checkpoints.way_back())
-
-    def _watch(self):
-        if not self.schedule.check_finite:
-            return contextlib.nullcontext()
-        may_overflow = self.task.optimizer.loss_scale.may_overflow
-        return check_finite(self.task.model, backward=not may_overflow)
-
-    @property
-    def _log_path(self):
-        return self.checkpoints.folder / "log.jsonl"
-
-    def _validates(self):
-        return self.step == self.task.config.steps or self.step % self.schedule.validate_every == 0
 
     def _validate(self):
         """Log what comes out; whether the loss is the lowest so far."""
@@ -215,3 +213,59 @@ class _Training:
         if self.first:
             self._record.log.flush()
             save_training(self.task, self.checkpoints, self.step, self.seed, self.best)
+
+
+def save_training(task, checkpoints, step, seed, best=None):
+    """Write weights, averages, Adam's moments, step and seed as the newest checkpoint.
+
+    `best` is {"step", "loss"} of the lowest held-out loss so far. Raises `TrainingError` rather
+    than add weights that are no numbers, `InputError` where they are what a training begins with.
+    """
+    names = _names(task.model)
+    arrays = {names[name]: array for name, array in task.model.state().items()}
+    arrays.update(task.optimizer.state())
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            if step == 0:
+                raise InputError(f"{name} of the weights to begin with holds NaN or infinity")
+            raise TrainingError(
+                f"{name} of {task.stage} holds numbers that are not finite at step {step}: "
+                f"{lower_the_rate(task.config)}; the last checkpoint is unchanged"
+            )
+    config = rules.as_json(task.config)
+    metadata = {"stage": task.stage, "step": step, "seed": seed, "config": config}
+    checkpoints.save(arrays, {**metadata, "best": best, **task.metadata})
+
+
+def load_training(task, checkpoints, seed, adjust=False):
+    """Fill task.model and task.optimizer from the newest good checkpoint; where it goes on.
+
+    That is (its metadata, {field: {"from": former value, "to": value now}}, [sentence about each
+    damaged checkpoint]).
+    Raises `InputError` when it is of another stage, seed, data or configuration than the task,
+    except for what `vqv2.run.rules` names.
+    """
+    wanted = {"stage": task.stage, "seed": seed, **task.metadata}
+    path, arrays, metadata, damaged = checkpoints.load(
+        lambda path, metadata: rules.check_resumes(path, metadata, task.config, wanted, adjust)
+    )
+    former = config_of(type(task.config), path, metadata)
+    changed = {
+        name: {"from": was, "to": now}
+        for name, (was, now) in rules.changes(former, task.config).items()
+    }
+    if rules.ORIGIN in metadata:
+        task.metadata[rules.ORIGIN] = metadata[rules.ORIGIN]
+    if "precision" in changed:
+        arrays = task.optimizer.loss_scale.state() | arrays
+    names = _names(task.model)
+    state = {name: arrays[stored] for name, stored in names.items() if stored in arrays}
+    task.model.load_state(state)
+    task.optimizer.load_state(arrays, metadata["step"])
+    return metadata, changed, damaged
+
+
+def _names(model):
+    """{name in the model: name in checkpoints}; buffers have no other averages than themselves."""
+    buffers = {name: f"{IN_USE}.{name}" for name in model.buffers()}
+    return {name: f"model.{name}" for name in model.parameters()} | buffers

@@ -8,10 +8,12 @@ from backends.process.communication import Single
 from vqv2.autodiff import no_grad
 from vqv2.data.split import spread_indices
 from vqv2.optim import Adam, prior_learning_rate
-from vqv2.run.rules import AUTOENCODER, CLASSES, CODES
+from vqv2.run.rules import AUTOENCODER, CLASSES, CODES, LEARNED
 from vqv2.training import parallel
 from vqv2.training.draws import batch_indices
-from vqv2.training.task import Task
+from vqv2.training.task import VALIDATED, Task
+
+_AT_ONCE = 64  # maps whose loss is computed together
 
 
 class PriorTask(Task):
@@ -31,6 +33,7 @@ class PriorTask(Task):
             AUTOENCODER: store.identity,
             CODES: store.checksum,
             CLASSES: list(store.class_names) if model.classes else [],
+            LEARNED: np.unique(store.labels("train")).tolist() if model.classes else [],
         }
 
     def batch(self, step):
@@ -50,17 +53,11 @@ class PriorTask(Task):
         """Section A.2's formula."""
         return prior_learning_rate(step, self.config)
 
-    def validate(self, limit=1024):
-        """Nats and bits per code of up to `limit` held-out maps, with averaged weights."""
+    def validate(self):
+        """Nats and bits per code of up to `VALIDATED` held-out maps, with averaged weights."""
         with self.optimizer.averaged():
-            nats = evaluate_prior(
-                self.model,
-                self.store,
-                self.level,
-                "held_out",
-                limit,
-                communicator=self.communicator,
-            )
+            subject = self.model, self.store, self.level, "held_out"
+            nats = evaluate_prior(*subject, communicator=self.communicator)
         return {"loss": nats, "bits_per_code": nats / math.log(2)}
 
 
@@ -77,15 +74,15 @@ def read_codes(store, split, level, indices, conditional):
     )
 
 
-def evaluate_prior(model, store, level, split, limit=1024, batch=64, communicator=None):
+def evaluate_prior(model, store, level, split, limit=VALIDATED, communicator=None):
     """Mean nats per code over `limit` maps spread over a split; NaN when it has none.
 
     The processes of a `communicator` share the work, and all get the result.
     """
     chosen, total = spread_indices(store.counts.get(split, 0), limit), 0.0
     own, others = parallel.divide(chosen, communicator or Single())
-    for start in range(0, len(own), batch):
-        indices = own[start : start + batch]
+    for start in range(0, len(own), _AT_ONCE):
+        indices = own[start : start + _AT_ONCE]
         with no_grad():
             data = read_codes(store, split, level, indices, bool(model.classes))
             total += model.loss(*data).item() * len(indices)

@@ -10,7 +10,7 @@ import dataclasses
 
 from vqv2 import nn
 from vqv2.errors import InputError
-from vqv2.nn.gated import Gate
+from vqv2.nn.residual import Gate
 from vqv2.run import Run, checkpoint
 from vqv2.run.rules import ORIGIN, place
 
@@ -57,11 +57,12 @@ class Start:
 
 
 def start_of(folder, stage):
-    """The `Start` that the newest checkpoint of a stage in the run `folder` gives.
+    """The `Start` that the newest checkpoint of a stage gives, of the run in `folder` or so named.
 
     Raises `InputError` when there is none, or when it is damaged.
     """
     run = Run.open(folder)
+    folder = run.folder
     if stage == "autoencoder":
         model, codes_of = run.load_autoencoder()
     else:

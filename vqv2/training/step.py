@@ -18,7 +18,10 @@ import numpy as np
 from vqv2.optim import clip_gradients, gradient_norm
 from vqv2.training import parallel
 from vqv2.training.draws import step_generator
-from vqv2.training.state import TrainingError, lower_the_rate
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot go on: its loss is no longer a number."""
 
 
 def update(task, step, data, seed):
@@ -83,3 +86,9 @@ def _limited_norm(task, step):
     if limit:
         clip_gradients(parameters, norm, limit)
     return {"gradient_norm": norm}
+
+
+def lower_the_rate(config):
+    """What to do about numbers that have grown too large, in words."""
+    name = "learning_rate" if hasattr(config, "learning_rate") else "learning_rate_scale"
+    return f"lower the learning rate (--resume --set {name}=..., now {getattr(config, name):g})"

@@ -1,14 +1,19 @@
-"""What the training loop trains, and what most of it has in common."""
+"""What the training loop trains, and what most of it has in common; its precision."""
 
 import contextlib
+import dataclasses
 
 import numpy as np
 
+import backends
 from backends.process.communication import Single
+from vqv2.config import AUTO
 from vqv2.errors import InputError
 from vqv2.run.rules import ORIGIN, PLACE
 from vqv2.training import parallel
-from vqv2.training.precision import resolved
+
+VALIDATED = 1024  # of the held-out images, at the most, for a held-out loss
+AMPERE, VOLTA = (8, 0), (7, 0)  # compute capabilities: the first with bfloat16, with float16
 
 
 class Task:
@@ -70,3 +75,26 @@ def split(data, count):
         )
     length = len(data) // count
     return [data[start : start + length] for start in range(0, length * count, length)]
+
+
+def best_precision():
+    """`precision_of` what computes now: float32 on a processor."""
+    return precision_of(backends.compute_capability() or (0, 0))
+
+
+def precision_of(capability):
+    """What products are fastest in without harm on a device of a compute capability.
+
+    bfloat16 where its tensor cores have it (Ampere and newer), else float16, with loss scaling,
+    where they have that (Volta and Turing), else float32.
+    """
+    if capability >= AMPERE:
+        return "bfloat16"
+    return "float16" if capability >= VOLTA else "float32"
+
+
+def resolved(config):
+    """A stage's configuration, with "auto" replaced by `best_precision`."""
+    if config.precision != AUTO:
+        return config
+    return dataclasses.replace(config, precision=best_precision())

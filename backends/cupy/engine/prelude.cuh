@@ -54,14 +54,18 @@ __device__ inline Real block_sum(Real value, Real* scratch)
     return value;
 }
 
-// Whether dropout keeps element number `index`: the hash of `elementwise.keep`, splitmix64.
-__device__ inline bool keep(Word seed, Word index, Word threshold)
+// 64 bits of chance (`reference/hashing.py`), and whether dropout keeps element number `index`.
+__device__ inline Word hashed(Word seed, Word index)
 {
     Word z = seed + (index + 1) * 0x9E3779B97F4A7C15ull;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-    z = z ^ (z >> 31);
-    return (z >> 40) >= threshold;
+    return z ^ (z >> 31);
+}
+
+__device__ inline bool keep(Word seed, Word index, Word threshold)
+{
+    return hashed(seed, index) >= threshold;
 }
 
 // The part of a matrix (rows, channels) that a thread looks at: one column of it, in rows `first` to

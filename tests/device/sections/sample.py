@@ -1,15 +1,11 @@
-"""Sampling the paper's two priors: rows in the middle of a map, and what the noise alone takes."""
+"""Sampling the paper's two priors: rows in the middle of a map."""
 
 import dataclasses
-import time
-
-import numpy as np
 
 import backends
 from backends.process import device_memory
 from vqv2.lab.bench.cases import build_model, training_case, training_data
-from vqv2.lab.bench.sample import sample_rows
-from vqv2.sampling import IncrementalPrior, Settings, row_sampler
+from vqv2.lab.bench.sample import sample_rows, start_map
 
 COUNTS = ((1, "float32"), *((count, "bfloat16") for count in (1, 8, 32, 64, 256)))
 
@@ -30,19 +26,12 @@ def measure(report, scale):
 
 def _row(prior, case, storage):
     """Seconds of a row, after one that compiles and records."""
-    _, label, coarser = training_data(case)
-    starting, stepper = backends.seconds_of(
-        lambda: IncrementalPrior(prior, case.batch, label, coarser, storage)
-    )
-    sampler = row_sampler(stepper, Settings())
-    stepper.skip_to(case.size // 2)
+    data = training_data(case)
+    starting, sampler = backends.seconds_of(lambda: start_map(prior, case, data, storage))
+    sampler.stepper.skip_to(case.size // 2)
     sample_rows(sampler, case, 1)
     seconds, _ = backends.seconds_of(lambda: sample_rows(sampler, case, 1))
-    begun = time.perf_counter()
-    np.random.default_rng(0).gumbel(size=(case.batch, case.size, case.codes))
-    noise = time.perf_counter() - begun
     return {
         "ms_of_a_position": 1e3 * seconds / case.size,
         "s_of_an_image": (starting + seconds * case.size) / case.batch,
-        "noise_s_of_an_image": noise * case.size / case.batch,
     }

@@ -5,7 +5,7 @@ import platform
 
 import backends
 
-PACKAGES = ("numpy", "numba", "PIL", "safetensors", "tqdm", "pytest")
+PACKAGES = ("numpy", "numba", "PIL", "tqdm", "pytest")
 OPTIONAL = ("torch", "xdist")
 
 

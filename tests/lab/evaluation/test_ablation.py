@@ -21,8 +21,8 @@ from vqv2.lab.ablations.prior_grid import Cell, Grid, Outcome, PriorAblation
 from vqv2.run import Run, checkpoint
 from vqv2.run.checkpoint import Checkpoints
 from vqv2.training import Schedule
+from vqv2.training.loop import load_training
 from vqv2.training.prior import evaluate_prior
-from vqv2.training.state import load_training
 
 ONE_LEVEL = Config(
     "small",
@@ -120,7 +120,7 @@ def test_a_cell_is_trained_once_and_its_loss_is_the_priors(run, tmp_path):
     assert ablation.train(cell, progress=False) == outcome
     assert path.stat().st_mtime_ns == written
     task = ablation._task(cell, 3)
-    step = load_training(task, Checkpoints(path.parent), cell.seed).step
+    step = load_training(task, Checkpoints(path.parent), cell.seed)[0]["step"]
     assert step == 3  # the later of 3 steps and 10 / 4
     assert (task.config.hidden_units, task.config.residual_units) == (16, 64)
     with task.optimizer.averaged():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vqv2 import Hierarchy, preset
-from vqv2.lab.evaluation import code_usage, distortion, unigram_nats
+from vqv2.lab.evaluation import distortion, unigram_nats
 
 
 class Halves:
@@ -42,9 +42,8 @@ def test_distortion_by_level_subset(batch):
     assert figures["top", "bottom"].psnr == pytest.approx(20, rel=1e-5)
 
 
-def test_code_usage_and_unigram():
+def test_unigram():
     codes = np.array([[0, 0], [1, 1]], np.uint16)
-    assert code_usage(codes, 4) == (pytest.approx(2.0), 2)
     # counts (2, 2, 0, 0) plus one: probabilities 3/8, 3/8, 1/8, 1/8
     held_out = np.array([0, 3])
     expected = -(math.log(3 / 8) + math.log(1 / 8)) / 2

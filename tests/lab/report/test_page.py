@@ -11,7 +11,7 @@ from PIL import Image
 from vqv2.errors import InputError
 from vqv2.lab.report import Section, Table, save_page
 from vqv2.pictures import save_image_grid
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 
 class Outline(HTMLParser):

@@ -10,7 +10,7 @@ from vqv2.data.split import spread_indices
 from vqv2.optim import Adam, prior_learning_rate
 from vqv2.training import AutoencoderTask
 from vqv2.training.draws import batch_indices
-from vqv2.training.task import Task
+from vqv2.training.task import VALIDATED, Task
 
 BINS = 256  # section B.1 after PixelCNN++
 COMPONENTS = 10  # section B.1
@@ -84,10 +84,10 @@ class LatentPriorTask(Task):
         """Section A.2's formula."""
         return prior_learning_rate(step, self.config)
 
-    def validate(self, limit=1024, batch=32):
+    def validate(self):
         """Nats per vector and bits per image of held-out images, with averaged weights."""
         held_out, total = self.bins["held_out"], 0.0
-        chosen = spread_indices(len(held_out), limit)
+        chosen, batch = spread_indices(len(held_out), VALIDATED), 32
         with self.optimizer.averaged(), no_grad():
             for start in range(0, len(chosen), batch):
                 part = held_out[chosen[start : start + batch]]

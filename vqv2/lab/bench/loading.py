@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vqv2.data.prefetch import prefetched
+from vqv2.data.readers import prefetched
 from vqv2.training.draws import batch_generator, batch_indices, step_generator
 
 WARMUP = 2  # batches or steps that are not measured: workers start, kernels compile

@@ -6,7 +6,7 @@ import json
 import backends
 from vqv2.files import atomic_write
 from vqv2.lab.bench.machine import facts
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 _COLUMNS = ("what", "ours ms", "quartiles", "peer ms", "quartiles", "ratio", "GFLOP/s", "of limit")
 _COLUMNS += ("of streaming", "peak MB", "peer's MB")

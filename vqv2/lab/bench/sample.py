@@ -123,27 +123,27 @@ def chosen_case(case=None, **options):
 
 def _measure_map(prior, case, data, fraction, storage):
     """Start a map and sample the stretches of it: the seconds that the whole would take."""
-    starting, stepper = seconds_of(lambda: _start(prior, case, data, storage))
-    sampler, seconds = row_sampler(stepper, Settings()), []
+    starting, sampler = seconds_of(lambda: start_map(prior, case, data, storage))
+    seconds = []
     for first, rows in stretches(case.size, fraction):
-        stepper.skip_to(first)
+        sampler.stepper.skip_to(first)
         taken, _ = seconds_of(lambda rows=rows: sample_rows(sampler, case, rows))
         seconds.append(taken)
     return starting + extrapolate(seconds, case.size, fraction)
 
 
-def _start(prior, case, data, storage):
+def start_map(prior, case, data, storage):
+    """What draws maps of `training_data(case)` as `vqv2.sampling.sample_codes` does."""
     _, label, coarser = data
-    return IncrementalPrior(prior, case.batch, label, coarser, storage)
+    stepper = IncrementalPrior(prior, case.batch, label, coarser, storage)
+    return row_sampler(stepper, Settings(), to_device(np.arange(case.batch, dtype=np.uint64)))
 
 
 def sample_rows(sampler, case, rows):
-    """Draw rows as `vqv2.sampling.sample_codes` does, at temperature 1."""
-    rng = np.random.default_rng(0)
+    """Draw the next rows of the maps."""
     for _ in range(rows):
-        noise = to_device(rng.gumbel(size=(case.batch, case.size, case.codes)), np.float32)
         codes = to_device(np.full((case.batch, case.size), -1))
-        for _ in sampler.draw(codes, noise):
+        for _ in sampler.draw(codes):
             pass
 
 

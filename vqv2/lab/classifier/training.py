@@ -19,7 +19,7 @@ from vqv2.run import checkpoint, read_stage, stage_config
 from vqv2.run.rules import described
 from vqv2.training.draws import batch_generator, batch_indices
 from vqv2.training.loop import train
-from vqv2.training.task import Task
+from vqv2.training.task import VALIDATED, Task
 
 STAGE = "classifier"
 
@@ -57,9 +57,9 @@ class ClassifierTask(Task):
         """A constant rate or half a cosine, as for the autoencoder."""
         return autoencoder_learning_rate(step, self.config)
 
-    def validate(self, limit=1024):
-        """Cross-entropy and accuracy on up to `limit` held-out images, with averaged weights."""
-        chosen = spread_indices(len(self.held_out), limit)
+    def validate(self):
+        """Cross-entropy and accuracy on `VALIDATED` held-out images, with averaged weights."""
+        chosen = spread_indices(len(self.held_out), VALIDATED)
         images, labels = self.held_out.batch(chosen), self.held_out.labels[chosen]
         with self.optimizer.averaged():
             probabilities = self.model.probabilities(images)

@@ -3,7 +3,6 @@
 from vqv2.lab.evaluation.rate_distortion import (
     Distortion,
     Rate,
-    code_usage,
     distortion,
     rates,
     unigram_nats,
@@ -12,7 +11,6 @@ from vqv2.lab.evaluation.rate_distortion import (
 __all__ = [
     "Distortion",
     "Rate",
-    "code_usage",
     "distortion",
     "rates",
     "unigram_nats",

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from vqv2.data.split import spread_indices
-from vqv2.models.quantizer import usage
 from vqv2.training.prior import evaluate_prior
 
 
@@ -68,11 +67,6 @@ def distortion(hierarchy, source, count=512, batch=32):
 
 def _distortion(mse):
     return Distortion(float(mse), -10 * math.log10(mse) if mse > 0 else math.inf)
-
-
-def code_usage(codes, size):
-    """(perplexity, number of used codes) of integer codes of any shape, out of `size`."""
-    return usage(np.bincount(np.asarray(codes).reshape(-1), minlength=size))
 
 
 def unigram_nats(train, held_out, size):

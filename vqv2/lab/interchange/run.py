@@ -5,7 +5,7 @@ from pathlib import Path
 from vqv2.run.checkpoint import checksum
 from vqv2.run.rules import ORIGIN
 from vqv2.training import AutoencoderTask
-from vqv2.training.state import save_training
+from vqv2.training.loop import save_training
 
 
 def begin_run(run, model, sources, file, seed=0):

@@ -4,7 +4,7 @@ import dataclasses
 
 from vqv2.config import AUTO
 from vqv2.errors import InputError
-from vqv2.training.precision import AMPERE, precision_of
+from vqv2.training.task import AMPERE, precision_of
 
 GIB = 2**30
 

@@ -84,13 +84,3 @@ def seconds(launches, on, precision, shares=ASSUMED):
     """The same where the host starts every kernel, which takes `HOST` each, meanwhile."""
     count = sum(times for launch, times in launches.items() if launch.family != TRANSFERS)
     return max(device_seconds(launches, on, precision, shares), count * HOST)
-
-
-def by_family(launches, on, precision, shares=ASSUMED):
-    """{family: seconds}, the longest first."""
-    found = {}
-    for launch, times in launches.items():
-        if launch.family != TRANSFERS:
-            one = device_seconds({launch: times}, on, precision, shares)
-            found[launch.family] = found.get(launch.family, 0) + one
-    return dict(sorted(found.items(), key=lambda item: -item[1]))

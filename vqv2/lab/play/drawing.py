@@ -4,6 +4,7 @@ import numpy as np
 
 from vqv2.errors import InputError
 from vqv2.lab.play.positions import MapInTheMaking
+from vqv2.sampling import level_generator
 
 
 class Drawing:
@@ -24,8 +25,7 @@ class Drawing:
         self.drawn = 0  # codes that were not kept
         self.label, self.seed = label, seed
         self.untrained = None
-        self._rng = np.random.default_rng(seed)
-        self._class = hierarchy.labels(label, 1, self._rng)
+        self._class = hierarchy.labels(label, 1, np.random.default_rng(seed))
         self._levels = iter(hierarchy.levels)
         self._find_level()
 
@@ -70,13 +70,13 @@ class Drawing:
         if level not in self.hierarchy.priors:
             self.untrained = level
             return
-        coarser = self.hierarchy.levels[: self.hierarchy.levels.index(level)]
+        number = self.hierarchy.levels.index(level)
         self.level = level
         self._map = MapInTheMaking(
             self.hierarchy.priors[level],
-            self._rng,
+            level_generator(self.seed, number),
             self._class,
-            [self.codes[name][None] for name in coarser],
+            [self.codes[name][None] for name in self.hierarchy.levels[:number]],
             self.codes[level],
         )
 

@@ -4,14 +4,14 @@ import numpy as np
 
 from backends import kernels, to_device, to_host
 from backends.reference.sample import kept_logits
-from vqv2.sampling import IncrementalPrior
+from vqv2.sampling import IncrementalPrior, noise_seeds
 
 
 class MapInTheMaking:
-    """One map of codes in raster order, from the noise that `vqv2.sampling.sample_codes` draws.
+    """One map of codes in raster order, with the noise that `vqv2.sampling.sample_codes` uses.
 
     prior    the `Prior` of the level
-    rng      generator of the Gumbel noise, a row of positions at a time
+    rng      generator of the noise's seed
     label    class number (1,) or None
     coarser  codes (1, s, s) of each coarser level, coarse to fine
     given    codes to keep (size, size), -1 where to draw
@@ -21,7 +21,7 @@ class MapInTheMaking:
 
     def __init__(self, prior, rng, label, coarser, given):
         self.prior = prior
-        self.rng = rng
+        self.seeds = to_device(noise_seeds(rng, prior, 1))
         self.codes = given.copy()
         self.stepper = IncrementalPrior(prior, 1, label, coarser)
         self.position = 0
@@ -59,18 +59,11 @@ class MapInTheMaking:
 
     def go_on(self, settings):
         """Fix the code of the next position, drawn with `settings` or kept; returns the code."""
-        row, column = self.place
-        if column == 0:
-            self._draw_noise()
         logits, code = self.logits(), self.kept
         if code < 0:
             how = (settings.temperature, settings.top_k, settings.top_p)
-            code = int(kernels.sample_codes(logits, self.noise[column], *how)[0])
+            code = int(kernels.sample_codes(logits, self.seeds, self.position, *how)[0])
         self.stepper.append(to_device(np.array([code])))
-        self.codes[row, column] = code
+        self.codes[self.place] = code
         self.position, self._logits = self.position + 1, None
         return code
-
-    def _draw_noise(self):
-        shape = (self.prior.size, 1, self.prior.codebook_size)
-        self.noise = to_device(self.rng.gumbel(size=shape), self.stepper.table.dtype)

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from vqv2.config import check_levels
 from vqv2.errors import InputError
 from vqv2.lab.play.drawing import begun
 
@@ -234,10 +235,7 @@ class Session:
 
     def _place(self, level, rectangle):
         """The rectangle of a level's map as an index."""
-        if level not in self.codes:
-            raise InputError(
-                f"there is no level {level!r}: the levels are {', '.join(self.hierarchy.levels)}"
-            )
+        check_levels([level], self.hierarchy.levels)
         size, (top, left, bottom, right) = len(self.codes[level]), rectangle
         if not (0 <= top < bottom <= size and 0 <= left < right <= size):
             raise InputError(

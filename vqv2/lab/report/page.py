@@ -10,7 +10,7 @@ from PIL import Image
 
 from vqv2.errors import InputError
 from vqv2.files import atomic_write, content_of
-from vqv2.table import cells_of, numeric_columns
+from vqv2.terminal import cells_of, numeric_columns
 
 LARGEST_PICTURE = 2**28  # bytes
 LEAST_SCALE = 0.4  # smaller than that no picture is shown, however narrow the page

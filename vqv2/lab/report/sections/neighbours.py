@@ -7,7 +7,7 @@ from vqv2.lab.evaluation.features import Pixels
 from vqv2.lab.evaluation.neighbours import nearest_images
 from vqv2.lab.report import Section, Table
 from vqv2.pictures import save_neighbours
-from vqv2.progress import progress_bar
+from vqv2.terminal import progress_bar
 
 SHOWN = 8  # samples in a picture
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from vqv2.lab.evaluation import code_usage
 from vqv2.lab.evaluation.features import source_features
 from vqv2.lab.evaluation.fidelity import NEIGHBOURS, frechet_distance, precision_and_recall
 from vqv2.lab.evaluation.quality import held_out_likelihoods, mean_distance
 from vqv2.lab.report import Panel, Section, Table, save_curves
+from vqv2.models.quantizer import code_usage
 from vqv2.pictures import save_image_grid, shown_scale
 from vqv2.sampling import Settings
 

@@ -8,7 +8,7 @@ from vqv2.files import check_json, read_json, write_json
 from vqv2.files.text import Each, Number, Table
 from vqv2.lab.report import save_page
 from vqv2.lab.report.sections import EVALUATIONS
-from vqv2.table import format_table
+from vqv2.terminal import format_table
 
 FORMAT = "vqv2 evaluation 1"
 _CONTENT = Table({"evaluations": Each(Each()), "seconds": Each(Number()), "options": Each(Each())})

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from vqv2.lab.evaluation import code_usage
 from vqv2.lab.report import Panel, Section, Table, save_curves
 from vqv2.lab.report.sections.subject import SPLITS
+from vqv2.models.quantizer import code_usage
 
 PICTURE = "usage.png"
 

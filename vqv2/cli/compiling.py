@@ -1,4 +1,4 @@
-"""Progress bars: live on a terminal, a line now and then in a log file."""
+"""What a command says while kernels are compiled, which it would otherwise do in silence."""
 
 import contextlib
 import math
@@ -8,29 +8,9 @@ import time
 from tqdm import tqdm
 
 from backends import compilation_counts, compilation_seconds, surround_compilations
-from vqv2.terminal import beneath, printable
+from vqv2.terminal import SECONDS_BETWEEN_LINES, beneath
 
-SECONDS_BETWEEN_LINES = 30  # where every refresh is a new line
 UNNOTICED_SECONDS = 2  # of compiling, after which a log file says it as well
-
-
-def progress_bar(total, description, unit, shown=True, initial=0, delay=0):
-    """A tqdm bar on standard error; a context manager with `update` and `set_postfix`.
-
-    It is not seen before `delay` seconds: for what is usually done at once. Nor is it where the
-    variable TQDM_DISABLE is set.
-    """
-    hidden = {} if shown else {"disable": True}
-    return tqdm(
-        total=total,
-        desc=printable(description),
-        file=beneath(sys.stderr),
-        unit=unit,
-        initial=initial,
-        delay=delay,
-        mininterval=0.2 if sys.stderr.isatty() else SECONDS_BETWEEN_LINES,
-        **hidden,
-    )
 
 
 @contextlib.contextmanager
@@ -40,11 +20,11 @@ def compilation_shown():
     On a terminal it stays beneath all bars while one is compiled; a log file gets a line after two
     seconds of compiling, and one now and then.
     """
-    with surround_compilations(_CompilationLine().shown):
+    with surround_compilations(_Line().shown):
         yield
 
 
-class _CompilationLine:
+class _Line:
     """It says how many kernels this process has compiled, the one that begins included.
 
     How many there will be nobody knows: that depends on what is computed.

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from backends.process import compilation
-from vqv2.progress import compilation_shown, progress_bar
+from vqv2.cli.compiling import compilation_shown
+from vqv2.terminal import progress_bar
 
 
 class Terminal(io.StringIO):

@@ -1,4 +1,4 @@
-"""Softmax cross-entropy on a device: cross_entropy.cu.
+"""Softmax cross-entropy on a device: loss.cu.
 
 These do not raise for a target outside 0 ... K - 1, since looking would make the host wait for the
 device: such a row's loss and gradient are NaN.

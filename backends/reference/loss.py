@@ -1,7 +1,18 @@
-"""Softmax cross-entropy over discrete codes: the loss of every prior, in nats per code."""
+"""The losses of the two stages: mean squared error, and softmax cross-entropy in nats per code."""
 
 from backends.arrays import array_module
 from backends.reference.quantize import require_codes
+
+
+def mean_squared_error(a, b):
+    """Mean over all elements of (a - b)^2: a number, for arrays of one shape that is not empty."""
+    difference = a - b
+    return (difference * difference).mean()
+
+
+def mean_squared_error_gradient(a, b, d_error):
+    """Gradient with respect to a, (a - b) * 2 d_error / size; d_error is a number on its own."""
+    return (a - b) * (d_error * (2 / a.size))
 
 
 def cross_entropy(logits, targets):

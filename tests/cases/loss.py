@@ -1,7 +1,10 @@
-"""Cases of the cross-entropy."""
+"""Cases of the losses."""
+
+from functools import partial
 
 from backends import kernels
 from tests.cases.draw import table
+from tests.cases.elementwise import SHAPES
 
 # rows, codes, scale of the logits
 LOGITS = {
@@ -13,6 +16,14 @@ LOGITS = {
 }
 
 
+def _squared_error(shape, draw):
+    return draw(*shape), draw(*shape)
+
+
+def _squared_error_gradient(shape, draw):
+    return draw(*shape), draw(*shape), draw()
+
+
 def _cross_entropy(rows, count, scale, draw):
     return draw.place(draw(rows, count) * draw.dtype.type(scale)), draw.codes(count, rows)
 
@@ -22,6 +33,13 @@ def _cross_entropy_gradient(rows, count, scale, draw):
 
 
 CASES = {
+    kernels.mean_squared_error: {
+        name: partial(_squared_error, SHAPES[name]) for name in ("images", "rows", "one-number")
+    },
+    kernels.mean_squared_error_gradient: {
+        name: partial(_squared_error_gradient, SHAPES[name])
+        for name in ("images", "rows", "one-number")
+    },
     kernels.cross_entropy: table(_cross_entropy, LOGITS),
     kernels.cross_entropy_gradient: table(_cross_entropy_gradient, LOGITS),
 }
