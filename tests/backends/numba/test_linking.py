@@ -43,5 +43,5 @@ def test_a_kernel_is_machine_code_once_and_computes_the_same(tmp_path):
 
     (once, few, ours), (_, many, theirs) = dropout(False), dropout(True)
     assert once == "1"
-    assert int(few) <= int(many) - 4  # the random numbers, the loop's body, two wrappers
+    assert int(few) < int(many)  # without the loop's body and its wrappers
     assert ours == theirs
