@@ -2,7 +2,8 @@
 PYTHON ?= python3
 OUT ?= demo
 
-.PHONY: demo fashion-mnist book book-quick test test-thorough test-cupy test-emulated lint clean
+.PHONY: demo fashion-mnist book book-quick test test-thorough test-avx2 bench-avx2 test-cupy \
+	test-emulated lint clean
 
 demo: .venv/demo
 	.venv/bin/vqv2 demo --out $(OUT)
@@ -27,6 +28,18 @@ test: .venv/test
 # scripts for a day on a device, trainings that are killed at every step, kernels broken on purpose.
 test-thorough: .venv/test
 	.venv/bin/python -m pytest --thorough -m thorough
+
+# As a processor with AVX2 computes, also on one with AVX-512: our kernels, BLAS, and a peer.
+# `make bench-avx2 BENCH="sample --fraction 0.02"` is another benchmark.
+AVX2 := OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
+	NUMBA_CPU_FEATURES=+sse4.2,+popcnt,+cx16,+avx,+avx2,+f16c,+fma,+bmi,+bmi2,+lzcnt,+movbe
+BENCH ?= train
+
+test-avx2: .venv/test
+	$(AVX2) .venv/bin/python -m pytest
+
+bench-avx2: .venv/test
+	$(AVX2) .venv/bin/vqv2 bench $(BENCH)
 
 # The code for a device, without one: a strict stand-in for cupy, and the real package's compiler.
 test-cupy: .venv/test .venv/gpu-test

@@ -35,6 +35,7 @@ from backends.process.compilation import (
     compilation_counts,
     compilation_seconds,
     compilation_summary,
+    surround_compilations,
 )
 from backends.process.device import missing_libraries
 from backends.process.device_description import compute_capability, device_description
@@ -61,6 +62,7 @@ __all__ = [
     "pool_bytes",
     "register",
     "seconds_of",
+    "surround_compilations",
     "to_device",
     "to_host",
     "unregister",

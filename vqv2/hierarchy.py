@@ -106,8 +106,7 @@ class Hierarchy:
         `InputError` for another shape or dtype, for pixels outside [0, 1] or NaN, and where the
         encoder makes NaN of them.
         """
-        batch = self._at_once if batch is None else batch
-        _check_at_least(1, batch=batch)
+        batch = self._at_once(batch)
         images = self._check_images(images)
         codes = {
             level: np.empty((len(images), size, size), np.uint16)
@@ -129,8 +128,7 @@ class Hierarchy:
         their average (Figure 8). `batch` as for `encode`. Raises `InputError` for codes or levels
         that do not fit.
         """
-        batch = self._at_once if batch is None else batch
-        _check_at_least(1, batch=batch)
+        batch = self._at_once(batch)
         count = self._count_of(codes)
         parts = (
             self.autoencoder.decode({k: c[start : start + batch] for k, c in codes.items()}, levels)
@@ -382,11 +380,11 @@ class Hierarchy:
                 f"{name} must be a dictionary {{level: codes}} of the levels "
                 f"{', '.join(self.levels)}, not {type(codes).__name__}"
             )
+        check_levels(codes, self.levels)
 
     def _count_of(self, codes):
         """N of codes {level: (N, size, size)}, the same for all levels and at least 1."""
         self._check_by_level("codes", codes)
-        check_levels(codes, self.levels)
         counts = {level: _map_count(level, maps) for level, maps in codes.items()}
         if len(set(counts.values())) > 1:
             numbers = ", ".join(f"{count} of {level}" for level, count in counts.items())
@@ -398,7 +396,6 @@ class Hierarchy:
 
     def _check_given(self, given, count, levels):
         self._check_by_level("given", given)
-        check_levels(given, self.levels)
         for level, codes in given.items():
             if level not in levels:
                 raise InputError(
@@ -408,9 +405,12 @@ class Hierarchy:
             check_given(codes, count, size, self.config.autoencoder.codebook_size, level)
         return {level: np.asarray(codes) for level, codes in given.items()}
 
-    @property
-    def _at_once(self):
-        return self.config.autoencoder.images_at_once()
+    def _at_once(self, batch):
+        """How many images to compute with at once: `batch`, or what training had memory for."""
+        if batch is None:
+            return self.config.autoencoder.images_at_once()
+        _check_at_least(1, batch=batch)
+        return batch
 
     def _check_images(self, images):
         try:

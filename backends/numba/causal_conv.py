@@ -33,8 +33,9 @@ def _convolved(x, w, kernel_size, turned):
     half, channels_out = kernel_size // 2, w.shape[-1]
     y = np.empty((*x.shape[:3], channels_out), x.dtype)
     surrounded = direct_conv.padded(x, half, 0, half, half, turned)
-    target = y[:, ::-1, ::-1] if turned else y
-    direct_conv.convolve(surrounded, 0, 0, kernel_size, 1, w.reshape(-1, channels_out), target)
+    places = [range(size)[:: -1 if turned else 1] for size in x.shape[1:3]]
+    taps = w.reshape(-1, channels_out)
+    direct_conv.convolve(surrounded, 0, 0, kernel_size, 1, taps, y, *places)
     return y
 
 

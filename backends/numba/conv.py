@@ -34,7 +34,9 @@ def conv2d(x, w, stride, padding, rounded=False):
         return winograd.convolve(x, w, stride, padding)
     y = np.empty((len(x), rows, columns, channels_out), x.dtype)
     surrounded = direct_conv.padded(x, *[padding] * 4)
-    direct_conv.convolve(surrounded, 0, 0, kernel_size, stride, w.reshape(-1, channels_out), y)
+    taps = w.reshape(-1, channels_out)
+    everywhere = (range(rows), range(columns))
+    direct_conv.convolve(surrounded, 0, 0, kernel_size, stride, taps, y, *everywhere)
     return y
 
 
@@ -87,8 +89,9 @@ def _phase_convolutions(dy, w, stride, padding, height, width):
             if not row_taps or not column_taps:
                 continue  # between the taps: no output reads these pixels
             taps = w[r::stride, q::stride][::-1, ::-1].swapaxes(2, 3).reshape(-1, channels)
-            pixels = dx[:, i::stride, j::stride]
-            direct_conv.convolve(surrounded, top + row, left + column, column_taps, 1, taps, pixels)
+            window = (top + row, left + column, column_taps, 1)
+            pixels = (range(i, height, stride), range(j, width, stride))
+            direct_conv.convolve(surrounded, *window, taps, dx, *pixels)
     return dx
 
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from backends import kernels
 from backends.numba.engine import causal_winograd
-from backends.numba.engine.compiled import compiled, flat, prange
-from backends.numba.engine.products import panel_rows
+from backends.numba.engine.compiled import compiled, prange
+from backends.numba.engine.products import add_packed, panel_rows
 from backends.numba.engine.tile import BLOCK, add_product
 from backends.numba.packing import prepare_weights
 from backends.reference import rows_above as reference
@@ -18,8 +18,8 @@ from backends.reference import rows_above as reference
 def affine(x, w, offset):
     if x.dtype != np.float32:
         return reference.affine(x, w, offset)
-    y, offset = np.empty(offset.shape, np.float32), np.ascontiguousarray(offset)
-    _affine_loop(flat(x), w, offset, panel_rows(len(x), len(w)), y)
+    y = np.array(offset, order="C")
+    add_packed(x, w, y)
     return y
 
 
@@ -39,21 +39,6 @@ def add_rows_above(rows, w, offset):
     y, offset = np.empty(offset.shape, np.float32), np.ascontiguousarray(offset)
     _rows_above_loop(np.ascontiguousarray(rows), w, offset, y)
     return y
-
-
-@compiled
-def _affine_loop(x, w, offset, panel, y):
-    rows, columns = y.shape
-    blocks, length, _ = w.shape
-    for task in prange((rows + panel - 1) // panel * blocks):
-        top, block = task // blocks * panel, task % blocks
-        sums = np.zeros((min(panel, rows - top), BLOCK), x.dtype)
-        start = block * length * BLOCK
-        add_product(x, top * length, length, 1, length, w, start, BLOCK, sums)
-        left = block * BLOCK
-        for m in range(len(sums)):
-            for j in range(min(BLOCK, columns - left)):
-                y[top + m, left + j] = sums[m, j] + offset[top + m, left + j]
 
 
 @compiled

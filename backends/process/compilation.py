@@ -1,8 +1,11 @@
 """What was compiled in this process, what came from disk, and how long that took."""
 
+import contextlib
+import time
 from pathlib import Path
 
 _functions = []
+_surroundings = []
 
 
 def watch(function):
@@ -14,6 +17,30 @@ def watch(function):
     _functions.append(function)
 
 
+@contextlib.contextmanager
+def compiling(function):
+    """Inside, `function` is compiled, which adds to its `seconds`."""
+    start = time.perf_counter()
+    with contextlib.ExitStack() as stack:
+        for surrounding in _surroundings:
+            stack.enter_context(surrounding())
+        yield
+    function.seconds += time.perf_counter() - start
+
+
+@contextlib.contextmanager
+def surround_compilations(surrounding):
+    """Context manager: inside, each compilation is done within the context `surrounding()`.
+
+    `compilation_counts` has counted the one that begins.
+    """
+    _surroundings.append(surrounding)
+    try:
+        yield
+    finally:
+        _surroundings.remove(surrounding)
+
+
 def compilation_counts():
     """(compiled, loaded): specialisations made in this process, and those found on disk."""
     counts = [function.counts() for function in _functions]
@@ -21,7 +48,7 @@ def compilation_counts():
 
 
 def compilation_seconds():
-    """Seconds that this process spent compiling, the first runs of what it compiled included."""
+    """Seconds that this process spent compiling."""
     return sum(function.seconds for function in _functions)
 
 

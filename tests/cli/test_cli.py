@@ -14,7 +14,7 @@ from PIL import Image
 import backends
 from tests.small import AUTOENCODER, write_images
 from vqv2.cli.arguments import by_level
-from vqv2.cli.main import main
+from vqv2.cli.main import COMMANDS, asked_for, main
 from vqv2.errors import InputError
 from vqv2.pictures import GAP, MARGIN, SHOWN_PIXELS
 from vqv2.run import Run
@@ -378,3 +378,18 @@ def test_values_by_level_that_cannot_be_read_are_refused(text):
     with pytest.raises(InputError, match="--temperature .* cannot be read"):
         by_level(text, float, "temperature")
     assert by_level("top=0.9, bottom=1", float, "temperature") == {"top": 0.9, "bottom": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("words", "commands"),
+    [
+        (["config", "list"], ["config"]),
+        (["--backend", "reference", "config"], ["config"]),
+        (["--help", "config"], COMMANDS),  # which lists all of them
+        (["--backend=numba", "config"], COMMANDS),
+        (["confg"], COMMANDS),  # to say which there are, and which is near
+        ([], COMMANDS),
+    ],
+)
+def test_only_the_command_that_is_plain_to_see_is_imported(words, commands):
+    assert list(asked_for(words)) == list(commands)

@@ -13,6 +13,7 @@ from backends import BackendError
 from backends.process import device_memory
 from vqv2.cli import processes
 from vqv2.cli.arguments import Parser
+from vqv2.cli.compiling import compilation_shown
 from vqv2.errors import InputError
 from vqv2.starting import STATUS, be_interrupted
 from vqv2.terminal import guarded, printable
@@ -74,7 +75,7 @@ def build_parser(commands=COMMANDS):
     return parser
 
 
-def _asked_for(words):
+def asked_for(words):
     """The commands that a command line may mean: one, or all where it does not begin with one."""
     while words[:1] and words[0] in ("--backend", "--memory-limit"):
         words = words[2:]
@@ -103,9 +104,9 @@ def _main(arguments):
 
 def _command(arguments):
     words = sys.argv[1:] if arguments is None else arguments
-    parsed = build_parser(_asked_for(words)).parse_args(words)
+    parsed = build_parser(asked_for(words)).parse_args(words)
     try:
-        with _backend(parsed.backend), terminable():
+        with _backend(parsed.backend), terminable(), compilation_shown():
             parsed.communicator = processes.communicator_for(parsed)  # chooses the device
             with _memory(parsed.memory_limit):
                 return parsed.run(parsed) or 0

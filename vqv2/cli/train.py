@@ -119,7 +119,7 @@ def _train_autoencoder(arguments):
     going_on = arguments.resume and (is_run(arguments.out) or not arguments.data)
     run = (_resumed_run if going_on else _new_run)(arguments, name, settings)
     begun = run.begun("autoencoder") if going_on else {}
-    seed, schedule = training.seed(arguments, begun), training.schedule(arguments, begun)
+    seed, schedule = training.seed_and_schedule(arguments, begun)
     check_train(run, "autoencoder", arguments.resume)
     start = _start(arguments, run, "autoencoder")
     with after_the_first(arguments.communicator):
@@ -127,7 +127,6 @@ def _train_autoencoder(arguments):
     print_overview(sources)
     skipped = print_skipped(sources)
     run.class_names = sources["train"].class_names
-    training.say_what_precision_means(run.config.autoencoder)
     training.advise(run.config.autoencoder, schedule, begun)
     result = pipeline.train_autoencoder(
         run,
@@ -201,12 +200,11 @@ def _train_prior(arguments):
         former = run.config.prior(level)
         training.check_continues(former, prior, arguments, run.stage_folder(stage))
     run.config = run.config.with_prior(level, prior)
-    seed, schedule = training.seed(arguments, begun), training.schedule(arguments, begun)
+    seed, schedule = training.seed_and_schedule(arguments, begun)
     check_train(run, stage, arguments.resume)
     start = _start(arguments, run, stage)
     for sentence in remarks(start, run) if start else ():
         print(sentence)
-    training.say_what_precision_means(run.config.prior(level))
     training.advise(run.config.prior(level), schedule, begun)
     result = pipeline.train_prior(
         run,

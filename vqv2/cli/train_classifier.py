@@ -23,7 +23,7 @@ def run(arguments):
     """Train it, and count its right answers where that is asked for."""
     _, settings = training.fields(arguments)
     begun = read_stage(arguments.out, STAGE) or {} if arguments.resume else {}
-    seed, schedule = training.seed(arguments, begun), training.schedule(arguments, begun)
+    seed, schedule = training.seed_and_schedule(arguments, begun)
     config, data, size = _subject(arguments, settings)
     sources = {
         split: open_images(data, size, config.channels, split) for split in ("train", "held_out")
@@ -32,7 +32,6 @@ def run(arguments):
     test = _open_test(arguments.test, config, sources["train"].class_names)
     print_overview(sources)
     skipped = print_skipped(sources)
-    training.say_what_precision_means(config)
     training.advise(config, schedule, begun)
     result = train_classifier(
         arguments.out,

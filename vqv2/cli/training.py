@@ -107,35 +107,29 @@ _OF_COSINE = {"learning_rate", "decay_learning_rate"}
 _LEAP = 0.01  # of the rate: less than that is none
 
 
-def seed(arguments, begun):
-    """The seed that a stage was begun with, or that is given."""
-    number = arguments.seed if arguments.seed is not None else begun.get("seed", 0)
-    check_seed(number)
-    return number
-
-
-def schedule(arguments, begun):
-    """The `Schedule` that a stage was begun with, changed by what is given."""
+def seed_and_schedule(arguments, begun):
+    """The seed and the `Schedule` that a stage was begun with, changed by what is given."""
+    seed = arguments.seed if arguments.seed is not None else begun.get("seed", 0)
+    check_seed(seed)
     given = {name: getattr(arguments, name) for name in Schedule().lasting()}
     given = {name: value for name, value in given.items() if value is not None}
     given["check_finite"] = arguments.check_finite
-    return replace(Schedule(), {**begun.get("schedule", {}), **given})
-
-
-def say_what_precision_means(config):
-    """Say which precision was chosen, and where one is emulated, which is slow."""
-    if config.precision == AUTO:
-        print(f"precision: {best_precision()}, as suits the backend {backends.current()}")
-        return
-    if config.precision != "float32" and backends.current() != "cupy":
-        print(
-            f"precision {config.precision} is emulated on backend {backends.current()}: products "
-            "of rounded numbers, slower than float32"
-        )
+    return seed, replace(Schedule(), {**begun.get("schedule", {}), **given})
 
 
 def advise(config, schedule, begun):
-    """Say what does not suit a training as short as this one; not where it goes on as `begun`."""
+    """Say which precision was chosen, and what does not suit a training as short as this one.
+
+    The latter not where it goes on as `begun`. Where a precision is emulated, that is slow.
+    """
+    backend = backends.current()
+    if config.precision == AUTO:
+        print(f"precision: {best_precision()}, as suits the backend {backend}")
+    elif config.precision != "float32" and backend != "cupy":
+        print(
+            f"precision {config.precision} is emulated on backend {backend}: products "
+            "of rounded numbers, slower than float32"
+        )
     for sentence in () if begun else advice(config, schedule.validate_every):
         print(f"note: {sentence}")
 

@@ -6,13 +6,13 @@ Set NUMBA_DISABLE_JIT=1 to run such functions as plain Python, under a debugger 
 """
 
 import functools
-import time
 import types
 
 import numpy as np
 
 from backends.numba.engine.cache import keep_on_disk
 from backends.numba.engine.fork import require_threads
+from backends.numba.engine.linking import compile_within
 from backends.numba.engine.threading_layer import load_tbb
 from backends.process import compilation
 
@@ -26,12 +26,13 @@ class Part:
     """A piece of a kernel in a function of its own, compiled along with the kernels that call it.
 
     From Python it runs as what it is written as. `build`, where given, makes what compiled code
-    calls in its place; otherwise that is the function compiled.
+    calls in its place; otherwise that is the function compiled, with these liberties (`FASTMATH`).
     """
 
-    def __init__(self, function, build=None):
+    def __init__(self, function, build=None, fastmath=FASTMATH):
         functools.update_wrapper(self, function)
         self._function = function
+        self._fastmath = fastmath
         self._build = build or self._compile
         self._dispatcher = None
 
@@ -48,9 +49,13 @@ class Part:
     def _compile(self):
         import numba
 
-        return numba.njit(fastmath=FASTMATH, error_model="numpy", nogil=True)(
-            _with_compiled_names(self._function)
-        )
+        return numba.njit(
+            fastmath=self._fastmath,
+            error_model="numpy",
+            nogil=True,
+            no_cpython_wrapper=True,  # from Python it is not called as compiled
+            no_cfunc_wrapper=True,
+        )(_with_compiled_names(self._function))
 
 
 def _with_compiled_names(function):
@@ -74,7 +79,6 @@ class Compiled:
         functools.update_wrapper(self, function)
         self._function = function
         self._dispatcher = None
-        self._compiled = 0
         self.seconds = 0.0
         compilation.watch(self)
 
@@ -84,13 +88,7 @@ class Compiled:
         Raises `BackendError` in a forked process whose threads did not survive.
         """
         require_threads()
-        dispatcher = self.dispatcher()
-        known, start = self._specialisations(), time.perf_counter()
-        result = dispatcher(*arguments)
-        if self._specialisations() > known and self.counts()[0] > self._compiled:
-            self._compiled = self.counts()[0]
-            self.seconds += time.perf_counter() - start
-        return result
+        return self.dispatcher()(*arguments)
 
     def dispatcher(self):
         """Numba's object for the function; makes it, and imports Numba, where that is not done."""
@@ -99,14 +97,16 @@ class Compiled:
             import numba
 
             self._dispatcher = numba.njit(
-                parallel=True, fastmath=FASTMATH, error_model="numpy", nogil=True
+                parallel=True,
+                fastmath=FASTMATH,
+                error_model="numpy",
+                nogil=True,
+                no_cfunc_wrapper=True,  # nor is it called from C
             )(_with_compiled_names(self._function))
             if not numba.config.DISABLE_JIT:
                 keep_on_disk(self._dispatcher)
+                compile_within(self._dispatcher, lambda: compilation.compiling(self))
         return self._dispatcher
-
-    def _specialisations(self):
-        return len(getattr(self._dispatcher, "overloads", ()))
 
     def counts(self):
         """(compiled in this process, loaded from the disk cache) for this function."""
@@ -133,6 +133,11 @@ def compiled(function):
 def part(function):
     """Decorator: a function that compiled kernels may call (see `Part`)."""
     return Part(function)
+
+
+def ordered_part(function):
+    """Decorator: the same for sums that are added up in the order in which they are written."""
+    return Part(function, fastmath=FASTMATH - {"reassoc"})
 
 
 @part

@@ -30,21 +30,23 @@ def padded(x, top, bottom, left, right, turned=False):
     return y
 
 
-def convolve(x, row, column, taps, stride, w, y):
+def convolve(x, row, column, taps, stride, w, y, rows, columns):
     """y[n, i, j] = sum over rows a of the kernel of (window of x) @ (rows of w of a), in place.
 
     x       padded map (N, H, W, C); the first window begins at (row, column)
     taps    columns of the kernel: a window is taps * C numbers
     w       (R, D), the kernel's rows one after the other; the last one may be shorter
-    y       (N, H', W', D), contiguous or strided
+    y       (N, H', W', D), contiguous
+    rows    those of y that are filled, and `columns`, as ranges in the order of the windows
     """
     n, height, width, channels = x.shape
     window, blocks = taps * channels, Columns(w)
     line = width * channels
     place = (x.reshape(-1), height * line, line, row * line + column * channels, stride)
     weights = (blocks.data, blocks.block_step, blocks.step, len(w), window)
-    lines = lines_of_task(y.shape[1], y.shape[2], LINE_ROWS)
-    _convolve_loop(*place, stride * channels, *weights, lines, y)
+    target = tuple((axis.start, axis.step, len(axis)) for axis in (rows, columns))
+    lines = lines_of_task(len(rows), len(columns), LINE_ROWS)
+    _convolve_loop(*place, stride * channels, *weights, lines, target, y)
 
 
 def weight_gradient(x, taps, stride, dy, rows):
@@ -85,7 +87,20 @@ def _pad_loop(x, top, left, turned, y):
 
 @compiled
 def _convolve_loop(
-    x, image_step, line_step, origin, stride, step, w, block_step, w_step, length, window, lines, y
+    x,
+    image_step,
+    line_step,
+    origin,
+    stride,
+    step,
+    w,
+    block_step,
+    w_step,
+    length,
+    window,
+    lines,
+    target,
+    y,
 ):
     """A task: `lines` lines of one image's outputs, for one block of channels out.
 
@@ -100,7 +115,8 @@ def _convolve_loop(
     goes through the rows of the kernel, CHUNK numbers of a window at a time. At the end it writes
     them to its part of y, which no other task touches.
     """
-    n, rows, columns, channels = y.shape
+    n, _, _, channels = y.shape
+    (first_row, row_step, rows), (first_column, column_step, columns) = target
     groups, blocks = (rows + lines - 1) // lines, (channels + BLOCK - 1) // BLOCK
     for task in prange(n * groups * blocks):
         image, top = task // blocks // groups, task // blocks % groups * lines
@@ -120,8 +136,9 @@ def _convolve_loop(
         for i in range(top, bottom):
             for j in range(columns):
                 values = sums[(i - top) * columns + j]
+                line = y[image, first_row + i * row_step, first_column + j * column_step]
                 for d in range(width):
-                    y[image, i, j, left + d] = values[d]
+                    line[left + d] = values[d]
 
 
 @compiled

@@ -79,6 +79,16 @@ def multiply(a, columns):
     return out
 
 
+def add_packed(x, packed, y):
+    """y (M, N) += x (M, K) times a matrix (K, N) in column blocks, in place.
+
+    x and y are float32, the blocks (N / BLOCK, K, BLOCK) float32 or bfloat16's upper halves.
+    """
+    blocks, length, _ = packed.shape
+    place = (packed.reshape(-1), length * BLOCK, BLOCK)
+    _product_loop(flat(x), length, 1, 0, length, *place, panel_rows(len(x), blocks), True, y)
+
+
 @part
 def panel_rows(rows, blocks):
     """Rows of a task: as many as stay in the cache, but so few that there are `TASKS` tasks."""

@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backends.numba.engine.compiled import compiled, copy, part, prange
+from backends.numba.engine.compiled import compiled, copy, ordered_part, part, prange
 from backends.numba.engine.direct_conv import lines_of_task
 from backends.numba.engine.tile import BLOCK, TILE_ROWS, add_rows
 from backends.process.threads import cores
@@ -153,7 +153,7 @@ def _add(a, b, factor, total):
         total[c] = a[c] + factor * b[c]
 
 
-@part
+@ordered_part
 def _add_three(a, b, c, factor, total):
     """total = a + factor * (b + c)."""
     for d in range(len(total)):
