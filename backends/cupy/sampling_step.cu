@@ -29,7 +29,7 @@ __device__ inline Real gated(Real a, Real b)
 }
 
 // What a thread works on: with `threads` others, of which it is `number`, on the products of a strip
-// with rows of x from `first` on; afterwards, unless `strip_done` is `strips`, on one of their sums.
+// with rows of x from `first` on; afterwards, where `strip_done` is a strip that there is, on one of their sums.
 struct Share {
     int threads, number, strip, first;
     int strip_done, row, column;
@@ -42,7 +42,7 @@ struct Share {
         strip = begin + threadIdx.x / threads;
         first = blockIdx.x / groups * ROWS;
         int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-        strip_done = warp < together ? min(begin + warp, strips) : strips;
+        strip_done = warp < together ? begin + warp : strips;
         row = first + lane / STRIP;
         column = lane % STRIP;
     }
@@ -113,7 +113,7 @@ __device__ inline void affine_at_of(
     Share share(strips, together);
     Real result = product(share, x + column * x_step, x_stride, w, rows, length, strips);
     int image = share.row, c = share.strip_done * STRIP + share.column;
-    if (share.strip_done == strips || image >= rows || c >= columns) return;
+    if (image >= rows || c >= columns) return;
     result += offset[at(image, offset_stride, position % period, columns) + c];
     if (outputs & 1) y[at(image, columns, 0, 0) + c] = result;
     if (outputs & 2) following[start + at(image, stride, column, step) + c] = elu_of(result);
@@ -156,7 +156,7 @@ __device__ inline void affine_gate_at_of(
     Real a = product(share, x + column * x_step, x_stride, w, rows, length, strips);
     Real b = __shfl_xor_sync(ALL_LANES, a, HALF);  // that of column + HALF
     int image = share.row, c = share.strip_done * HALF + share.column;
-    if (share.strip_done == strips || image >= rows || share.column >= HALF || c >= channels) return;
+    if (image >= rows || share.column >= HALF || c >= channels) return;
     const Real* offsets = offset + at(image, offset_stride, position % period, 2 * channels);
     Real& sum = features[at(image, channels, 0, 0) + c];
     sum += gated(a + offsets[c], b + offsets[channels + c]);

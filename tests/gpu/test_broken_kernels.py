@@ -108,11 +108,6 @@ FAULTS = [
     ("sampling_step.cu", "share.strip < strips ? length : 0", "length - 1"),
     ("sampling_step.cu", "warp < begin + warps;", "warp < begin + warps - 1;"),
     ("sampling_step.cu", "threadIdx.x / WARP * warps;", "0;"),
-    (
-        "sampling_step.cu",
-        "warp < together ? min(begin + warp, strips)",
-        "warp < together ? begin + warp",
-    ),
     ("sampling_step.cu", "lane / STRIP;", "lane % ROWS;"),
     ("sampling_step.cu", "(strips + together - 1) / together", "strips / together"),
     ("sampling_step.cu", "bool upper = threadIdx.x & HALF;", "bool upper = false;"),
