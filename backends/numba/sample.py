@@ -17,8 +17,9 @@ from backends.reference.sample import kept_logits
 def sample_codes(logits, seeds, position, temperature, top_k, top_p):
     if temperature == 0:
         return logits.argmax(axis=-1)
+    kept = np.ascontiguousarray(kept_logits(logits, temperature, top_k, top_p))
     codes = np.empty(len(logits), np.int64)
-    _draw_loop(kept_logits(logits, temperature, top_k, top_p), seeds, position, codes)
+    _draw_loop(kept, np.ascontiguousarray(seeds), position, codes)
     return codes
 
 
