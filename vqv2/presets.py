@@ -107,7 +107,7 @@ PRESETS = {
             ),
         ),
     ),
-    # What comes with the package as `emoji`: hours of a processor core; not in the paper.
+    # Larger than the demo, for emoji of several sets: hours of a processor core; not in the paper.
     "emoji": Config(
         "emoji",
         AutoencoderConfig(

@@ -90,13 +90,13 @@ class EmojiImages(ImageSource):
     def _picture(self, index):
         with self._lock:  # a font cannot draw in two threads at once
             if index not in self._drawn:
-                picture = self._draw(index)
+                picture = self._drawing(index)
                 if self.size > _LARGEST_KEPT:
                     return picture
                 self._drawn[index] = np.asarray(picture)
         return picture_of(self._drawn[index])
 
-    def _draw(self, index):
+    def _drawing(self, index):
         file = self._files[index]
         if file is not None:
             return open_emoji(file, self.size)

@@ -17,9 +17,9 @@ _PART = 7 / 8
 def emoji_files(folder):
     """{code points, a tuple of int: path} of the emoji in `folder`, sorted by their code points.
 
-    An emoji is there once, in the yellow that Unicode calls neutral: its five skin tones, near
-    copies that are two thirds of a set, are left out. Keycaps and other file names are passed
-    over where they are no code points. Raises `InputError` for a folder with no such file.
+    An emoji is there once, in the yellow that Unicode calls neutral: its skin tones, near copies
+    that are half of a set, are left out. Files with other names are passed over. Raises
+    `InputError` for a folder with no such file.
     """
     found = {}
     if folder.is_dir():
